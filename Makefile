@@ -1,0 +1,74 @@
+# Every target makes what it needs: a virtual environment in .venv, from Python 3.11 or newer.
+# Nothing else is assumed. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+# More or fewer test processes: make test JOBS=4. More pytest options: make test ARGS='-k pack'.
+JOBS   ?= auto
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test soak bench lint format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed-demo ## version real data, change it, compare it, bring it back
+	$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.installed-test ## the whole test suite, except the soak tests
+	scripts/install_test_tools
+	$(PYTEST) -n $(JOBS) -m 'not soak' $(ARGS)
+
+soak: $(VENV)/.installed-test ## the tests that take minutes to hours
+	scripts/install_test_tools
+	$(PYTEST) -n $(JOBS) -m soak $(ARGS)
+
+bench: $(VENV)/.installed-bench ## measure beside the peers (benchmarks/README.md)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lint: $(VENV)/.installed-lint ## style, types and the layers of the architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.installed-lint ## rewrite the sources in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what the targets made, the virtual environment included
+	rm -rf $(VENV) build .demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf ./*.egg-info
+
+# One stamp for each set of packages; a change of setup.cfg installs again.
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "make: '$(PYTHON)' was not found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: dsvc needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)." >&2; \
+	  echo "make: name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "make: $(PYTHON) could not make a virtual environment (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+
+# vega-datasets is wanted for its data files alone, so its own dependency (pandas) is left out.
+$(VENV)/.installed-demo: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable .
+	$(PIP) install --no-deps 'vega-datasets>=0.9,<1'
+	@touch $@
+
+$(VENV)/.installed-test: setup.cfg pyproject.toml $(VENV)/.installed-demo | $(VENV)/bin/python
+	$(PIP) install --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-lint: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[test,lint]'
+	@touch $@
+
+$(VENV)/.installed-bench: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[bench]'
+	@touch $@
