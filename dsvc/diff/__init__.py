@@ -1,0 +1,1 @@
+"""Deltas between manifests and texts, three-way merge."""

@@ -1,0 +1,1 @@
+"""The one seam for every write: files, folders, locks, failpoints."""

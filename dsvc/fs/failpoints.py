@@ -1,0 +1,80 @@
+"""Failpoints: count, kill, fail or shorten the n-th operation of the write seam.
+
+Only tests arm them. An armed plan sees every operation of `dsvc.fs.files` in order, as (name, path), and
+answers with what shall happen instead. Unarmed, a check costs one attribute load.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Action(Enum):
+    """What happens at the chosen operation."""
+
+    COUNT = "count"
+    KILL = "kill"
+    EIO = "eio"
+    ENOSPC = "enospc"
+    SHORT_WRITE = "short-write"
+    TORN_WRITE = "torn-write"
+    MEMORY = "memory"
+
+
+@dataclass(slots=True)
+class Plan:
+    """A fault at the n-th operation (1-based); `persistent` repeats it at every later one.
+
+    Attributes
+    ----------
+    seen : list of (str, str)
+        Operations so far, as (name, path).
+    observer : callable or None
+        Called before each operation with its number, name and path: pause points and recorders.
+    """
+
+    action: Action = Action.COUNT
+    at: int = 0
+    persistent: bool = False
+    observer: Callable[[int, str, str], None] | None = None
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    fired: int = 0
+
+    def hit(self, name: str, path: str) -> Action:
+        """Count an operation and act; returns the action that a write has to carry out itself."""
+        self.seen.append((name, path))
+        number = len(self.seen)
+        if self.observer is not None:
+            self.observer(number, name, path)
+        if self.action is Action.COUNT or not (number == self.at or (self.persistent and number > self.at > 0)):
+            return Action.COUNT
+        self.fired += 1
+        if self.action is Action.KILL:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.action is Action.EIO:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        if self.action is Action.ENOSPC:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        if self.action is Action.MEMORY:
+            raise MemoryError(f"failpoint at operation {number}")
+        return self.action
+
+
+plan: Plan | None = None
+
+
+@contextmanager
+def armed(new: Plan) -> Iterator[Plan]:
+    """Arm `new` in this process (and in what it forks) for the length of the block."""
+    global plan
+    before, plan = plan, new
+    try:
+        yield new
+    finally:
+        plan = before

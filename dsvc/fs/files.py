@@ -1,0 +1,307 @@
+"""The only writer: every operation that changes a disk goes through this module.
+
+Failpoints hang here, short writes are completed here, and `OSError` becomes `StorageError` here. Paths are
+`str` or, relative to a folder descriptor, `bytes` (a name in the working tree may be any bytes).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import signal
+from collections.abc import Sequence
+from typing import NoReturn
+
+from dsvc.fs import failpoints
+from dsvc.fs.failpoints import Action
+from dsvc.model.errors import StorageError
+
+Path = str | bytes
+Buffer = bytes | bytearray | memoryview
+
+_HINTS = {
+    errno.ENOSPC: "free some space, then run the same command again; nothing that was stored is lost",
+    errno.EDQUOT: "your disk quota is used up; free some space, then run the same command again",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), then run the same command again",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.EACCES: "check the owner and the permissions",
+    errno.EPERM: "check the owner and the permissions",
+    errno.EIO: "the disk reports an error; check it, then run dsvc fsck --read-data",
+}
+_IOV_MAX = 512
+
+
+def _show(path: Path) -> str:
+    return path if isinstance(path, str) else os.fsencode(path).decode("utf-8", "replace")
+
+
+def storage_error(error: OSError, doing: str, path: Path) -> StorageError:
+    """Translate an `OSError` met while `doing` something to `path`."""
+    number = error.errno or 0
+    return StorageError(
+        f"cannot {doing} {_show(path)}: {error.strerror or error}",
+        hint=_HINTS.get(number),
+        details={"errno": errno.errorcode.get(number, str(number)), "path": _show(path)},
+    )
+
+
+def _fail(error: OSError, doing: str, path: Path) -> NoReturn:
+    raise storage_error(error, doing, path) from error
+
+
+def _hit(name: str, path: Path) -> Action:
+    plan = failpoints.plan
+    return Action.COUNT if plan is None else plan.hit(name, _show(path))
+
+
+def open_new(path: Path, *, dir_fd: int | None = None, mode: int = 0o666) -> int:
+    """Create a file that must not exist and open it for reading and writing; returns the descriptor."""
+    try:
+        _hit("open", path)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+    except OSError as error:
+        _fail(error, "create", path)
+
+
+def open_unnamed(dir_fd: int, mode: int = 0o666) -> int:
+    """Open a file without a name in the folder `dir_fd` (``O_TMPFILE``); a crash leaves nothing of it.
+
+    Raises
+    ------
+    OSError
+        As the system says (`errno.EOPNOTSUPP` or `errno.EISDIR` where the file system can't).
+    """
+    _hit("open", b".")
+    return os.open(b".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+
+
+def link_unnamed(fd: int, name: Path, *, dir_fd: int) -> None:
+    """Give the unnamed file `fd` a name in `dir_fd`; raises `FileExistsError` where it's taken."""
+    _hit("link", name)
+    os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=dir_fd, follow_symlinks=True)
+
+
+def write(fd: int, data: Buffer, path: Path = "file") -> None:
+    """Write all of `data` at the descriptor's position, however often the system stops short."""
+    writev(fd, [data], path)
+
+
+def writev(fd: int, buffers: Sequence[Buffer], path: Path = "file") -> None:
+    """Write all `buffers` in order."""
+    try:
+        pending = [memoryview(b).cast("B") for b in buffers if len(b)]
+        while pending:
+            action = _hit("write", path)
+            if action in (Action.SHORT_WRITE, Action.TORN_WRITE):
+                done = os.write(fd, pending[0][: max(1, len(pending[0]) // 2)])
+                if action is Action.TORN_WRITE:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            else:
+                done = os.writev(fd, pending[:_IOV_MAX])
+            while done:
+                if done >= len(pending[0]):
+                    done -= len(pending.pop(0))
+                else:
+                    pending[0] = pending[0][done:]
+                    done = 0
+    except OSError as error:
+        _fail(error, "write", path)
+
+
+def pwrite(fd: int, data: Buffer, offset: int, path: Path = "file") -> None:
+    """Write all of `data` at `offset`."""
+    view = memoryview(data).cast("B")
+    try:
+        while view:
+            action = _hit("write", path)
+            part = view[: max(1, len(view) // 2)] if action in (Action.SHORT_WRITE, Action.TORN_WRITE) else view
+            done = os.pwrite(fd, part, offset)
+            if action is Action.TORN_WRITE:
+                os.kill(os.getpid(), signal.SIGKILL)
+            view, offset = view[done:], offset + done
+    except OSError as error:
+        _fail(error, "write", path)
+
+
+def truncate(fd: int, size: int, path: Path = "file") -> None:
+    """Set the length of an open file; growing makes a hole."""
+    try:
+        _hit("truncate", path)
+        os.ftruncate(fd, size)
+    except OSError as error:
+        _fail(error, "resize", path)
+
+
+def set_mode(fd: int, mode: int, path: Path = "file") -> None:
+    """Set the permission bits of an open file."""
+    try:
+        _hit("chmod", path)
+        os.fchmod(fd, mode)
+    except OSError as error:
+        _fail(error, "change the mode of", path)
+
+
+def sync(fd: int, path: Path = "file") -> None:
+    """Flush an open file to the disk; an error means that what was written is lost."""
+    try:
+        _hit("fsync", path)
+        os.fsync(fd)
+    except OSError as error:
+        _fail(error, "flush", path)
+
+
+def sync_folder(path: str) -> None:
+    """Flush a folder: names made, renamed or removed in it are durable afterwards."""
+    try:
+        _hit("fsync_folder", path)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        _fail(error, "flush folder", path)
+
+
+def rename(
+    source: Path, target: Path, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+) -> None:
+    """Rename atomically, replacing what stands at `target`."""
+    try:
+        _hit("rename", target)
+        os.rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+    except OSError as error:
+        _fail(error, "rename to", target)
+
+
+def link(source: Path, target: Path, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+    """Give a file a second name; `FileExistsError` passes through untranslated, others don't."""
+    try:
+        _hit("link", target)
+        os.link(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        _fail(error, "link", target)
+
+
+def unlink(path: Path, *, dir_fd: int | None = None, missing_ok: bool = False) -> None:
+    """Remove a name."""
+    try:
+        _hit("unlink", path)
+        os.unlink(path, dir_fd=dir_fd)
+    except FileNotFoundError as error:
+        if not missing_ok:
+            _fail(error, "remove", path)
+    except OSError as error:
+        _fail(error, "remove", path)
+
+
+def make_folder(path: Path, *, dir_fd: int | None = None, exist_ok: bool = True) -> bool:
+    """Create one folder; returns whether it's new."""
+    try:
+        _hit("mkdir", path)
+        os.mkdir(path, dir_fd=dir_fd)
+    except FileExistsError as error:
+        if not exist_ok:
+            _fail(error, "create folder", path)
+        return False
+    except OSError as error:
+        _fail(error, "create folder", path)
+    return True
+
+
+def make_folders(path: str) -> None:
+    """Create a folder with its parents, each new one durable in its parent."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent:
+        make_folders(parent)
+    if make_folder(path):
+        sync_folder(parent or ".")
+
+
+def remove_folder(path: Path, *, dir_fd: int | None = None) -> bool:
+    """Remove a folder if it's empty; returns whether it went."""
+    try:
+        _hit("rmdir", path)
+        os.rmdir(path, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.EBUSY, errno.EINVAL):
+            return False
+        _fail(error, "remove folder", path)
+    return True
+
+
+def symlink(target: bytes, name: Path, *, dir_fd: int | None = None) -> None:
+    """Create a symlink as stored; `FileExistsError` passes through untranslated."""
+    try:
+        _hit("symlink", name)
+        os.symlink(target, name, dir_fd=dir_fd)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        _fail(error, "link", name)
+
+
+def temporary_name(prefix: str = "tmp") -> str:
+    """Make a name that no other writer chooses."""
+    return f"{prefix}-{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def write_atomically(path: str, data: Buffer, *, durable: bool = True, temporary: str | None = None) -> None:
+    """Replace `path` by `data`: temporary file, fsync, rename, fsync of the folder.
+
+    Parameters
+    ----------
+    path : str
+        File to replace or make.
+    data : bytes-like
+        New content.
+    durable : bool
+        Whether both fsyncs are done; caches don't need them.
+    temporary : str or None
+        Folder of the temporary file, on the same file system; by default the file's own.
+    """
+    folder = os.path.dirname(path)
+    name = os.path.join(temporary or folder, temporary_name())
+    fd = open_new(name)
+    try:
+        write(fd, data, path)
+        if durable:
+            sync(fd, path)
+        os.close(fd)
+        fd = -1
+        rename(name, path)
+    except BaseException:
+        if fd >= 0:
+            os.close(fd)
+        discard(name)
+        raise
+    if durable:
+        sync_folder(folder)
+
+
+def discard(path: str) -> None:
+    """Remove a temporary file if it's there; never fails, since it runs while an error is on its way."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return
+
+
+def append(path: str, data: Buffer, *, durable: bool = True) -> None:
+    """Append `data` to a log file in one write, creating it if need be."""
+    try:
+        _hit("open", path)
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        _fail(error, "open", path)
+    try:
+        write(fd, data, path)
+        if durable:
+            sync(fd, path)
+    finally:
+        os.close(fd)

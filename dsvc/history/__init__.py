@@ -1,0 +1,1 @@
+"""Commits, refs, reflogs and operations, kept in a bare git repository."""

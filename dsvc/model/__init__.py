@@ -1,0 +1,1 @@
+"""Values, typed ids, canonical encoding and root errors: what every other layer speaks."""

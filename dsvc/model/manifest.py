@@ -1,0 +1,114 @@
+"""Manifest values: an entry for each path, a reference for each chunk."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from dsvc.model.errors import MalformedInputError
+from dsvc.model.paths import check_structure
+
+MODE_FILE: Final = 0o100644
+MODE_EXECUTABLE: Final = 0o100755
+MODE_SYMLINK: Final = 0o120000
+MODE_DIRECTORY: Final = 0o040000
+MODES: Final = frozenset({MODE_FILE, MODE_EXECUTABLE, MODE_SYMLINK, MODE_DIRECTORY})
+MAX_SIZE_BYTES: Final = 1 << 56
+
+
+class ChunkClass(IntEnum):
+    """How a file is cut: chosen once for a path, kept while the path exists."""
+
+    TEXT = 0
+    RAW = 1
+
+
+class Kind(IntEnum):
+    """What a file holds, told from its first bytes and its name."""
+
+    BINARY = 0
+    TEXT = 1
+    IMAGE = 2
+    TABLE = 3
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False, order=False):
+    """One path of a manifest, encoded as a msgpack array in this field order (``docs/format.md``).
+
+    Attributes
+    ----------
+    path : bytes
+        Relative, ``/``-separated, raw bytes.
+    mode : int
+        One of `MODES`.
+    size : int
+        Logical length in bytes (of a symlink: of its target).
+    digest : bytes
+        BLAKE3-256 of the logical bytes (what ``b3sum`` prints), 32 bytes.
+    xxh3 : bytes
+        XXH3-128 of the logical bytes, big-endian, 16 bytes.
+    chunk_class : int
+        A `ChunkClass`.
+    chunks : bytes or None
+        Root of the chunk list, 32 bytes; None where the file is one chunk (its id is `digest`) or empty.
+    kind : int
+        A `Kind`.
+    rows : int or None
+        Number of records where it is a table.
+    """
+
+    path: bytes
+    mode: int
+    size: int
+    digest: bytes
+    xxh3: bytes
+    chunk_class: int = 0
+    chunks: bytes | None = None
+    kind: int = 0
+    rows: int | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return self.mode in (MODE_FILE, MODE_EXECUTABLE)
+
+    def same_content(self, other: Entry) -> bool:
+        """Whether type, permission and bytes are equal; how it is cut doesn't matter."""
+        return self.mode == other.mode and self.digest == other.digest and self.size == other.size
+
+
+class ChunkRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One item of a chunk list: a chunk, or a hole (``id`` None) of zeros of that length."""
+
+    length_bytes: int
+    id: bytes | None = None
+
+
+def check_entry(entry: Entry) -> None:
+    """Refuse an entry that no dsvc writes; see ``docs/format.md`` for the rules.
+
+    Raises
+    ------
+    MalformedInputError
+        Naming the path and the rule.
+    """
+    check_structure(entry.path)
+    problem = None
+    if entry.mode not in MODES:
+        problem = f"mode {entry.mode:o}"
+    elif not 0 <= entry.size <= MAX_SIZE_BYTES:
+        problem = f"size {entry.size}"
+    elif len(entry.digest) != 32 or len(entry.xxh3) != 16:
+        problem = "digest of a wrong length"
+    elif entry.chunks is not None and (len(entry.chunks) != 32 or not entry.is_file or entry.size == 0):
+        problem = "chunk list where none can be"
+    elif entry.chunk_class not in (0, 1) or not 0 <= entry.kind <= 3:
+        problem = "unknown chunk class or kind"
+    elif entry.mode == MODE_DIRECTORY and entry.size != 0:
+        problem = "folder with content"
+    elif entry.mode == MODE_SYMLINK and not 0 < entry.size <= 4096:
+        problem = "symlink target of a wrong length"
+    if problem:
+        raise MalformedInputError(f"manifest entry {entry.path[:200]!r}: {problem}")

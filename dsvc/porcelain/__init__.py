@@ -1,0 +1,1 @@
+"""The verbs a user knows: Repository and one module for each."""

@@ -1,0 +1,1 @@
+"""Chunks, blocks, packs, manifests, ingest and materialisation: content in, content out."""

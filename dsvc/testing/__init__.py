@@ -1,0 +1,1 @@
+"""Contract suites, strategies, the checker and fault tools, shipped for third parties."""
