@@ -1,0 +1,155 @@
+"""Rules of the house that no linter knows: sizes, names, what start-up imports, who may print, kept promises."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "dsvc"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 50
+VAGUE_NAMES = {"utils", "helpers", "common", "misc", "base", "core", "manager"}
+HEAVY_MODULES = {"pyarrow", "lancedb", "networkx", "duckdb", "numpy", "pygit2"}
+
+# Writes through these names would go past the seam of dsvc.fs.
+WRITERS = {
+    "mkdir",
+    "makedirs",
+    "remove",
+    "rename",
+    "replace",
+    "rmdir",
+    "symlink",
+    "truncate",
+    "unlink",
+    "link",
+}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def calls(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the dotted name of each call in a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            yield node.lineno, ast.unparse(node.func)
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert not {name: lines for name, lines in lengths.items() if lines > MAX_FILE_LINES}
+
+
+def test_no_function_is_too_long() -> None:
+    long = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > MAX_FUNCTION_LINES:
+                    long.append(f"{relative(path)}:{node.lineno} {node.name}: {lines} lines")
+    assert not long
+
+
+def test_no_module_has_a_vague_name() -> None:
+    vague = [
+        relative(path)
+        for path in [*SOURCES, *(p for p in PACKAGE.rglob("*") if p.is_dir())]
+        if path.stem in VAGUE_NAMES
+    ]
+    assert not vague
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-c", "import dsvc"], ["-m", "dsvc", "--help"], ["-m", "dsvc", "version"]]
+)
+def test_start_up_imports_nothing_heavy(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    imported = {
+        line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line
+    }
+    assert "dsvc" in imported
+    assert not imported & HEAVY_MODULES
+
+
+def test_importing_dsvc_imports_neither_click_nor_rich() -> None:
+    code = "import dsvc, json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not {"click", "rich"} & set(json.loads(done.stdout))
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = [
+        f"{relative(path)}:{line}"
+        for path in SOURCES
+        if not relative(path).startswith(("dsvc/cli/", "dsvc/testing/"))
+        for line, name in calls(path)
+        if name in {"print", "sys.stdout.write", "sys.stderr.write"}
+    ]
+    assert not printing
+
+
+def test_only_the_command_line_reads_the_environment() -> None:
+    forbidden = re.compile(r"\bos\.(environ|getenv|getcwd|getcwdb)\b|\bPath\.(home|cwd)\b|\bexpanduser\b")
+    reading = [
+        f"{relative(path)}:{number}: {line.strip()}"
+        for path in SOURCES
+        if not relative(path).startswith(("dsvc/cli/", "dsvc/testing/"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if forbidden.search(line)
+    ]
+    assert not reading
+
+
+def test_only_the_seam_changes_files() -> None:
+    past_the_seam = [
+        f"{relative(path)}:{line}: {name}"
+        for path in SOURCES
+        if not relative(path).startswith(("dsvc/fs/", "dsvc/cli/", "dsvc/testing/"))
+        for line, name in calls(path)
+        if (name.startswith("os.") and name.removeprefix("os.") in WRITERS)
+        or name.startswith("shutil.")
+        or name.endswith((".write_bytes", ".write_text", ".touch"))
+    ]
+    assert not past_the_seam
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    promises = [line for line in text.splitlines() if re.match(r"\| P\d+ ", line)]
+    assert promises, "docs/threat-model.md has no promises"
+    missing = []
+    for promise in promises:
+        named = re.findall(r"`(tests/[\w/.-]+)`", promise)
+        if not named:
+            missing.append(f"no test named: {promise}")
+        missing += [f"{name} does not exist: {promise}" for name in named if not (ROOT / name).exists()]
+    assert not missing, "\n".join(missing)
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    broken = []
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "changes").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists():
+                broken.append(f"{relative(page)}: {target}")
+    assert not broken
