@@ -1,4 +1,4 @@
-"""Rules of the house that no linter knows: sizes, names, what start-up imports, who may print, kept promises."""
+"""Rules of the house that no linter knows: sizes, names, start-up, who may print or write, kept promises."""
 
 from __future__ import annotations
 
