@@ -25,7 +25,7 @@ test: $(VENV)/.installed-test ## the whole test suite, except the soak tests
 
 soak: $(VENV)/.installed-test ## the tests that take minutes to hours
 	scripts/install_test_tools
-	$(PYTEST) -n $(JOBS) -m soak $(ARGS)
+	$(PYTEST) -n $(JOBS) -m soak --timeout 0 $(ARGS)
 
 bench: $(VENV)/.installed-bench ## measure beside the peers (benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)
