@@ -1,0 +1,82 @@
+"""Content-defined cut points (FastCDC by pyfastcdc); the only file that imports the chunker.
+
+Cut points are those of one sequential pass from the first byte: they don't depend on buffers or cores.
+Parameters are part of the format (``docs/format.md``); golden cut points guard them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from pyfastcdc import FastCDC
+
+from dsvc.model.manifest import ChunkClass
+
+
+class Sizes(NamedTuple):
+    """Least, average and greatest chunk length in bytes."""
+
+    minimum: int
+    average: int
+    maximum: int
+
+
+SIZES: Final = {
+    ChunkClass.TEXT: Sizes(4 * 1024, 12 * 1024, 64 * 1024),
+    ChunkClass.RAW: Sizes(32 * 1024, 128 * 1024, 512 * 1024),
+}
+NORMALIZED_CHUNKING: Final = 2
+
+
+class Chunker:
+    """Cuts a stream that arrives in buffers.
+
+    Parameters
+    ----------
+    chunk_class : ChunkClass
+        Which sizes apply.
+    """
+
+    def __init__(self, chunk_class: ChunkClass) -> None:
+        sizes = SIZES[chunk_class]
+        self._maximum = sizes.maximum
+        self._cutter = FastCDC(
+            avg_size=sizes.average,
+            min_size=sizes.minimum,
+            max_size=sizes.maximum,
+            normalized_chunking=NORMALIZED_CHUNKING,
+        )
+
+    def final_lengths(self, buffer: memoryview | bytes, *, last: bool) -> list[int]:
+        """Lengths of the chunks from the buffer's start that no later byte can change.
+
+        What remains after their sum begins the next buffer. With `last` every byte is covered.
+        """
+        total = len(buffer)
+        settled = total if last else total - self._maximum
+        lengths = []
+        for chunk in self._cutter.cut_buf(buffer):
+            if not last and chunk.offset > settled:
+                break
+            lengths.append(chunk.length)
+        return lengths
+
+
+def whole_is_one_chunk(chunk_class: ChunkClass, size: int) -> bool:
+    """Whether a file of `size` bytes is stored as one chunk without looking for cut points."""
+    sizes = SIZES[chunk_class]
+    return size <= (sizes.maximum if chunk_class is ChunkClass.RAW else sizes.minimum)
+
+
+def cut(chunk_class: ChunkClass, data: bytes | memoryview) -> Iterator[memoryview]:
+    """Cut a whole file that is in memory."""
+    view = memoryview(data)
+    if whole_is_one_chunk(chunk_class, len(view)):
+        if view:
+            yield view
+        return
+    start = 0
+    for length in Chunker(chunk_class).final_lengths(view, last=True):
+        yield view[start : start + length]
+        start += length
