@@ -1,0 +1,141 @@
+"""The command line of the benchmark."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+from benchmarks import results
+from benchmarks.peers import DRIVERS, Driver
+from benchmarks.rounds import Plan, measure_workload, say
+from benchmarks.site import BENCH
+from benchmarks.workloads import WORKLOADS
+
+TMPFS = Path("/dev/shm")
+SPECIALS = ("memory", "million", "startup", "cost")
+ABOUT = """\
+Measure dsvc beside its peers. Each step is a whole process; the peers take turns in every round; what is
+reported is the median of the rounds. Data and stores are on tmpfs, or with --dir wherever that is.
+
+commands:
+  run       the workloads (the default where --workload is given)
+  memory    peak memory with a 20 GB file and a 100 GB sparse one (on disk: it needs 65 GB there)
+  million   1,000,000 small files: times and memory, and whether they grow linearly
+  startup   how long the smallest commands take
+  cost      what BLAKE3 and full durability cost
+  report    write docs/benchmarks.md and docs/benchmarks.svg from the results
+  all       everything above, workloads on disk too (the default)
+  install   install the peers that are Python packages (install_peers.sh installs the others)
+
+examples:
+  python -m benchmarks --workload images --tool dsvc,git,restic --rounds 3
+  python -m benchmarks --workload small --tool dsvc --merge     # keep the peers' stored figures
+  python -m benchmarks --workload jsonl --scale 0.01 --results /tmp/try
+  python -m benchmarks report
+"""
+
+
+def _names(known: list[str], text: str) -> list[str]:
+    names = known if text == "all" else text.split(",")
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)} (known: {', '.join(known)})")
+    return names
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = ("run", *SPECIALS, "report", "all", "install")
+    parser.add_argument("command", nargs="?", choices=commands, help="what to do", metavar="command")
+    parser.add_argument(
+        "--workload",
+        type=lambda text: _names(list(WORKLOADS), text),
+        help=f"workloads, with commas: {', '.join(WORKLOADS)} (default: all)",
+        metavar="NAMES",
+    )
+    parser.add_argument(
+        "--tool",
+        type=lambda text: _names(list(DRIVERS), text),
+        help=f"tools, with commas: {', '.join(DRIVERS)} (default: all that are installed)",
+        metavar="NAMES",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)", metavar="N")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="part of the full size (default: 1)", metavar="X"
+    )
+    parser.add_argument("--dir", type=Path, help="a folder on disk, in place of tmpfs", metavar="FOLDER")
+    parser.add_argument("--merge", action="store_true", help="keep what is stored of other tools")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=results.RESULTS,
+        help="where results go and are read",
+        metavar="FOLDER",
+    )
+    return parser
+
+
+def _tools(names: list[str] | None) -> list[Driver]:
+    """The named tools, installed where a package is enough; without names, those that are there."""
+    chosen = [DRIVERS[name] for name in names or DRIVERS]
+    for tool in chosen:
+        tool.install()
+    missing = [tool.name for tool in chosen if tool.version() is None]
+    if missing and names:
+        raise SystemExit(f"not installed: {', '.join(missing)} (see benchmarks/install_peers.sh)")
+    if missing:
+        say(f"left out, not installed: {', '.join(missing)}")
+    return [tool for tool in chosen if tool.name not in missing]
+
+
+def _run_workloads(options: argparse.Namespace, folder: Path | None) -> None:
+    medium = "tmpfs" if folder is None else "disk"
+    tools = _tools(options.tool)
+    for name in options.workload or list(WORKLOADS):
+        plan = Plan(
+            workload=name,
+            tools=tools,
+            rounds=options.rounds,
+            scale=options.scale,
+            folder=folder or TMPFS,
+            medium=medium,
+        )
+        result = measure_workload(plan)
+        path = results.workload_file(options.results, name, medium)
+        stored = results.load_workload(path) if options.merge else None
+        if stored is not None:
+            measured = {run.tool for run in result.runs}
+            result.runs += [run for run in stored.runs if run.tool not in measured]
+        results.save(path, result)
+
+
+def _run_special(kind: str, options: argparse.Namespace) -> None:
+    module = importlib.import_module(f"benchmarks.{kind}")
+    result = module.measure_all(folder=options.dir, scale=options.scale, rounds=options.rounds)
+    results.save(options.results / f"{kind}.json", result)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from benchmarks.report import write_report
+
+    write_report(options.results)
+
+
+def main() -> None:
+    """Parse the command line and do it."""
+    options = _parser().parse_args()
+    command = options.command or ("run" if options.workload or options.tool else "all")
+    if command == "install":
+        _tools(options.tool)
+    elif command == "report":
+        _report(options)
+    elif command in SPECIALS:
+        _run_special(command, options)
+    else:
+        _run_workloads(options, options.dir)
+        if command == "all":
+            _run_workloads(options, BENCH / "work")
+            for kind in SPECIALS:
+                _run_special(kind, options)
+            _report(options)
