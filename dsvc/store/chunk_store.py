@@ -47,10 +47,26 @@ class ChunkStore:
         self._compressor: Compressor | None = None
         self._new: dict[bytes, tuple[Buffer, int]] = {}
         self._put: set[bytes] = set()
+        self.revive_erased = False
         self.put_bytes = 0
         self.published_bytes = 0
 
     # Writing
+
+    def refuse_erased(self, id_: bytes) -> None:
+        """Refuse to store again what was erased on purpose, so that the next `add` doesn't undo an erasure.
+
+        Raises
+        ------
+        ErasedError
+            If the only places of the object are erased ones and `revive_erased` is off.
+        """
+        if not self.revive_erased and self.index.find(bytes(id_)) is not None:
+            raise ErasedError(
+                f"object {id_.hex()[:12]} was erased on purpose and is not stored again",
+                hint="leave the file out, or ask for erased content to be stored again",
+                details={"id": id_.hex()},
+            )
 
     def has(self, id_: bytes) -> bool:
         """Whether the object is stored (or was put since the last publish), erased ones excepted."""
@@ -61,9 +77,16 @@ class ChunkStore:
         return found is not None and not found[1].erased
 
     def put_chunk(self, id_: bytes, data: Buffer, *, raw: bool) -> bool:
-        """Store a chunk under its BLAKE3, unless it's there; returns whether it was new."""
+        """Store a chunk under its BLAKE3, unless it's there; returns whether it was new.
+
+        Raises
+        ------
+        ErasedError
+            If it was erased on purpose and `revive_erased` is off.
+        """
         if self.has(id_):
             return False
+        self.refuse_erased(id_)
         self._add(id_, data, ItemType.CHUNK, pack.STREAM_RAW if raw else pack.STREAM_TEXT)
         return True
 
@@ -72,6 +95,7 @@ class ChunkStore:
         raw_id = bytes(id_)
         if self.has(raw_id):
             return False
+        self.refuse_erased(raw_id)
         self._new[raw_id] = (data, item_type)
         self._add(raw_id, data, item_type, pack.STREAM_OBJECTS)
         return True
@@ -131,6 +155,8 @@ class ChunkStore:
             If no pack has it.
         ErasedError
             If it was erased on purpose.
+        CorruptDataError
+            If only a damaged footer says so.
         """
         found = self.index.find(id_)
         if found is None:
@@ -143,6 +169,8 @@ class ChunkStore:
                 details={"id": id_.hex()},
             )
         if found[1].erased:
+            if not found[0].verify():
+                raise CorruptDataError(f"the footer of pack {found[0].pack.short()} has wrong bytes")
             raise ErasedError(f"object {id_.hex()[:12]} was erased on purpose", details={"id": id_.hex()})
         return found
 
@@ -160,16 +188,21 @@ class ChunkStore:
         new = self._new.get(id_)
         if new is not None and new[1] == item_type:
             return memoryview(new[0])
-        footer, location = self.locate(id_)
         try:
+            footer, location = self.locate(id_)
+            return self._read(footer, location, id_, item_type)
+        except MissingDataError:
+            # The pack went between the look into the index and the read: gc has moved what lives on.
+            self.index.reload()
+            footer, location = self.locate(id_)
             return self._read(footer, location, id_, item_type)
         except CorruptDataError:
-            for other, place in self.index.places(id_):
-                if other.pack == footer.pack or place.erased:
+            for other, place in self.index.places(id_, trash=True):
+                if place.erased:
                     continue
                 try:
                     return self._read(other, place, id_, item_type)
-                except CorruptDataError:
+                except (CorruptDataError, MissingDataError):
                     continue
             raise
 

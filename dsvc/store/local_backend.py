@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import json
 import mmap
 import os
 import time
+import weakref
 from collections.abc import Sequence
 
 from dsvc.fs import files
@@ -15,7 +18,36 @@ from dsvc.store.backend import Buffer
 from dsvc.store.layout import Layout
 
 SUFFIX = ".pack"
+JOURNAL = "journal.json"
 _MAX_OPEN = 64
+
+
+def _map(fd: int, offset: int, length: int) -> memoryview:
+    """Map a range of a file for reading without keeping a descriptor.
+
+    `mmap.mmap` duplicates the descriptor and keeps it: a thousand mapped footers would use up the thousand
+    files that a process may open.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_int64,
+    ]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    start = offset - offset % mmap.ALLOCATIONGRANULARITY
+    whole = offset - start + length
+    address = libc.mmap(None, whole, mmap.PROT_READ, mmap.MAP_SHARED, fd, start)
+    if address is None or address == ctypes.c_void_p(-1).value:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    array = (ctypes.c_ubyte * length).from_address(address + offset - start)
+    weakref.finalize(array, libc.munmap, address, whole)
+    return memoryview(array).cast("B").toreadonly()
 
 
 class LocalSink:
@@ -121,7 +153,7 @@ class LocalBackend:
     def read(self, pack: PackId, offset: int, length: int) -> bytes:
         """Read exactly `length` bytes at `offset`."""
         fd = self._fd(pack)
-        if length > os.fstat(fd).st_size - offset:
+        if offset < 0 or length < 0 or length > os.fstat(fd).st_size - offset:
             raise CorruptDataError(f"pack {pack.short()} is shorter than its index says")
         try:
             data = os.pread(fd, length, offset)
@@ -141,9 +173,10 @@ class LocalBackend:
         fd = self._fd(pack)
         if length > os.fstat(fd).st_size - offset:
             raise CorruptDataError(f"pack {pack.short()} is shorter than its trailer says")
-        start = offset - offset % mmap.ALLOCATIONGRANULARITY
-        mapped = mmap.mmap(fd, offset + length - start, offset=start, prot=mmap.PROT_READ)
-        return memoryview(mapped)[offset - start :]
+        try:
+            return _map(fd, offset, length)
+        except OSError as error:
+            raise files.storage_error(error, "map", self._find(pack)) from error
 
     def create(self) -> LocalSink:
         """Begin a new pack."""
@@ -161,12 +194,26 @@ class LocalBackend:
         return os.path.join(self.layout.trash, run)
 
     def trash(self, packs: Sequence[PackId], run: str) -> None:
-        """Move packs to the trash of `run`, both folders flushed."""
+        """Move packs to the trash of `run`, both folders flushed; one that is there already stays there.
+
+        The run's journal says when, and which packs: it is written first, so that a crash in between
+        leaves nothing that only the names of files would tell.
+        """
         folder = self._run_folder(run)
         files.make_folders(folder)
+        names = sorted({pack.hex() for pack in (*packs, *self._list(folder))})
+        journal = {"run": run, "at": time.time(), "packs": names}
+        files.write_atomically(
+            os.path.join(folder, JOURNAL),
+            json.dumps(journal).encode(),
+            durable=self.durable,
+            temporary=self.layout.temporary,
+        )
         for pack in packs:
             name = pack.hex() + SUFFIX
-            files.rename(os.path.join(self.layout.packs, name), os.path.join(folder, name))
+            source = os.path.join(self.layout.packs, name)
+            if os.path.lexists(source) or not os.path.lexists(os.path.join(folder, name)):
+                files.rename(source, os.path.join(folder, name))
         if packs and self.durable:
             files.sync_folder(folder)
             files.sync_folder(self.layout.packs)
@@ -174,35 +221,55 @@ class LocalBackend:
     def list_trash(self) -> dict[str, list[PackId]]:
         """Trashed packs of each run."""
         with contextlib.suppress(FileNotFoundError):
-            return {run: self._list(self._run_folder(run)) for run in sorted(os.listdir(self.layout.trash))}
+            runs = sorted(os.listdir(self.layout.trash))
+            folders = [run for run in runs if os.path.isdir(os.path.join(self.layout.trash, run))]
+            return {run: self._list(self._run_folder(run)) for run in folders}
         return {}
 
     def recover(self, run: str) -> list[PackId]:
         """Move the packs of a run back."""
         folder = self._run_folder(run)
-        packs = self._list(folder)
+        packs = self._list(folder) if os.path.isdir(folder) else []
         for pack in packs:
             name = pack.hex() + SUFFIX
             files.rename(os.path.join(folder, name), os.path.join(self.layout.packs, name))
-        if self.durable:
+        if self.durable and packs:
             files.sync_folder(self.layout.packs)
-        files.remove_folder(folder)
+        self._remove_run(folder)
         return packs
 
     def empty_trash(self, run: str) -> int:
         """Delete the packs of a run; returns their bytes."""
         folder = self._run_folder(run)
         total = 0
-        for pack in self._list(folder):
+        for pack in self._list(folder) if os.path.isdir(folder) else ():
             path = os.path.join(folder, pack.hex() + SUFFIX)
             total += os.path.getsize(path)
             files.unlink(path)
             fd = self._open.pop(pack, None)
             if fd is not None:
                 os.close(fd)
-        files.remove_folder(folder)
+        self._remove_run(folder)
         return total
 
+    @staticmethod
+    def _remove_run(folder: str) -> None:
+        files.unlink(os.path.join(folder, JOURNAL), missing_ok=True)
+        files.remove_folder(folder)
+
     def trash_age(self, run: str) -> float:
-        """Seconds since the folder of the run last changed, by the clock of the file system."""
-        return max(0.0, time.time() - os.stat(self._run_folder(run)).st_mtime)
+        """Seconds since packs were last moved there, by the journal or by the folder, whichever is younger.
+
+        A clock that went back gives 0: nothing is deleted early.
+        """
+        folder = self._run_folder(run)
+        try:
+            moved = os.stat(folder).st_mtime
+        except FileNotFoundError as error:
+            raise MissingDataError(f"there is no run {run!r} in the trash") from error
+        with (
+            contextlib.suppress(OSError, ValueError, KeyError, TypeError),
+            open(os.path.join(folder, JOURNAL), "rb") as stream,
+        ):
+            moved = max(moved, float(json.load(stream)["at"]))
+        return max(0.0, time.time() - moved)

@@ -63,7 +63,7 @@ class MemoryBackend:
     def read(self, pack: PackId, offset: int, length: int) -> bytes:
         """Read exactly `length` bytes at `offset`."""
         data = self._data(pack)
-        if offset + length > len(data):
+        if offset < 0 or length < 0 or offset + length > len(data):
             raise CorruptDataError(f"pack {pack.short()} is shorter than its index says")
         return data[offset : offset + length]
 
@@ -77,7 +77,10 @@ class MemoryBackend:
 
     def trash(self, packs: Sequence[PackId], run: str) -> None:
         """Move packs to the trash of `run`."""
-        self._trash.setdefault(run, {}).update({p: self.packs.pop(p) for p in packs})
+        kept = self._trash.setdefault(run, {})
+        for pack in packs:
+            if pack in self.packs or pack not in kept:
+                kept[pack] = self.packs.pop(pack)
         self._trashed_at[run] = time.time()
 
     def list_trash(self) -> dict[str, list[PackId]]:
@@ -96,4 +99,6 @@ class MemoryBackend:
 
     def trash_age(self, run: str) -> float:
         """Seconds since the run's packs were trashed."""
+        if run not in self._trash:
+            raise MissingDataError(f"there is no run {run!r} in the trash")
         return max(0.0, time.time() - self._trashed_at[run])

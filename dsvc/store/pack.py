@@ -6,12 +6,13 @@ a search structure as it stands.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from dsvc.model.encoding import hash_object
-from dsvc.model.errors import CorruptDataError
+from dsvc.model.errors import CorruptDataError, UsageError
 from dsvc.model.ids import PackId
 from dsvc.store import block
 from dsvc.store.backend import Backend, Buffer, PackSink
@@ -76,7 +77,15 @@ class PackWriter:
         return not self._rows and not any(self._pending.values())
 
     def put(self, id_: bytes, data: Buffer, item_type: int, stream: int) -> None:
-        """Add an object; `stream` says which objects share blocks. The buffer must not change later."""
+        """Add an object; `stream` says which objects share blocks. The buffer must not change later.
+
+        Raises
+        ------
+        UsageError
+            If the object is empty or longer than a row can say.
+        """
+        if not 0 < len(data) <= block.MAX_ITEM_BYTES:
+            raise UsageError(f"an object of {len(data)} bytes can't be stored")
         pending = self._pending.get(stream)
         if pending is None:
             pending = self._pending[stream] = []
@@ -94,29 +103,51 @@ class PackWriter:
         """Record that an object was erased on purpose; its id and length stay."""
         self._rows.append((id_, length | (item_type | ERASED) << 24, 0, 0))
 
+    def put_block(self, info: BlockInfo, stored: Buffer, items: Sequence[tuple[bytes, int, int]]) -> None:
+        """Take over a block of another pack as it is stored; `items` are (id, length, item type) in order.
+
+        The caller has checked that the bytes decode to these items.
+        """
+        self._write_block(info.codec, info.raw_length, info.xxh3, [stored], items)
+        self.raw_bytes += info.raw_length
+
     def _flush(self, stream: int) -> None:
         buffers = self._pending[stream]
         if not buffers:
             return
         codec, stored = self._compressor.store(buffers)
-        number, offset_in_block = len(self._blocks), 0
-        lengths = []
-        for (id_, item_type), buffer in zip(self._pending_ids[stream], buffers, strict=True):
-            row = len(buffer) | item_type << 24
-            lengths.append(row)
-            self._rows.append((id_, row, number, offset_in_block))
-            offset_in_block += len(buffer)
-        checksum = block.stored_checksum(stored)
-        stored_length = sum(len(b) for b in stored)
-        header = block.HEADER.pack(
-            block.MAGIC, codec, 0, 0, len(lengths), offset_in_block, stored_length, checksum
-        ) + struct.pack(f"<{len(lengths)}I", *lengths)
-        start = self._sink.position + len(header)
-        self._blocks.append(BlockInfo(start, stored_length, offset_in_block, len(lengths), codec, checksum))
-        self._sink.write([header, *stored])
+        items = [
+            (id_, len(buffer), item_type)
+            for (id_, item_type), buffer in zip(self._pending_ids[stream], buffers, strict=True)
+        ]
+        total = sum(length for _, length, _ in items)
+        self._write_block(codec, total, block.stored_checksum(stored), stored, items)
         self._pending[stream] = []
         self._pending_ids[stream] = []
         self._pending_bytes[stream] = 0
+
+    def _write_block(
+        self,
+        codec: int,
+        raw_length: int,
+        checksum: bytes,
+        stored: Sequence[Buffer],
+        items: Sequence[tuple[bytes, int, int]],
+    ) -> None:
+        number, offset_in_block = len(self._blocks), 0
+        lengths = []
+        for id_, length, item_type in items:
+            row = length | item_type << 24
+            lengths.append(row)
+            self._rows.append((id_, row, number, offset_in_block))
+            offset_in_block += length
+        stored_length = sum(len(b) for b in stored)
+        header = block.HEADER.pack(
+            block.MAGIC, codec, 0, 0, len(lengths), raw_length, stored_length, checksum
+        ) + struct.pack(f"<{len(lengths)}I", *lengths)
+        start = self._sink.position + len(header)
+        self._blocks.append(BlockInfo(start, stored_length, raw_length, len(lengths), codec, checksum))
+        self._sink.write([header, *stored])
 
     def publish(self) -> PackId | None:
         """Write footer and trailer and publish; returns the pack's id, or None if it is empty."""
@@ -128,7 +159,8 @@ class PackWriter:
         footer = encode_footer(self._blocks, self._rows)
         pack = hash_object("footer", footer, PackId)
         offset = self._sink.position
-        trailer = TRAILER.pack(TRAILER_MAGIC, offset, len(footer), len(self._blocks), len(self._rows), pack)
+        count: int = FANOUT.unpack_from(footer, len(self._blocks) * BLOCK_ROW.size)[-1]
+        trailer = TRAILER.pack(TRAILER_MAGIC, offset, len(footer), len(self._blocks), count, pack)
         self._sink.write([footer, trailer])
         self._sink.publish(pack)
         return pack
@@ -139,9 +171,13 @@ class PackWriter:
 
 
 def encode_footer(blocks: Sequence[BlockInfo], rows: list[tuple[bytes, int, int, int]]) -> bytes:
-    """Encode block rows, fanout, sorted ids and their rows; a repeated id keeps its first place."""
+    """Encode block rows, fanout, sorted ids and their rows; a repeated id keeps one place that has bytes."""
     rows = sorted(rows)
     ids = [row[0] for row in rows]
+    if any(a == b for a, b in itertools.pairwise(ids)):
+        # An erased row sorts last, since its length has the top bit.
+        rows = [row for n, row in enumerate(rows) if not n or ids[n - 1] != row[0]]
+        ids = [row[0] for row in rows]
     counts = [0] * 256
     for id_ in ids:
         counts[id_[0]] += 1
@@ -198,7 +234,7 @@ class Footer:
         cut += FANOUT.size
         self._ids = view[cut : cut + 32 * count]
         self._rows = view[cut + 32 * count :]
-        if self._fanout[-1] != count or any(a > b for a, b in zip(self._fanout, self._fanout[1:], strict=False)):
+        if self._fanout[-1] != count or any(a > b for a, b in itertools.pairwise(self._fanout)):
             raise CorruptDataError(f"pack {pack.short()} has a wrong fanout", details={"pack": pack.hex()})
 
     def verify(self) -> bool:
@@ -207,9 +243,10 @@ class Footer:
 
     def find(self, id_: bytes) -> int:
         """Row number of an id, or -1."""
+        id_ = bytes(id_)  # a typed id never equals plain bytes
         first = id_[0]
-        low = self._fanout[first - 1] if first else 0
-        high = self._fanout[first]
+        low: int = self._fanout[first - 1] if first else 0
+        high: int = self._fanout[first]
         ids = self._ids
         while low < high:
             middle = (low + high) >> 1

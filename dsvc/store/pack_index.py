@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from dsvc.model.errors import CorruptDataError, DsvcError, MissingDataError
+from dsvc.model.errors import DsvcError
 from dsvc.model.ids import PackId
 from dsvc.store.backend import Backend
 from dsvc.store.pack import Footer, Location
@@ -39,7 +39,7 @@ class PackIndex:
         for pack in self._backend.list_packs():
             try:
                 self._footers.append(known.get(pack) or Footer(self._backend, pack))
-            except (CorruptDataError, MissingDataError) as error:
+            except DsvcError as error:
                 logger.warning("pack %s can't be read: %s", pack.short(), error)
                 self.broken[pack] = error
 
@@ -60,20 +60,25 @@ class PackIndex:
             return footer, location
         return erased
 
-    def places(self, id_: bytes) -> list[tuple[Footer, Location]]:
-        """Every place of an object, for healing and salvage."""
-        found = ((footer, footer.find(id_)) for footer in self.footers())
+    def places(self, id_: bytes, *, trash: bool = False) -> list[tuple[Footer, Location]]:
+        """Every place of an object, for healing and salvage; with `trash` those in trashed packs too."""
+        footers = [*self.footers(), *(self.trash_footers() if trash else ())]
+        found = ((footer, footer.find(id_)) for footer in footers)
         return [(footer, footer.location(row)) for footer, row in found if row >= 0]
 
-    def find_in_trash(self, id_: bytes) -> tuple[Footer, Location] | None:
-        """Where a trashed pack has an object."""
+    def trash_footers(self) -> list[Footer]:
+        """Footers of all readable packs in the trash."""
+        footers = []
         for packs in self._backend.list_trash().values():
             for pack in packs:
                 try:
-                    footer = Footer(self._backend, pack)
-                except (CorruptDataError, MissingDataError):
-                    continue
-                row = footer.find(id_)
-                if row >= 0:
-                    return footer, footer.location(row)
-        return None
+                    footers.append(Footer(self._backend, pack))
+                except DsvcError as error:
+                    logger.warning("trashed pack %s can't be read: %s", pack.short(), error)
+        return footers
+
+    def find_in_trash(self, id_: bytes) -> tuple[Footer, Location] | None:
+        """Where a trashed pack has an object; a place that still has the bytes is preferred."""
+        found = ((footer, footer.find(id_)) for footer in self.trash_footers())
+        places = [(footer, footer.location(row)) for footer, row in found if row >= 0]
+        return min(places, key=lambda place: place[1].erased, default=None)
