@@ -12,6 +12,7 @@ from benchmarks.workloads import WORKLOADS
 
 TMPFS = Path("/dev/shm")
 SPECIALS = ("memory", "million", "startup", "cost")
+DISK_SPECIALS = ("memory", "cost")
 ABOUT = """\
 Measure dsvc beside its peers. Each step is a whole process; the peers take turns in every round; what is
 reported is the median of the rounds. Data and stores are on tmpfs, or with --dir wherever that is.
@@ -110,9 +111,9 @@ def _run_workloads(options: argparse.Namespace, folder: Path | None) -> None:
         results.save(path, result)
 
 
-def _run_special(kind: str, options: argparse.Namespace) -> None:
+def _run_special(kind: str, options: argparse.Namespace, folder: Path | None) -> None:
     module = importlib.import_module(f"benchmarks.{kind}")
-    result = module.measure_all(folder=options.dir, scale=options.scale, rounds=options.rounds)
+    result = module.measure_all(folder=folder, scale=options.scale, rounds=options.rounds)
     results.save(options.results / f"{kind}.json", result)
 
 
@@ -120,6 +121,16 @@ def _report(options: argparse.Namespace) -> None:
     from benchmarks.report import write_report
 
     write_report(options.results)
+
+
+def _run_all(options: argparse.Namespace) -> None:
+    """The workloads on tmpfs, then on disk, then dsvc alone, then the report."""
+    disk = options.dir or BENCH / "work"
+    _run_workloads(options, None)
+    _run_workloads(options, disk)
+    for kind in SPECIALS:
+        _run_special(kind, options, disk if kind in DISK_SPECIALS else None)
+    _report(options)
 
 
 def main() -> None:
@@ -131,11 +142,8 @@ def main() -> None:
     elif command == "report":
         _report(options)
     elif command in SPECIALS:
-        _run_special(command, options)
-    else:
+        _run_special(command, options, options.dir)
+    elif command == "run":
         _run_workloads(options, options.dir)
-        if command == "all":
-            _run_workloads(options, BENCH / "work")
-            for kind in SPECIALS:
-                _run_special(kind, options)
-            _report(options)
+    else:
+        _run_all(options)

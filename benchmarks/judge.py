@@ -11,6 +11,8 @@ from benchmarks.results import FIRST, SECOND, SpecialResult, WorkloadResult
 from benchmarks.verdict import MIB, TOLERANCE, Verdict, at_most, mebibytes, megabytes, missing, seconds
 
 SUBJECT = "dsvc"
+# Shown, not judged: nobody has the compiled module of Oxen without its package.
+NOT_PEERS = (SUBJECT, "oxen-bare")
 VERSIONING_PEERS = ("dvc", "oxen")
 SECOND_COMMIT_PEERS = ("dvc", "oxen", "restic", "borg", "borg-lz4")
 STEP_NAMES = {
@@ -33,7 +35,17 @@ class _Judge:
         return f"{STEP_NAMES[tuple(steps)]}, {self.result.workload}"
 
     def _peers(self) -> list[str]:
-        return [tool for tool in self.result.tools() if tool != SUBJECT]
+        return [tool for tool in self.result.tools() if tool not in NOT_PEERS]
+
+    def correct(self) -> Verdict:
+        """Every step of every round ended well, and version 1 came back byte for byte."""
+        runs = [run for run in self.result.runs if run.tool == SUBJECT]
+        figure, bound = f"every step, {self.result.workload}", "ends well, and brings the same bytes back"
+        if not runs:
+            return missing(figure, bound)
+        problems = [run.problem.splitlines()[0] for run in runs if run.problem]
+        measured = problems[0] if problems else f"{len(runs)} rounds"
+        return Verdict(figure=figure, bound=bound, measured=measured, met=not problems)
 
     def speed(self, steps: Sequence[str], times: float, peers: Iterable[str] | None = None) -> Verdict:
         """At least `times` as fast as the fastest of the peers (of all where none are named)."""
@@ -110,6 +122,11 @@ class _Judge:
         return at_most(f"peak memory, every step, {self.result.workload}", peak, 512 * MIB, mebibytes)
 
 
+def _correct(judges: Mapping[str, _Judge]) -> Iterable[Verdict]:
+    for judge in judges.values():
+        yield judge.correct()
+
+
 def _first_commit(judges: Mapping[str, _Judge]) -> Iterable[Verdict]:
     yield judges["images"].speed(FIRST, 2.5)
     yield judges["small"].speed(FIRST, 3)
@@ -154,6 +171,7 @@ def _memory(judges: Mapping[str, _Judge]) -> Iterable[Verdict]:
 
 
 _GROUPS: tuple[Callable[[Mapping[str, _Judge]], Iterable[Verdict]], ...] = (
+    _correct,
     _first_commit,
     _second_commit,
     _nothing_changed,

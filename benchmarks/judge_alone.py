@@ -15,7 +15,7 @@ def _memory(result: SpecialResult | None) -> Iterable[Verdict]:
 
 def _million(result: SpecialResult | None) -> Iterable[Verdict]:
     for step in ("add", "commit", "status", "checkout"):
-        value = result.value(f"{step}_growth") if result else None
+        value = result.value(f"growth_{step}") if result else None
         figure = f"1,000,000 files: {step}, time against ten times that of 100,000"
         yield at_most(figure, value, 1.0, times, tolerance=TOLERANCE)
     status = result.value("1000000_status") if result else None

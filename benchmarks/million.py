@@ -57,7 +57,7 @@ def _growth(runs: dict[int, Run]) -> list[Reading]:
     factor = COUNTS[-1] / COUNTS[0]
     return [
         Reading(
-            name=f"{name}_growth",
+            name=f"growth_{name}",
             value=round(largest[step].wall_s / smallest[step].wall_s / factor, 4),
             unit="x",
         )

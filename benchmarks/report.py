@@ -21,7 +21,12 @@ from benchmarks.workloads import WORKLOADS
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN = "<!-- made by `python -m benchmarks report`: begin -->"
 END = "<!-- made by `python -m benchmarks report`: end -->"
-SPECIALS = ("memory", "million", "startup", "cost")
+TITLES = {
+    "memory": "Memory with very large files",
+    "million": "A million files",
+    "startup": "Start-up",
+    "cost": "What BLAKE3 and durability cost",
+}
 COLUMNS: tuple[tuple[str, Sequence[str]], ...] = (
     ("init", ("init",)),
     ("add", ("add",)),
@@ -44,8 +49,9 @@ brackets how many times dsvc's it is. Data and stores are on tmpfs. Memory is th
 sampled in `/proc` every 10 ms (PSS where there are several processes), and at least the kernel's high-water
 mark of the largest process; below some 25 MiB it is that of the harness, from which processes are forked.
 restic and borg have no `add`, no `status` and no checkout in place: their first commit is one backup, their
-restore goes into an empty folder. git runs without automatic collection. What each tool brought back was
-compared byte for byte.
+restore goes into an empty folder. git runs without automatic collection. `oxen` is its Python package as
+documented, `oxen-bare` only the compiled module in it, without the import of the rest: shown, not judged.
+What each tool brought back was compared byte for byte.
 """
 OPENING = "# Benchmarks\n\nNotes may be written above and below the generated part.\n\n"
 
@@ -53,7 +59,7 @@ OPENING = "# Benchmarks\n\nNotes may be written above and below the generated pa
 def write_report(results: Path, docs: Path = DOCS) -> None:
     """Write the page between its markers, and the chart."""
     workloads = _load(results, "tmpfs")
-    specials = {kind: load_special(results, kind) for kind in SPECIALS}
+    specials = {kind: load_special(results, kind) for kind in TITLES}
     parts = [_method(workloads), "![Times and sizes of each tool](benchmarks.svg)\n"]
     parts += [_verdicts(judge_all(workloads, specials))]
     parts += [_workload(result) for result in workloads.values()]
@@ -156,9 +162,26 @@ def _compared(text: str, value: float, own: float | None, tool: str) -> str:
 
 def _special(result: SpecialResult) -> str:
     settings = ", ".join(f"{name}: {value}" for name, value in result.settings.items())
+    head = f"## {TITLES[result.kind]}\n\nMeasured {result.at}, dsvc {result.version}; {settings}.\n"
+    if result.kind in {"memory", "million"}:
+        return f"{head}\n{_grid(result)}"
     rows = [(reading.name.replace("_", " "), _reading(reading)) for reading in result.readings]
-    head = f"## {result.kind.capitalize()}\n\nMeasured {result.at}, dsvc {result.version}; {settings}.\n"
     return f"{head}\n{_table(('reading', 'value'), rows)}"
+
+
+def _grid(result: SpecialResult) -> str:
+    """Readings called ROW_COLUMN, and ROW_COLUMN_peak in the same cell."""
+    cells: dict[str, dict[str, list[str]]] = {}
+    for reading in result.readings:
+        row, _, column = reading.name.partition("_")
+        column = column.removesuffix("_peak")
+        cells.setdefault(column, {}).setdefault(row, []).append(_reading(reading))
+    rows = list(dict.fromkeys(row for column in cells.values() for row in column))
+    table = (
+        (name.replace("_", " "), *(", ".join(column.get(row, ["–"])) for row in rows))
+        for name, column in cells.items()
+    )
+    return _table(("", *rows), table)
 
 
 def _reading(reading: Reading) -> str:

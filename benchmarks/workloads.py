@@ -42,10 +42,10 @@ def _shares(units: int) -> list[range]:
     return [range(start, min(units, start + step)) for start in range(0, units, step)]
 
 
-def _image_share(job: tuple[Path, range, int]) -> None:
-    folder, numbers, version = job
+def _image_share(job: tuple[Path, range, int, int]) -> None:
+    folder, numbers, version, replaced = job
     for number in numbers:
-        if version == 2 and number % 100 != 37:
+        if version == 2 and number % 100 != replaced:
             continue
         rng = random.Random(f"image {number} {version}")
         path = folder / f"set-{number // 100:03d}" / f"image-{number:06d}.jpg"
@@ -54,8 +54,10 @@ def _image_share(job: tuple[Path, range, int]) -> None:
 
 
 def _write_images(folder: Path, units: int, version: int) -> None:
+    """Version 2 replaces one image of each folder."""
+    jobs = [(folder, share, version, min(37, units - 1)) for share in _shares(units)]
     with get_context("fork").Pool() as pool:
-        pool.map(_image_share, [(folder, share, version) for share in _shares(units)], chunksize=1)
+        pool.map(_image_share, jobs, chunksize=1)
 
 
 def _small_changes(units: int) -> frozenset[int]:
@@ -157,7 +159,7 @@ WORKLOADS = {
         ),
         Workload(
             name="jsonl",
-            units=715_000,
+            units=732_000,
             unit="lines",
             write=_write_jsonl,
             about="one file of about 640 MB; version 2 has 200 lines changed, 300 removed, 1 inserted",
@@ -178,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workloads", description=__doc__)
     parser.add_argument("name", choices=sorted(WORKLOADS))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--scale", type=float, default=1.0, help="a part of the full size, for tests (default: 1)")
+    parser.add_argument("--scale", type=float, default=1.0, help="part of the full size (default: 1)")
     options = parser.parse_args()
     WORKLOADS[options.name].generate(options.folder, options.scale)
 

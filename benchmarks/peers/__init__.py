@@ -17,7 +17,8 @@ DRIVERS: dict[str, Driver] = {
         Borg(name="borg", compression="zstd,3"),
         Borg(name="borg-lz4", compression="lz4"),
         Dvc(),
-        Oxen(),
+        Oxen(name="oxen", way="package"),
+        Oxen(name="oxen-bare", way="bare"),
     )
 }
 
