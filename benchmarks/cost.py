@@ -44,7 +44,7 @@ def _blake3(workload: str, folder: Path, scale: float, rounds: int) -> Iterator[
         generate(workload, own / "master", scale)
         for _ in range(rounds):
             with_it.append(_add(own, program(), None))
-            without.append(_add(own, [sys.executable, STUB], None))
+            without.append(_add(own, [sys.executable, "-P", STUB], None))
     yield from _readings(f"blake3_{workload}", with_it, without)
 
 

@@ -8,6 +8,7 @@ also imports pandas and more, 0.3 s that no step needs.
 import os
 import sys
 import sysconfig
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,7 @@ def _compiled_module() -> Any:
 def _repository(way: str, tree: str) -> Any:
     if way == "bare":
         return _compiled_module().PyRepo(tree)
-    import oxen
-
-    return oxen.Repo(tree)
+    return import_module("oxen").Repo(tree)
 
 
 def main(way: str, step: str, *words: str) -> None:
