@@ -144,6 +144,14 @@ class ChunkStore:
         self._new.clear()
         self._put.clear()
 
+    def forget(self) -> None:
+        """Drop what is cached and read the pack list again: after gc, an erasure, a repair, or a wait.
+
+        A writer calls it (or ``index.reload``) once it holds the store's lock, before its first lookup.
+        """
+        self._blocks.clear()
+        self.index.reload()
+
     # Reading
 
     def locate(self, id_: bytes) -> tuple[Footer, Location]:

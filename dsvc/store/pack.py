@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -230,7 +231,7 @@ class Footer:
         self._view = view
         cut = blocks * BLOCK_ROW.size
         self._blocks_view = view[:cut]
-        self._fanout = FANOUT.unpack(view[cut : cut + FANOUT.size])
+        self._fanout = array("I", FANOUT.unpack(view[cut : cut + FANOUT.size]))
         cut += FANOUT.size
         self._ids = view[cut : cut + 32 * count]
         self._rows = view[cut + 32 * count :]
@@ -245,8 +246,10 @@ class Footer:
         """Row number of an id, or -1."""
         id_ = bytes(id_)  # a typed id never equals plain bytes
         first = id_[0]
-        low: int = self._fanout[first - 1] if first else 0
-        high: int = self._fanout[first]
+        low: int
+        high: int
+        low = self._fanout[first - 1] if first else 0
+        high = self._fanout[first]
         ids = self._ids
         while low < high:
             middle = (low + high) >> 1
