@@ -212,14 +212,14 @@ def make_folder(path: Path, *, dir_fd: int | None = None, exist_ok: bool = True)
     return True
 
 
-def make_folders(path: str) -> None:
-    """Create a folder with its parents, each new one durable in its parent."""
+def make_folders(path: str, *, durable: bool = True) -> None:
+    """Create a folder with its parents, each new one flushed in its parent if `durable`."""
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)
     if parent:
-        make_folders(parent)
-    if make_folder(path):
+        make_folders(parent, durable=durable)
+    if make_folder(path) and durable:
         sync_folder(parent or ".")
 
 

@@ -243,17 +243,7 @@ class History:
         self._writer.write(new_objects)
         with self.refs.locked():
             now = self.refs.head().text
-            if head is not None and operation.head_before not in ("", now):
-                raise RefMovedError(
-                    f"HEAD is at {now}, not at {operation.head_before}: another command moved it",
-                    hint="run the command again",
-                )
-            filled = replace(
-                operation,
-                refs=tuple((ref, old, new) for ref, old, new in changes),
-                head_before=now,
-                head_after=now if head is None else str(head),
-            )
+            filled = _filled(operation, changes, now, head)
             objects, change, recorded = self.operations.prepare(filled)
             for ref, old, _ in changes:
                 self.refs.expect(ref, old)
@@ -308,3 +298,21 @@ class History:
             removed = list(self.refs.remove_stale_locks())
             removed += self._writer.remove_temporary(min_age_seconds=min_age_seconds)
         return removed
+
+
+def _filled(
+    operation: Operation, changes: Sequence[RefChange], now: str, head: str | CommitId | None
+) -> Operation:
+    """Complete an operation with what is known only under the lock."""
+    if head is not None and operation.head_before not in ("", now):
+        raise RefMovedError(
+            f"HEAD is at {now}, not at {operation.head_before}: another command moved it",
+            hint="run the command again",
+            details={"ref": "HEAD", "expected": operation.head_before, "found": now},
+        )
+    return replace(
+        operation,
+        refs=tuple((ref, old, new) for ref, old, new in changes),
+        head_before=now,
+        head_after=now if head is None else str(head),
+    )

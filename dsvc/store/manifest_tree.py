@@ -58,6 +58,11 @@ def is_boundary(level: int, key: bytes) -> bool:
     return xxhash.xxh3_64_intdigest(key, level) & BOUNDARY_MASK == 0
 
 
+EMPTY_NODE: Final = b"\x92\x00\x90"
+EMPTY_ROOT: Final = hash_object("node", EMPTY_NODE, NodeId)
+"""Manifest without entries: known to everyone, stored nowhere."""
+
+
 class _Level:
     """The node being built at one level."""
 
@@ -140,7 +145,7 @@ class TreeBuilder:
     def finish(self) -> bytes:
         """Close every level; returns the root's id: the lowest level that is one node."""
         if len(self._levels) == 1 and not self._levels[0].items:
-            return bytes(self._store_node(encode_node(0, [])))
+            return bytes(EMPTY_ROOT)
         level = 0
         while True:
             pending = self._levels[level]
@@ -158,11 +163,6 @@ class TreeBuilder:
             if data[1] == 0 or data[2] != 0x91:
                 return child.id
             child = decode(data, _INNER, "tree node")[1][0]
-
-
-def empty_root(store: ChunkStore) -> NodeId:
-    """Root of the manifest without entries."""
-    return NodeId(TreeBuilder(store).finish())
 
 
 _LEAF = tuple[int, list[Entry]]
@@ -184,7 +184,7 @@ def read_node(store: ChunkStore, id_: NodeId) -> tuple[int, list[Entry] | list[C
     MalformedInputError
         If it is no node that dsvc writes.
     """
-    data = store.get(id_, item_type=ItemType.NODE)
+    data = EMPTY_NODE if id_ == EMPTY_ROOT else store.get(id_, item_type=ItemType.NODE)
     if len(data) < 3 or data[0] != 0x92 or data[1] >= MAX_LEVELS:
         raise MalformedInputError(f"manifest node {id_.short()} is malformed")
     if data[1]:

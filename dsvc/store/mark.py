@@ -51,6 +51,8 @@ class Marks:
     ----------
     store : ChunkStore
         Its packs are listed anew.
+    strict : bool
+        Whether a pack that can't be read is an error; only fsck does without.
 
     Raises
     ------
@@ -58,8 +60,9 @@ class Marks:
         If a pack can't be read at all: what it holds may be alive.
     """
 
-    def __init__(self, store: ChunkStore) -> None:
+    def __init__(self, store: ChunkStore, *, strict: bool = True) -> None:
         self.store = store
+        self._strict = strict
         self._order: list[MarkedPack] = []
         self._trash: list[MarkedPack] | None = None
         self._seen = bytearray(1024)
@@ -70,7 +73,7 @@ class Marks:
         index = self.store.index
         index.reload()
         footers = list(index.footers())
-        for pack, error in index.broken.items():
+        for pack, error in index.broken.items() if self._strict else ():
             raise CorruptDataError(
                 f"pack {pack.short()} can't be read, and what it holds may be needed: {error.message}",
                 hint="run dsvc fsck --repair, then dsvc gc again",
@@ -145,6 +148,17 @@ class Marks:
             return False
         marked.set(row)
         return True
+
+    def place(self, id_: bytes) -> tuple[MarkedPack, Location]:
+        """Where an object is, live packs first.
+
+        Raises
+        ------
+        MissingDataError
+            If neither a live pack nor the trash has it.
+        """
+        marked, row = self._place(id_)
+        return marked, marked.footer.location(row)
 
     def _place(self, id_: bytes) -> tuple[MarkedPack, int]:
         order = self._order

@@ -206,7 +206,7 @@ class Footer:
         On construction, where trailer and lengths don't fit each other; before anything is allocated.
     """
 
-    __slots__ = ("_blocks_view", "_fanout", "_ids", "_rows", "_view", "blocks", "count", "pack")
+    __slots__ = ("_blocks_view", "_fanout", "_ids", "_rows", "_view", "blocks", "count", "length", "pack")
 
     def __init__(self, backend: Backend, pack: PackId) -> None:
         size = backend.size(pack)
@@ -225,6 +225,7 @@ class Footer:
         ):
             raise CorruptDataError(f"pack {pack.short()} has a wrong trailer", details={"pack": pack.hex()})
         self.pack = pack
+        self.length: int = length
         self.blocks: int = blocks
         self.count: int = count
         view = backend.view(pack, offset, length)

@@ -1,0 +1,29 @@
+"""`dsvc archive`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from dsvc.cli.i18n import _, ngettext
+from dsvc.cli.names import path_fields, show_name
+from dsvc.cli.session import Session
+from dsvc.cli.verb import PathWord, complete_refs, verb
+
+
+@verb("archive", _("The name says the kind: .tar, .tar.gz, .tar.zst or .zip."))
+@click.argument("revision", metavar="REV", shell_complete=complete_refs)
+@click.option(
+    "-o", "--output", "file", required=True, metavar="FILE", type=PathWord(), help=_("the file to write")
+)
+def command(session: Session, revision: str, file: str) -> None:
+    """Write a version into a file."""
+    count = session.repository().archive(revision, file)
+    name = os.fsencode(file)
+    session.output.json({**path_fields(name), "files": count})
+    session.output.line(
+        _("wrote {count} to {file}").format(
+            count=ngettext("{n} file", "{n} files", count), file=show_name(name)
+        )
+    )

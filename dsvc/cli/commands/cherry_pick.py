@@ -1,0 +1,23 @@
+"""`dsvc cherry-pick`."""
+
+from __future__ import annotations
+
+import click
+
+from dsvc.cli.i18n import _
+from dsvc.cli.results import report_merge
+from dsvc.cli.session import Session
+from dsvc.cli.verb import complete_refs, verb
+
+
+@verb("cherry-pick")
+@click.argument("revision", metavar="REV", shell_complete=complete_refs)
+def command(session: Session, revision: str) -> None:
+    """Apply what one commit changed."""
+    outcome = session.repository().cherry_pick(revision)
+    report_merge(
+        session,
+        outcome,
+        _("applied as {commit}").format(commit=(outcome.commit or "")[:8]),
+        _("settle each: dsvc resolve PATH --ours; then: dsvc commit; or: dsvc merge --abort"),
+    )

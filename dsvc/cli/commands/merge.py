@@ -1,0 +1,41 @@
+"""`dsvc merge`."""
+
+from __future__ import annotations
+
+import click
+
+from dsvc.cli.i18n import _
+from dsvc.cli.names import show_line
+from dsvc.cli.results import report_checkout, report_merge
+from dsvc.cli.session import Session
+from dsvc.cli.verb import complete_refs, verb
+from dsvc.model.errors import UsageError
+
+
+@verb("merge")
+@click.argument("revision", required=False, metavar="REV", shell_complete=complete_refs)
+@click.option("-m", "--message", metavar="MSG", help=_("the message of the commit"))
+@click.option("--abort", is_flag=True, help=_("give up a merge with conflicts; all is as before it"))
+def command(session: Session, revision: str | None, message: str | None, abort: bool) -> None:
+    """Bring another branch into this one."""
+    repo = session.repository()
+    if abort:
+        if revision is not None or message is not None:
+            raise UsageError(_("--abort stands alone"))
+        report_checkout(session, repo.merge_abort(), _("the merge is given up"))
+        return
+    if revision is None:
+        raise UsageError(_("name what to merge"), hint=_("branches: dsvc branch"))
+    with session.progress() as progress:
+        outcome = repo.merge(revision, message=message, progress=progress)
+    name = show_line(revision)
+    commit = (outcome.commit or "")[:8]
+    done = _("moved forward to {name}, {commit}") if outcome.fast_forward else _("merged {name} as {commit}")
+    report_merge(
+        session,
+        outcome,
+        done.format(name=name, commit=commit),
+        _(
+            "see them: dsvc conflicts; settle each: dsvc resolve PATH --ours; then: dsvc commit; or: dsvc merge --abort"
+        ),
+    )

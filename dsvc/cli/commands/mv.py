@@ -1,0 +1,29 @@
+"""`dsvc mv`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from dsvc.cli.i18n import _
+from dsvc.cli.names import path_fields
+from dsvc.cli.paths import tree_path
+from dsvc.cli.session import Session
+from dsvc.cli.verb import PathWord, verb
+
+
+@verb("mv")
+@click.argument("source", metavar="A", type=PathWord())
+@click.argument("target", metavar="B", type=PathWord())
+def command(session: Session, source: str, target: str) -> None:
+    """Move or rename a file or folder; into B where B is a folder."""
+    repo = session.repository()
+    old, new = tree_path(source, repo.root), tree_path(target, repo.root)
+    if os.path.isdir(os.path.join(os.fsencode(repo.root), new)):
+        new = os.path.join(new, os.path.basename(old))
+    repo.move(old, new)
+    session.output.json({**path_fields(old, "old_path"), **path_fields(new)})
+    session.output.line(
+        _("moved {old} → {new}, and staged it").format(old=session.name(old), new=session.name(new))
+    )

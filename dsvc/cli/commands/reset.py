@@ -1,0 +1,42 @@
+"""`dsvc reset`."""
+
+from __future__ import annotations
+
+import click
+
+from dsvc.cli.i18n import _
+from dsvc.cli.names import show_line
+from dsvc.cli.paths import tree_paths
+from dsvc.cli.results import report_checkout
+from dsvc.cli.revisions import split_words
+from dsvc.cli.session import Session
+from dsvc.cli.verb import after_dashes, complete_refs, verb
+from dsvc.model.errors import UsageError
+
+
+@verb("reset", splits=True)
+@click.argument("words", nargs=-1, metavar="[REV] [-- PATH…]", shell_complete=complete_refs)
+@click.option("--soft", is_flag=True, help=_("move the branch only"))
+@click.option("--mixed", is_flag=True, help=_("move the branch and unstage (as without an option)"))
+@click.option("--hard", is_flag=True, help=_("the working tree too; undo brings back what it overwrites"))
+def command(session: Session, words: tuple[str, ...], soft: bool, mixed: bool, hard: bool) -> None:
+    """Move the branch to another commit, or unstage paths."""
+    from dsvc.porcelain.values import ResetMode
+
+    if soft + mixed + hard > 1:
+        raise UsageError(_("choose one of --soft, --mixed and --hard"))
+    repo = session.repository()
+    revisions, paths = split_words(session, words, after_dashes(), at_most=1)
+    if paths and (soft or hard):
+        raise UsageError(
+            _("--soft and --hard take no paths"),
+            hint=_("to bring files back: dsvc restore --source REV PATH"),
+        )
+    mode = ResetMode.SOFT if soft else ResetMode.HARD if hard else ResetMode.MIXED
+    result = repo.reset(revisions[0] if revisions else "HEAD", mode, tree_paths(paths, repo.root))
+    if paths:
+        headline = _("unstaged")
+    else:
+        name = result.branch or _("detached HEAD")
+        headline = _("{name} is now at {commit}").format(name=show_line(name), commit=(result.head or "")[:8])
+    report_checkout(session, result, headline)

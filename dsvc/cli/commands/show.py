@@ -1,0 +1,47 @@
+"""`dsvc show`."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import click
+
+from dsvc.cli.changes import LETTERS, STYLES, count_files
+from dsvc.cli.commits import commit_summary_fields, full_lines
+from dsvc.cli.diff_text import change_fields, show_path, show_sizes
+from dsvc.cli.i18n import _, ngettext
+from dsvc.cli.session import Session
+from dsvc.cli.sizes import show_bytes
+from dsvc.cli.verb import complete_refs, verb
+
+
+@verb("show")
+@click.argument("revision", default="HEAD", metavar="[REV]", shell_complete=complete_refs)
+def command(session: Session, revision: str) -> None:
+    """Show one commit."""
+    shown = session.repository().show(revision)
+    output = session.output
+    counts = Counter(change.kind.value for change in shown.changes)
+    summary = {kind: counts[kind] for kind in ("added", "removed", "modified", "renamed")}
+    output.json(
+        {
+            **commit_summary_fields(shown.commit, shown.refs),
+            "verdict": None,
+            "summary": summary,
+            "changes": [change_fields(change) for change in shown.changes],
+        }
+    )
+    if session.as_json:
+        return
+    with session.paged():
+        for line in full_lines(output, shown.commit, shown.refs):
+            output.answer(line)
+        output.answer()
+        output.answer(count_files(summary))
+        for change in shown.changes:
+            letter = output.style(LETTERS[change.kind.value], STYLES[change.kind.value])
+            output.answer(f"  {letter} {show_path(change)} ({show_sizes(change)})")
+        files = ngettext("{n} file", "{n} files", shown.commit.files)
+        output.answer(
+            _("the version has {files}, {size}").format(files=files, size=show_bytes(shown.commit.bytes))
+        )

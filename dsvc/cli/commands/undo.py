@@ -1,0 +1,38 @@
+"""`dsvc undo`."""
+
+from __future__ import annotations
+
+import click
+
+from dsvc.cli.i18n import _, ngettext
+from dsvc.cli.names import show_line
+from dsvc.cli.session import Session
+from dsvc.cli.verb import verb
+
+
+@verb(
+    "undo",
+    _("OP is an id of: dsvc op log. An undo is an operation too: undone again, it is as if it had not been."),
+)
+@click.argument("operation", required=False, metavar="[OP]")
+def command(session: Session, operation: str | None) -> None:
+    """Take back an operation."""
+    result = session.repository().undo(operation)
+    output = session.output
+    output.json(
+        {
+            "undone": result.undone,
+            "verb": result.verb,
+            "arguments": list(result.arguments),
+            "operation": result.operation,
+            "restored": result.restored,
+        }
+    )
+    output.line(
+        _("took back: {verb} ({id})").format(
+            verb=show_line(result.verb), id=output.style(result.undone[:8], "id")
+        )
+    )
+    if result.restored:
+        output.line(ngettext("{n} file restored", "{n} files restored", result.restored))
+    session.advise("undo", _("to take this back too: dsvc undo"))

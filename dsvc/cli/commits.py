@@ -1,0 +1,73 @@
+"""How a commit looks: for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from dsvc.cli.i18n import _
+from dsvc.cli.names import show_line, show_text
+from dsvc.cli.output import Output
+from dsvc.cli.sizes import show_date
+
+if TYPE_CHECKING:
+    from dsvc.history.commit_codec import Commit
+    from dsvc.history.signature import Signature
+
+
+def show_person(who: Signature) -> str:
+    """Return ``Name <email>``."""
+    return f"{who.name} <{who.email}>"
+
+
+def trailer_fields(trailers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return trailers as JSON: a text for each key, lines of it where the key is repeated."""
+    fields: dict[str, str] = {}
+    for key, value in trailers:
+        fields[key] = f"{fields[key]}\n{value}" if key in fields else value
+    return fields
+
+
+def commit_summary_fields(commit: Commit, refs: Iterable[str]) -> dict[str, object]:
+    """Return a commit of the history as JSON, as `log` and `show` give it."""
+    return {
+        "commit": commit.id,
+        "parents": list(commit.parents),
+        "author": show_person(commit.author),
+        "date": commit.author.rfc3339(),
+        "message": commit.message,
+        "refs": list(refs),
+        "runs": [],
+        "trailers": trailer_fields(commit.trailers),
+        "manifest": commit.manifest.hex(),
+        "files": commit.files,
+        "bytes": commit.bytes,
+    }
+
+
+def show_refs(output: Output, refs: Iterable[str]) -> str:
+    """Return the names that point at a commit, in round brackets, with a blank before; or nothing."""
+    shown = []
+    for ref in refs:
+        style = "head" if ref.startswith("HEAD") else "tag" if ref.startswith("tag: ") else "ref"
+        shown.append(output.style(show_line(ref), style))
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def one_line(output: Output, commit: Commit, refs: Iterable[str]) -> str:
+    """Return a commit on one line."""
+    lines = commit.message.strip().splitlines() or [""]
+    return f"{output.style(commit.id[:8], 'id')}{show_refs(output, refs)} {show_line(lines[0])}".rstrip()
+
+
+def full_lines(output: Output, commit: Commit, refs: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a commit in full, without an empty line at the end."""
+    yield output.style(_("commit {id}").format(id=commit.id), "id") + show_refs(output, refs)
+    if len(commit.parents) > 1:
+        yield _("Merge:  {ids}").format(ids=" ".join(parent[:8] for parent in commit.parents))
+    yield _("Author: {who}").format(who=show_line(show_person(commit.author)))
+    date = show_date(commit.author.seconds, commit.author.offset_minutes)
+    yield _("Date:   {date}").format(date=date)
+    yield ""
+    for line in commit.message.strip("\n").split("\n"):
+        yield f"    {show_text(line)}".rstrip()

@@ -1,0 +1,170 @@
+"""Differences for people: unified text, statistics, names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dsvc.cli.changes import LETTERS, STYLES, count_files, label
+from dsvc.cli.i18n import _, ngettext
+from dsvc.cli.names import path_fields, show_name, show_text
+from dsvc.cli.session import Session
+from dsvc.cli.settings import is_terminal
+from dsvc.cli.sizes import pad, show_bytes, width
+
+if TYPE_CHECKING:
+    from dsvc.diff.delta import Change
+    from dsvc.model.manifest import Entry
+    from dsvc.porcelain.repository import Repository
+    from dsvc.porcelain.values import DiffResult
+
+GRAPH_CELLS = 40
+
+
+def kind_of(entry: Entry | None) -> str:
+    """Name what an entry is: ``table``, ``text``, ``image``, ``binary``, ``symlink``, ``folder``."""
+    from dsvc.model.manifest import MODE_DIRECTORY, MODE_SYMLINK, Kind
+
+    if entry is None or entry.mode == MODE_DIRECTORY:
+        return "folder"
+    if entry.mode == MODE_SYMLINK:
+        return "symlink"
+    return Kind(entry.kind).name.lower()
+
+
+def change_fields(change: Change) -> dict[str, object]:
+    """Return a change between two versions as JSON."""
+    fields: dict[str, object] = {**path_fields(change.path), "change": change.kind.value, "old_path": None}
+    if change.old_path is not None:
+        fields.update(path_fields(change.old_path, "old_path"))
+    fields["kind"] = kind_of(change.new or change.old)
+    fields["old_size"] = None if change.old is None else change.old.size
+    fields["new_size"] = None if change.new is None else change.new.size
+    return fields
+
+
+def diff_fields(result: DiffResult) -> dict[str, object]:
+    """Return a difference as JSON."""
+    return {
+        "from": result.source,
+        "to": result.target,
+        "summary": result.summary(),
+        "files": [change_fields(change) for change in result.changes],
+    }
+
+
+def show_path(change: Change) -> str:
+    """Return the path of a change, with the old one where it was renamed."""
+    name = show_name(change.path)
+    return name if change.old_path is None else f"{show_name(change.old_path)} → {name}"
+
+
+def show_sizes(change: Change) -> str:
+    """Return what became of the size."""
+    if change.old is None or change.new is None:
+        only = change.new or change.old
+        return show_bytes(only.size) if only is not None else ""
+    if change.old.size == change.new.size:
+        return show_bytes(change.new.size)
+    return f"{show_bytes(change.old.size)} → {show_bytes(change.new.size)}"
+
+
+def _mode_note(change: Change) -> str:
+    if change.old is None or change.new is None or change.old.mode == change.new.mode:
+        return ""
+    return ", " + _("mode {old:o} → {new:o}").format(old=change.old.mode, new=change.new.mode)
+
+
+def write_name_status(session: Session, result: DiffResult) -> None:
+    """Write a letter and the path for each change, as git does."""
+    output = session.output
+    for change in result.changes:
+        names = [name for name in (change.old_path, change.path) if name is not None]
+        letter = LETTERS[change.kind.value]
+        output.answer("\t".join([output.style(letter, STYLES[change.kind.value]), *map(show_name, names)]))
+
+
+def _bar(session: Session, added: int, removed: int, most: int) -> str:
+    scale = min(1.0, GRAPH_CELLS / most) if most else 0.0
+    plus = max(1, round(added * scale)) if added else 0
+    minus = max(1, round(removed * scale)) if removed else 0
+    return session.output.style("+" * plus, "added") + session.output.style("-" * minus, "removed")
+
+
+def write_stat(session: Session, repo: Repository, result: DiffResult) -> None:
+    """Write a line for each change with lines added and removed, or sizes; then the sum."""
+    output = session.output
+    stats = [repo.diff_stat(change, result) for change in result.changes]
+    cells = max((width(show_path(change)) for change in result.changes), default=0)
+    most = max((sum(stat) for stat in stats if stat is not None), default=0)
+    digits = len(f"{most:,}")
+    lines_added = lines_removed = 0
+    for change, stat in zip(result.changes, stats, strict=True):
+        if stat is None:
+            detail = f"{kind_label(change)}, {show_sizes(change)}{_mode_note(change)}"
+        else:
+            lines_added, lines_removed = lines_added + stat[0], lines_removed + stat[1]
+            detail = f"{sum(stat):>{digits},} {_bar(session, *stat, most)}{_mode_note(change)}".rstrip()
+        output.answer(f" {pad(show_path(change), cells)} | {detail}")
+    if result.changes:
+        words = [count_files(result.summary())]
+        if lines_added or lines_removed:
+            words.append(ngettext("{n} line added", "{n} lines added", lines_added))
+            words.append(ngettext("{n} line removed", "{n} lines removed", lines_removed))
+        output.answer(" " + "; ".join(words))
+
+
+def kind_label(change: Change) -> str:
+    """Return the word for what the changed file is."""
+    words = {
+        "table": _("table"),
+        "text": _("text"),
+        "image": _("image"),
+        "binary": _("binary"),
+        "symlink": _("link"),
+        "folder": _("folder"),
+    }
+    return words[kind_of(change.new or change.old)]
+
+
+def headline(change: Change) -> str:
+    """Return the line above a change: what happened to which path, and the sizes."""
+    return f"{label(change.kind.value)}: {show_path(change)} ({kind_label(change)}, {show_sizes(change)}{_mode_note(change)})"
+
+
+def _styled(session: Session, lines: Iterator[str]) -> Iterator[str]:
+    """Colour the lines of a unified difference; on a terminal control characters are escaped."""
+    output = session.output
+    harmless = output.color or is_terminal_output()
+    for raw in lines:
+        line = raw.removesuffix("\n")
+        if harmless:
+            line = show_text(line)
+        if line.startswith("@@"):
+            yield output.style(line, "hunk")
+        elif line.startswith(("+++", "---")):
+            yield output.style(line, "bold")
+        elif line.startswith("+"):
+            yield output.style(line, "added")
+        elif line.startswith("-"):
+            yield output.style(line, "removed")
+        else:
+            yield line
+
+
+def is_terminal_output() -> bool:
+    """Whether lines end on a terminal, through a pager or not."""
+    import sys
+
+    return is_terminal(sys.stdout)
+
+
+def write_diff(session: Session, repo: Repository, result: DiffResult) -> None:
+    """Write every change: a headline, and the lines that differ where it is text."""
+    output = session.output
+    for change in result.changes:
+        output.answer(output.style(headline(change), "bold"))
+        lines = repo.unified_diff(change, result)
+        if lines is not None:
+            for line in _styled(session, iter(lines)):
+                output.answer(line)

@@ -1,0 +1,105 @@
+"""What a running verb has at hand: settings, output, the repository, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dsvc.cli.i18n import _
+from dsvc.cli.names import show_name
+from dsvc.cli.output import Output
+from dsvc.cli.paths import from_here
+from dsvc.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from dsvc.cli.progress import Report
+    from dsvc.porcelain.repository import Repository
+
+
+class Session:
+    """One run of the command line.
+
+    Parameters
+    ----------
+    settings : Settings
+        Options and environment.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.output = Output(settings)
+        self._repository: Repository | None = None
+        self._identity_known = True
+
+    @property
+    def as_json(self) -> bool:
+        """Whether programs listen."""
+        return self.settings.as_json
+
+    def repository(self) -> Repository:
+        """Open the repository around the current folder, once."""
+        if self._repository is None:
+            from dsvc.cli.identity import find_identity
+            from dsvc.porcelain.repository import Repository
+            from dsvc.porcelain.values import Author
+
+            name, email, self._identity_known = find_identity(self.settings)
+            self._repository = Repository.open(".", author=Author(name, email))
+            self.output.configured_color = self._repository.config.get("color.ui")
+        return self._repository
+
+    def name(self, path: bytes) -> str:
+        """Return a path of the working tree for people: from the current folder, escaped."""
+        repo = self.repository()
+        return show_name(from_here(path, repo.root))
+
+    def advise(self, advice: str, text: str) -> None:
+        """Show a hint, unless ``advice.NAME`` of the config is ``false``."""
+        if self.as_json or self.settings.quiet:
+            return
+        if self._repository is not None and self._repository.config.get(f"advice.{advice}") == "false":
+            return
+        self.output.hint(text)
+
+    def advise_identity(self) -> None:
+        """Hint at the settings where the author had to be made of login name and host."""
+        repo = self.repository()
+        if self._identity_known or (repo.config.get("user.name") and repo.config.get("user.email")):
+            return
+        self.advise(
+            "identity",
+            _('say who you are: dsvc config user.name "NAME" and dsvc config user.email you@example.org'),
+        )
+
+    @contextmanager
+    def progress(self) -> Iterator[Report | None]:
+        """Show progress while the block runs; gives None where nobody would see it."""
+        if not self.settings.wants_progress():
+            yield None
+            return
+        from dsvc.cli.progress import Progress
+
+        shown = Progress(self.settings)
+        try:
+            yield shown.report
+        finally:
+            shown.close()
+
+    @contextmanager
+    def paged(self) -> Iterator[None]:
+        """Send standard output through a pager while the block runs, where it is a terminal."""
+        if not self.settings.wants_pager():
+            yield
+            return
+        from dsvc.cli.pager import pager_command, through_pager
+
+        repo = self._repository
+        command = pager_command(self.settings, repo.config.get("core.pager") if repo else None)
+        # Colours are decided while standard output still is the terminal.
+        _decided = self.output.color
+        if command is None:
+            yield
+            return
+        with through_pager(command, self.settings):
+            yield

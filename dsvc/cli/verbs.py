@@ -1,0 +1,63 @@
+"""The table of verbs: where each is, and its line of help. Nothing is imported until a verb runs."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from dsvc.cli.i18n import N_
+
+
+class Entry(NamedTuple):
+    """A verb: its module under ``dsvc.cli.commands``, one line of help, the section of the overview."""
+
+    module: str
+    help: str
+    section: str
+
+
+START, RECORD, LOOK, MOVE, COMBINE, UNDO, CARE = (
+    N_("Start"),
+    N_("Record changes"),
+    N_("Look at versions"),
+    N_("Move between versions"),
+    N_("Combine versions"),
+    N_("Take back"),
+    N_("Care and settings"),
+)
+
+VERBS: Final[dict[str, Entry]] = {
+    "init": Entry("init", N_("Make a repository"), START),
+    "add": Entry("add", N_("Store what changed and stage it for the next commit"), RECORD),
+    "status": Entry("status", N_("Show what is staged, changed and untracked"), RECORD),
+    "commit": Entry("commit", N_("Record what is staged as a new version"), RECORD),
+    "rm": Entry("rm", N_("Remove files, here and from the next commit"), RECORD),
+    "mv": Entry("mv", N_("Move or rename a file or folder"), RECORD),
+    "log": Entry("log", N_("Show the history, newest first"), LOOK),
+    "show": Entry("show", N_("Show one commit and what it changed"), LOOK),
+    "diff": Entry("diff", N_("Compare versions, or the working tree with one"), LOOK),
+    "cat": Entry("cat", N_("Write a file of any version to standard output"), LOOK),
+    "ls": Entry("ls", N_("List the files of any version"), LOOK),
+    "archive": Entry("archive", N_("Write a version into a tar or zip file"), LOOK),
+    "checkout": Entry("checkout", N_("Move the working tree to another version"), MOVE),
+    "branch": Entry("branch", N_("List, make, rename or delete branches"), MOVE),
+    "tag": Entry("tag", N_("List, make or delete tags"), MOVE),
+    "stash": Entry("stash", N_("Put uncommitted work aside, and take it back"), MOVE),
+    "merge": Entry("merge", N_("Bring another branch into this one"), COMBINE),
+    "conflicts": Entry("conflicts", N_("Show what a merge could not decide"), COMBINE),
+    "resolve": Entry("resolve", N_("Settle a conflict"), COMBINE),
+    "cherry-pick": Entry("cherry_pick", N_("Apply what one commit changed"), COMBINE),
+    "revert": Entry("revert", N_("Commit the opposite of an earlier commit"), UNDO),
+    "restore": Entry("restore", N_("Bring files back as they were"), UNDO),
+    "reset": Entry("reset", N_("Move the branch to another commit, or unstage"), UNDO),
+    "clean": Entry("clean", N_("Remove untracked files"), UNDO),
+    "undo": Entry("undo", N_("Take back the last operation, discarded work included"), UNDO),
+    "op": Entry("op", N_("Show the operations that undo can take back"), UNDO),
+    "reflog": Entry("reflog", N_("Show where HEAD or a branch was before"), UNDO),
+    "fsck": Entry("fsck", N_("Check that every stored byte is right"), CARE),
+    "gc": Entry("gc", N_("Free what no version needs"), CARE),
+    "du": Entry("du", N_("Show how much the repository takes"), CARE),
+    "config": Entry("config", N_("Read and change settings"), CARE),
+    "completion": Entry("completion", N_("Print the completion script of a shell"), CARE),
+    "help": Entry("help", N_("Show help for a verb"), CARE),
+    "version": Entry("version", N_("Show the version of dsvc"), CARE),
+}

@@ -1,0 +1,272 @@
+"""add: store what changed in the working tree and stage it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from dsvc.diff.delta import ChangeKind
+from dsvc.diff.manifest_diff import diff_manifests
+from dsvc.fs import files
+from dsvc.fs.beneath import Beneath
+from dsvc.model.encoding import encode
+from dsvc.model.errors import DsvcError
+from dsvc.model.ids import NodeId
+from dsvc.model.manifest import MODE_DIRECTORY, Entry
+from dsvc.model.paths import display_path
+from dsvc.porcelain.folder_worker import FLUSH
+from dsvc.porcelain.staging import Staged
+from dsvc.porcelain.stat_cache import State, trusted_stat
+from dsvc.porcelain.tree_scan import Findings, Progress, TreeScan, parents
+from dsvc.porcelain.values import AddResult, PathChange, Skipped
+from dsvc.porcelain.workspace import Workspace
+from dsvc.store.ingest import UnstableFileError
+from dsvc.store.large_file import Segment, store_large
+
+_EMPTY = __import__("blake3").blake3(b"").digest(), __import__("xxhash").xxh3_128_digest(b"")
+_FLUSH_BYTES = 256 * 1024 * 1024
+
+
+def folder_entry(path: bytes) -> Entry:
+    """Entry of an empty folder."""
+    return Entry(path, MODE_DIRECTORY, 0, *_EMPTY)
+
+
+def add(
+    repo: Workspace,
+    paths: Sequence[bytes],
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> AddResult:
+    """Stage what is new, changed or gone under `paths`.
+
+    Parameters
+    ----------
+    paths : sequence of bytes
+        Files and folders; ``b""`` is the whole tree.
+    dry_run : bool
+        Only say what would be staged.
+    force : bool
+        Take ignored files too.
+
+    Raises
+    ------
+    NotFoundError
+        If a path is neither there nor tracked.
+    StorageError
+        If something can't be written; what is stored so far is kept for the next attempt.
+    """
+    with repo.changing():
+        staged = repo.staged()
+        scan = TreeScan(
+            layout=repo.layout,
+            root=repo.root,
+            store=repo.store,
+            manifest=repo.manifest(staged.root),
+            sparse=repo.sparse,
+            stage=not dry_run,
+            save=not dry_run,
+            progress=progress,
+        )
+        scan.settings.force = force
+        scan.settings.check_names = True
+        found = scan.run(list(paths))
+        if dry_run:
+            scan.finish()
+            return _preview(found)
+        try:
+            large = _LargeFiles(scan, repo, progress)
+            large.store(found)
+            scan.finish()
+            root = _staged_root(repo, scan, found, staged)
+            repo.store.publish()
+        except BaseException:
+            scan.abandon()
+            repo.store.abandon()
+            raise
+        result = _result(repo, found, staged.root, root)
+        _audit_collisions(repo, staged.root, root)
+        if root != staged.root:
+            repo.record("add", arguments=[display_path(p) or "." for p in paths], before=staged.root, after=root)
+            repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
+        _save_state(scan, found, root)
+        return result
+
+
+class _LargeFiles:
+    """Files that are read in segments, after the small ones."""
+
+    def __init__(self, scan: TreeScan, repo: Workspace, progress: Progress | None) -> None:
+        self._scan = scan
+        self._store = repo.store
+        self._progress = progress
+        self._rows: dict[bytes, list[tuple[bytes, bytes, Entry | None]]] = {}
+        self._pending_bytes = 0
+
+    def store(self, found: Findings) -> None:
+        """Store every large file; their rows enter the stat cache once their chunks are durable."""
+        with Beneath(self._scan.settings.root) as tree:
+            manifest = self._scan.manifest
+            for path in found.large:
+                old = manifest.get(path)
+                folder, name = tree.split(path)
+                try:
+                    stored, stat = store_large(
+                        self._store, path, name, folder, old, partial(self._segments, path), self._report(path)
+                    )
+                except UnstableFileError as error:
+                    found.skipped.append((path, error.message))
+                    continue
+                entry = stored.entry(path, stat.entry_mode)
+                row = (name, trusted_stat(stat, self._scan.settings.now_ns), entry)
+                self._rows.setdefault(path.rpartition(b"/")[0], []).append(row)
+                if old is not None and old.same_content(entry):
+                    found.unchanged += 1
+                else:
+                    found.changed.append((path, encode(entry), entry.size))
+                self._pending_bytes += entry.size
+                if self._pending_bytes >= _FLUSH_BYTES:
+                    self._flush(found)
+        self._flush(found)
+
+    def _report(self, path: bytes) -> partial[None]:
+        return partial(self._advance, path)
+
+    def _advance(self, path: bytes, count: int) -> None:
+        if self._progress is not None:
+            self._done = getattr(self, "_done", 0) + count
+            self._progress("bytes", self._done, None)
+
+    def _segments(self, path: bytes, segments: Iterator[Segment], fd: int) -> dict[int, bytes]:
+        ids = self._scan.store_segments(segments, os.fstat(fd).st_size)
+        if any(not part for part in ids.values()):
+            raise UnstableFileError("it changed while it was read")
+        return ids
+
+    def _flush(self, found: Findings) -> None:
+        if not self._rows:
+            return
+        self._scan.flush(FLUSH)
+        self._store.publish()
+        for folder, rows in self._rows.items():
+            found.files_delta += (delta := self._scan.cache.edit(folder, rows))
+            found.visited[folder] = found.visited.get(folder, 0) + delta
+        self._rows.clear()
+        self._pending_bytes = 0
+
+
+def _staged_root(repo: Workspace, scan: TreeScan, found: Findings, staged: Staged) -> NodeId:
+    """Staged manifest with what was found."""
+    changes: dict[bytes, Entry | bytes | None] = dict.fromkeys(found.missing)
+    sizes: dict[bytes, int] = {}
+    tracked_empty = set(scan.state.empty)
+    for path, encoded, size in found.changed:
+        changes[path] = encoded
+        sizes[encoded] = size
+        if tracked_empty:
+            changes.update(dict.fromkeys(f for f in parents(path) if f in tracked_empty))
+    for folder in found.empty:
+        changes[folder] = folder_entry(folder)
+        if tracked_empty:
+            changes.update(dict.fromkeys(f for f in parents(folder) if f in tracked_empty))
+    if not changes:
+        return staged.root
+    return repo.manifest(staged.root).update(sorted(changes.items()), sizes.__getitem__)
+
+
+def _result(repo: Workspace, found: Findings, old: NodeId, new: NodeId) -> AddResult:
+    paths: list[PathChange] = []
+    counts = dict.fromkeys(ChangeKind, 0)
+    total = 0
+    if old != new:
+        for change in diff_manifests(repo.manifest(old), repo.manifest(new)):
+            counts[change.kind] += 1
+            if change.new is not None:
+                total += change.new.size
+            if len(paths) < 1000:
+                paths.append(PathChange(change.path, change.kind.value))
+    return AddResult(
+        added=counts[ChangeKind.ADDED],
+        modified=counts[ChangeKind.MODIFIED],
+        removed=counts[ChangeKind.REMOVED],
+        unchanged=found.unchanged,
+        skipped=[Skipped(*s) for s in sorted(found.skipped)],
+        bytes=total,
+        new_bytes=found.put_bytes + repo.store.put_bytes,
+        stored_bytes=found.published_bytes + repo.store.published_bytes,
+        paths=paths,
+        warnings=[f"{display_path(p)}: other systems refuse this name ({w})" for p, w in sorted(found.warnings)[:5]],
+    )
+
+
+def _preview(found: Findings) -> AddResult:
+    """What `add` would do, by the comparison alone."""
+    paths = [PathChange(p, "modified") for p, _, _ in found.changed]
+    paths += [PathChange(p, "added") for p in [*found.untracked, *found.empty]]
+    paths += [PathChange(p, "removed") for p in found.missing]
+    return AddResult(
+        added=len(found.untracked) + len(found.empty),
+        modified=len(found.changed),
+        removed=len(found.missing),
+        unchanged=found.unchanged,
+        skipped=[Skipped(*s) for s in sorted(found.skipped)],
+        bytes=sum(size for _, _, size in found.changed),
+        new_bytes=0,
+        stored_bytes=0,
+        paths=sorted(paths),
+    )
+
+
+def _save_state(scan: TreeScan, found: Findings, root: NodeId) -> None:
+    """Declare that the stat cache mirrors the new staged manifest; without it the next scan rebuilds it."""
+    if not found.cache_complete or scan.settings.shards is not None and not _save_rebuilt(scan, found):
+        return
+    folders = set(scan.state.folders)
+    for folder, count in found.visited.items():
+        (folders.add if count else folders.discard)(folder)
+    gone = set(found.missing)
+    filled = {f for p, _, _ in found.changed for f in parents(p)}
+    empty = [f for f in scan.state.empty if f not in gone and f not in filled] + found.empty
+    try:
+        scan.cache.save_state(
+            State(bytes(root), sorted(folders), sorted(set(empty)), scan.state.files + found.files_delta)
+        )
+    except DsvcError:
+        return
+
+
+def _save_rebuilt(scan: TreeScan, found: Findings) -> bool:
+    """Save the rebuilt shards of folders that this scan didn't write itself."""
+    try:
+        for folder, shard in (scan.settings.shards or {}).items():
+            if folder not in scan.written:
+                scan.cache.save_shard(shard)
+    except DsvcError:
+        return False
+    return True
+
+
+def _audit_collisions(repo: Workspace, old: NodeId, new: NodeId) -> None:
+    """Log new content whose XXH3-128 and length are those of other content beside it: a forgery."""
+    if old == new:
+        return
+    seen: dict[tuple[bytes, int], bytes] = {}
+    for change in diff_manifests(repo.manifest(old), repo.manifest(new)):
+        for entry in (change.old, change.new):
+            if entry is None:
+                continue
+            twin = seen.setdefault((entry.xxh3, entry.size), entry.digest)
+            if twin != entry.digest:
+                event = {
+                    "event": "hash-collision",
+                    "time": int(time.time()),
+                    "path": display_path(entry.path),
+                    "xxh3": entry.xxh3.hex(),
+                    "blake3": [twin.hex(), entry.digest.hex()],
+                }
+                files.append(repo.layout.audit, json.dumps(event).encode() + b"\n")

@@ -1,0 +1,176 @@
+"""commit: what is staged becomes history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from dsvc.diff.delta import Change, counts
+from dsvc.diff.manifest_diff import diff_manifests
+from dsvc.history.refs import Head, RefChange
+from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
+from dsvc.model.ids import CommitId, NodeId
+from dsvc.porcelain import merge_state
+from dsvc.porcelain.staging import Staged
+from dsvc.porcelain.tree_scan import Progress
+from dsvc.porcelain.values import CommitResult
+from dsvc.porcelain.workspace import Workspace
+
+
+class NothingToCommitError(DsvcError):
+    """Nothing is staged that HEAD doesn't have."""
+
+    code: ClassVar[str] = "nothing-to-commit"
+    exit_code: ClassVar[int] = 1
+
+
+def commit(
+    repo: Workspace,
+    message: str,
+    *,
+    all_: bool = False,
+    allow_empty: bool = False,
+    no_verify: bool = False,
+    amend: bool = False,
+    progress: Progress | None = None,
+) -> CommitResult:
+    """Commit the staged state on the current branch (or on a detached HEAD).
+
+    Parameters
+    ----------
+    all_ : bool
+        Add changes of tracked files first.
+    allow_empty : bool
+        Commit also where nothing is staged.
+    no_verify : bool
+        Skip the local gate; the commit says so.
+    amend : bool
+        Replace HEAD's commit; the old one stays in the reflog.
+
+    Raises
+    ------
+    NothingToCommitError
+        If nothing is staged.
+    MergeConflictError
+        If conflicts are open.
+    ConcurrentChangeError
+        If the branch moved meanwhile.
+    """
+    if not message.strip():
+        raise UsageError("a commit needs a message", hint="dsvc commit -m MESSAGE")
+    if all_:
+        _add_tracked(repo, progress)
+    with repo.changing():
+        head = repo.history.refs.head()
+        staged = repo.staged(head)
+        state = merge_state.load(repo.layout)
+        if state is not None and state.conflicts:
+            raise MergeConflictError(
+                f"{len(state.conflicts)} paths are in conflict", hint="dsvc conflicts lists them, dsvc resolve settles one"
+            )
+        if staged.root == staged.base_root and not (allow_empty or amend or (state and state.theirs)):
+            raise NothingToCommitError("nothing to commit", hint="dsvc add stages changes, dsvc status shows them")
+        parents = _parents(repo, head, state, amend=amend)
+        trailers = [("Dsvc-No-Verify", "true")] if no_verify else []
+        result = record_commit(
+            repo,
+            head,
+            staged.root,
+            message,
+            parents=parents,
+            verb="commit",
+            arguments=[message.splitlines()[0][:200]],
+            trailers=trailers,
+        )
+        repo.staging.save(Staged(result.commit, staged.root, staged.root))
+        merge_state.clear(repo.layout)
+        return result
+
+
+def _add_tracked(repo: Workspace, progress: Progress | None) -> None:
+    """Stage modified and removed tracked files, and nothing new."""
+    from dsvc.porcelain.add import add
+    from dsvc.porcelain.status import status
+
+    unstaged = status(repo, [], untracked="no", progress=progress).unstaged
+    if unstaged:
+        add(repo, [change.path for change in unstaged], progress=progress)
+
+
+def _parents(
+    repo: Workspace, head: Head, state: merge_state.MergeState | None, *, amend: bool
+) -> tuple[CommitId, ...]:
+    if amend:
+        if head.commit is None:
+            raise UsageError("there is no commit to amend")
+        return repo.history.read_commit(head.commit).parents
+    parents = () if head.commit is None else (head.commit,)
+    if state is not None and state.theirs is not None and state.verb == "merge":
+        parents += (CommitId.parse(state.theirs),)
+    return parents
+
+
+def record_commit(
+    repo: Workspace,
+    head: Head,
+    root: NodeId,
+    message: str,
+    *,
+    parents: Sequence[CommitId],
+    verb: str,
+    arguments: Sequence[str] = (),
+    trailers: Sequence[tuple[str, str]] = (),
+    tree: bool = False,
+    before: NodeId | None = None,
+) -> CommitResult:
+    """Write a commit of a manifest and move HEAD's branch to it: the only commit point.
+
+    Raises
+    ------
+    ConcurrentChangeError
+        If the branch isn't where `head` says any more.
+    """
+    who = repo.signature()
+    files, size = repo.manifest(root).totals()
+    prepared = repo.history.commit(
+        parents=parents,
+        manifest=root,
+        files=files,
+        bytes=size,
+        message=message,
+        author=who,
+        committer=who,
+        trailers=trailers,
+        branch=head.branch,
+        expected=head.commit,
+    )
+    changes: Sequence[RefChange] = prepared.changes
+    repo.record(
+        verb,
+        arguments=arguments,
+        changes=changes,
+        objects=prepared.objects,
+        head=None if head.branch is not None else prepared.id,
+        before=root if before is None else before,
+        after=root,
+        tree=tree,
+        message=f"{verb}: {message.splitlines()[0][:200]}",
+    )
+    changed = changes_of(repo, parents, root)
+    return CommitResult(
+        commit=prepared.id,
+        branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
+        parents=tuple(parents),
+        manifest=root,
+        files=files,
+        bytes=size,
+        changes=counts(changed),
+    )
+
+
+def changes_of(repo: Workspace, parents: Sequence[CommitId], root: NodeId) -> list[Change]:
+    """What a commit changes against its first parent."""
+    from dsvc.store.manifest_tree import EMPTY_ROOT
+
+    before = repo.history.read_commit(parents[0]).manifest if parents else EMPTY_ROOT
+    return list(diff_manifests(repo.manifest(before), repo.manifest(root)))

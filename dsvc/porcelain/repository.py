@@ -1,0 +1,413 @@
+"""Repository: the Python API; one method for each verb a user knows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO, overload
+
+from dsvc.model.errors import NoRepositoryError
+from dsvc.porcelain.config import config_exists
+from dsvc.porcelain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.diff.delta import Change
+    from dsvc.history.operations import Operation
+    from dsvc.history.reflog import ReflogEntry
+    from dsvc.model.ids import CommitId
+    from dsvc.porcelain import values
+    from dsvc.porcelain.fsck import FsckResult
+    from dsvc.porcelain.gc import GcResult
+    from dsvc.porcelain.tree_scan import Progress
+    from dsvc.porcelain.usage import Usage
+    from dsvc.porcelain.values import Author
+
+
+def open_repository(
+    path: str = ".", *, author: Author | None = None, lock_timeout: float | None = None
+) -> Repository:
+    """Open the repository that holds `path`; also ``Repository.open``.
+
+    Parameters
+    ----------
+    path : str
+        A folder in the working tree.
+    author : Author or None
+        Who commits where the repository's settings don't say.
+    lock_timeout : float or None
+        Seconds to wait for locks, in place of ``core.lockTimeout``.
+
+    Raises
+    ------
+    NoRepositoryError
+        If no folder upwards has a ``.dsvc``.
+    UnsupportedFormatError
+        If a newer dsvc made it.
+    """
+    at = os.path.realpath(path)
+    while not config_exists(os.path.join(at, ".dsvc")):
+        parent = os.path.dirname(at)
+        if parent == at:
+            raise NoRepositoryError(f"no dsvc repository at {path} or above", hint="dsvc init makes one here")
+        at = parent
+    return Repository(at, author=author, lock_timeout=lock_timeout)
+
+
+class _Open:
+    """``Repository.open`` opens a repository, ``repo.open`` opens a file of any version."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Repository]) -> Callable[..., Repository]: ...
+
+    @overload
+    def __get__(self, instance: Repository, owner: type[Repository]) -> Callable[..., BinaryIO]: ...
+
+    def __get__(
+        self, instance: Repository | None, owner: type[Repository]
+    ) -> Callable[..., Repository] | Callable[..., BinaryIO]:
+        """Choose by what it is asked of."""
+        return open_repository if instance is None else instance.open_file
+
+
+class Repository(Workspace):
+    """A dsvc repository and its working tree.
+
+    Paths are bytes relative to the working tree, ``/``-separated; ``b""`` is the tree itself. Revisions are
+    text as on the command line. Errors are subclasses of `dsvc.DsvcError`. ``Repository.open(path)`` opens a
+    repository, ``repo.open(path, rev)`` streams a file of any version.
+    """
+
+    open = _Open()
+
+    @classmethod
+    def init(cls, path: str, *, nested: bool = False, policy: Sequence[str] = ()) -> Repository:
+        """Make a repository in a folder; see `dsvc.porcelain.init.init`."""
+        from dsvc.porcelain.init import init
+
+        return cls(init(path, nested=nested, policy=policy))
+
+    def add(
+        self,
+        paths: Sequence[bytes] = (),
+        *,
+        all: bool = False,  # noqa: A002  the option's name
+        dry_run: bool = False,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> values.AddResult:
+        """Store what changed under `paths` and stage it; see `dsvc.porcelain.add.add`."""
+        from dsvc.porcelain.add import add
+
+        return add(self, [b""] if all else list(paths), dry_run=dry_run, force=force, progress=progress)
+
+    def commit(
+        self,
+        message: str,
+        *,
+        all: bool = False,  # noqa: A002  the option's name
+        allow_empty: bool = False,
+        no_verify: bool = False,
+        amend: bool = False,
+        progress: Progress | None = None,
+    ) -> values.CommitResult:
+        """Commit what is staged; see `dsvc.porcelain.commit.commit`."""
+        from dsvc.porcelain.commit import commit
+
+        return commit(
+            self,
+            message,
+            all_=all,
+            allow_empty=allow_empty,
+            no_verify=no_verify,
+            amend=amend,
+            progress=progress,
+        )
+
+    def status(
+        self, paths: Sequence[bytes] = (), *, untracked: str = "normal", progress: Progress | None = None
+    ) -> values.Status:
+        """Compare HEAD, the staged state and the working tree; see `dsvc.porcelain.status.status`."""
+        from dsvc.porcelain.status import status
+
+        return status(self, list(paths), untracked=untracked, progress=progress)
+
+    def log(
+        self,
+        rev: str | None = None,
+        *,
+        limit: int | None = None,
+        paths: Sequence[bytes] = (),
+        all: bool = False,  # noqa: A002  the option's name
+    ) -> Iterator[values.LogEntry]:
+        """Commits, newest first; see `dsvc.porcelain.log.log`."""
+        from dsvc.porcelain.log import log
+
+        return log(self, rev, limit=limit, paths=list(paths), all_=all)
+
+    def show(self, rev: str = "HEAD") -> values.ShowResult:
+        """One commit and what it changed; see `dsvc.porcelain.log.show`."""
+        from dsvc.porcelain.log import show
+
+        return show(self, rev)
+
+    def diff(
+        self,
+        old: str | None = None,
+        new: str | None = None,
+        *,
+        paths: Sequence[bytes] = (),
+        staged: bool = False,
+        progress: Progress | None = None,
+    ) -> values.DiffResult:
+        """Changes between two states; see `dsvc.porcelain.diff.diff`."""
+        from dsvc.porcelain.diff import diff
+
+        return diff(self, old, new, paths=list(paths), staged=staged, progress=progress)
+
+    def unified_diff(self, change: Change, result: values.DiffResult) -> Iterator[str] | None:
+        """Unified diff of a text file's change, None for other kinds; see `dsvc.porcelain.diff.unified`."""
+        from dsvc.porcelain.diff import unified
+
+        return unified(self, change, result)
+
+    def diff_stat(self, change: Change, result: values.DiffResult) -> tuple[int, int] | None:
+        """Lines added and removed, None where it is no text; see `dsvc.porcelain.diff.stat`."""
+        from dsvc.porcelain.diff import stat
+
+        return stat(self, change, result)
+
+    def checkout(
+        self,
+        rev: str | None = None,
+        paths: Sequence[bytes] = (),
+        *,
+        new_branch: str | None = None,
+        force: bool = False,
+        sparse: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> values.CheckoutResult:
+        """Move HEAD and the working tree, or bring paths of a revision; see `dsvc.porcelain.checkout`."""
+        from dsvc.porcelain.checkout import checkout
+
+        return checkout(
+            self, rev, list(paths), new_branch=new_branch, force=force, sparse=sparse, progress=progress
+        )
+
+    def restore(
+        self,
+        paths: Sequence[bytes],
+        *,
+        staged: bool = False,
+        source: str | None = None,
+        progress: Progress | None = None,
+    ) -> values.CheckoutResult:
+        """Bring paths back; see `dsvc.porcelain.restore.restore`."""
+        from dsvc.porcelain.restore import restore
+
+        return restore(self, list(paths), staged=staged, source=source, progress=progress)
+
+    def reset(
+        self,
+        rev: str = "HEAD",
+        mode: values.ResetMode | None = None,
+        paths: Sequence[bytes] = (),
+    ) -> values.CheckoutResult:
+        """Move the branch, the staged state, the working tree; see `dsvc.porcelain.reset.reset`."""
+        from dsvc.porcelain.reset import reset
+
+        return reset(self, rev, mode, list(paths))
+
+    def undo(self, operation: str | None = None) -> values.UndoResult:
+        """Take an operation back; see `dsvc.porcelain.undo.undo`."""
+        from dsvc.porcelain.undo import undo
+
+        return undo(self, operation)
+
+    def operations(self, limit: int | None = None) -> list[Operation]:
+        """List operations, newest first."""
+        return self.history.operations.list(limit)
+
+    def reflog(self, ref: str = "HEAD") -> list[ReflogEntry]:
+        """Where a ref was, newest first; see `dsvc.porcelain.log.reflog`."""
+        from dsvc.porcelain.log import reflog
+
+        return reflog(self, ref)
+
+    def branches(self) -> list[values.RefInfo]:
+        """Branches by name."""
+        from dsvc.porcelain import branch
+
+        return branch.branches(self)
+
+    def create_branch(self, name: str, rev: str | None = None, *, force: bool = False) -> values.RefInfo:
+        """Make a branch at a revision; see `dsvc.porcelain.branch.create`."""
+        from dsvc.porcelain import branch
+
+        return branch.create(self, name, rev, force=force)
+
+    def delete_branch(self, name: str, *, force: bool = False) -> values.RefInfo:
+        """Delete a branch; see `dsvc.porcelain.branch.delete`."""
+        from dsvc.porcelain import branch
+
+        return branch.delete(self, name, force=force)
+
+    def rename_branch(self, old: str, new: str) -> values.RefInfo:
+        """Rename a branch; see `dsvc.porcelain.branch.rename`."""
+        from dsvc.porcelain import branch
+
+        return branch.rename(self, old, new)
+
+    def tags(self) -> list[values.RefInfo]:
+        """Tags by name."""
+        from dsvc.porcelain import tag
+
+        return tag.tags(self)
+
+    def create_tag(
+        self, name: str, rev: str | None = None, *, message: str | None = None, force: bool = False
+    ) -> values.RefInfo:
+        """Tag a revision; see `dsvc.porcelain.tag.create`."""
+        from dsvc.porcelain import tag
+
+        return tag.create(self, name, rev, message=message, force=force)
+
+    def delete_tag(self, name: str) -> values.RefInfo:
+        """Delete a tag; see `dsvc.porcelain.tag.delete`."""
+        from dsvc.porcelain import tag
+
+        return tag.delete(self, name)
+
+    def open_file(self, path: bytes | str, rev: str | None = None) -> BinaryIO:
+        """Stream a file of any version; see `dsvc.porcelain.read.open_file`.
+
+        Returns
+        -------
+        BinaryIO
+            Readable and seekable; each chunk is checked before its bytes are given out.
+        """
+        from dsvc.porcelain.read import open_file
+
+        return open_file(self, os.fsencode(path), rev)
+
+    def ls(
+        self, rev: str | None = None, path: bytes = b"", *, recursive: bool = False
+    ) -> Iterator[values.Listing]:
+        """List a folder of any version; see `dsvc.porcelain.read.ls`."""
+        from dsvc.porcelain.read import ls
+
+        return ls(self, rev, path, recursive=recursive)
+
+    def merge(self, rev: str, *, message: str | None = None, progress: Progress | None = None) -> values.MergeOutcome:
+        """Merge a revision into the branch; see `dsvc.porcelain.merge.merge`."""
+        from dsvc.porcelain.merge import merge
+
+        return merge(self, rev, message=message, progress=progress)
+
+    def merge_abort(self) -> values.CheckoutResult:
+        """Give up a merge, revert or cherry-pick; see `dsvc.porcelain.merge.abort`."""
+        from dsvc.porcelain.merge import abort
+
+        return abort(self)
+
+    def conflicts(self, path: bytes | None = None) -> list[values.ConflictDetail]:
+        """Open conflicts; see `dsvc.porcelain.conflicts.conflicts`."""
+        from dsvc.porcelain.conflicts import conflicts
+
+        return conflicts(self, path)
+
+    def resolve(self, path: bytes, *, side: str | None = None, file: str | None = None) -> None:
+        """Settle a conflict and stage its path; see `dsvc.porcelain.conflicts.resolve`."""
+        from dsvc.porcelain.conflicts import resolve
+
+        resolve(self, path, side=side, file=file)
+
+    def revert(self, rev: str) -> values.MergeOutcome:
+        """Commit the reverse of a commit; see `dsvc.porcelain.merge.revert`."""
+        from dsvc.porcelain.merge import revert
+
+        return revert(self, rev)
+
+    def cherry_pick(self, rev: str) -> values.MergeOutcome:
+        """Commit again what a commit changed; see `dsvc.porcelain.merge.cherry_pick`."""
+        from dsvc.porcelain.merge import cherry_pick
+
+        return cherry_pick(self, rev)
+
+    def stash(self, message: str | None = None) -> CommitId | None:
+        """Put staged and unstaged changes away; see `dsvc.porcelain.stash.push`."""
+        from dsvc.porcelain import stash
+
+        return stash.push(self, message)
+
+    def stash_pop(self) -> values.MergeOutcome:
+        """Bring the newest stash back; see `dsvc.porcelain.stash.pop`."""
+        from dsvc.porcelain import stash
+
+        return stash.pop(self)
+
+    def stash_list(self) -> list[values.LogEntry]:
+        """Stashes, newest first."""
+        from dsvc.porcelain import stash
+
+        return stash.entries(self)
+
+    def stash_drop(self) -> CommitId:
+        """Forget the newest stash; `undo` brings it back."""
+        from dsvc.porcelain import stash
+
+        return stash.drop(self)
+
+    def remove(
+        self, paths: Sequence[bytes], *, cached: bool = False, force: bool = False, recursive: bool = False
+    ) -> values.CheckoutResult:
+        """Remove paths from the staged state and the tree; see `dsvc.porcelain.remove.remove`."""
+        from dsvc.porcelain.remove import remove
+
+        return remove(self, list(paths), cached=cached, force=force, recursive=recursive)
+
+    def move(self, source: bytes, target: bytes) -> None:
+        """Rename a file or folder, staged and in the tree; see `dsvc.porcelain.move.move`."""
+        from dsvc.porcelain.move import move
+
+        move(self, source, target)
+
+    def clean(
+        self, paths: Sequence[bytes] = (), *, dry_run: bool = False
+    ) -> tuple[list[bytes], values.CheckoutResult | None]:
+        """Remove untracked files, stored first; see `dsvc.porcelain.clean.clean`."""
+        from dsvc.porcelain.clean import clean
+
+        return clean(self, list(paths), dry_run=dry_run)
+
+    def archive(self, rev: str, output: str) -> int:
+        """Write a version as tar or zip; see `dsvc.porcelain.archive.archive`."""
+        from dsvc.porcelain.archive import archive
+
+        return archive(self, rev, output)
+
+    def fsck(
+        self, *, read_data: bool = False, repair: bool = False, progress: Progress | None = None
+    ) -> FsckResult:
+        """Check every invariant over every object; see `dsvc.porcelain.fsck.fsck`."""
+        from dsvc.porcelain.fsck import fsck
+
+        return fsck(self, read_data=read_data, repair=repair, progress=progress)
+
+    def gc(
+        self,
+        *,
+        grace_seconds: float | None = None,
+        dry_run: bool = False,
+        undo: bool = False,
+        progress: Progress | None = None,
+    ) -> GcResult:
+        """Collect what nothing reaches; see `dsvc.porcelain.gc.gc`."""
+        from dsvc.porcelain.gc import gc
+
+        return gc(self, grace_seconds=grace_seconds, dry_run=dry_run, undo=undo, progress=progress)
+
+    def usage(self) -> Usage:
+        """Sizes, with deduplication and compression; see `dsvc.porcelain.usage.usage`."""
+        from dsvc.porcelain.usage import usage
+
+        return usage(self)

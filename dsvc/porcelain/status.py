@@ -1,0 +1,133 @@
+"""status: HEAD, the staged state and the working tree, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dsvc.diff.manifest_diff import diff_manifests, detect_renames
+from dsvc.fs import locks
+from dsvc.model.errors import DsvcError
+from dsvc.porcelain import merge_state
+from dsvc.porcelain.stat_cache import State
+from dsvc.porcelain.staging import Staged
+from dsvc.porcelain.tree_scan import Findings, Progress, TreeScan
+from dsvc.porcelain.values import ConflictSummary, PathChange, Skipped, Status
+from dsvc.porcelain.workspace import Workspace
+
+
+def scan_tree(
+    repo: Workspace,
+    staged: Staged,
+    paths: Sequence[bytes],
+    *,
+    untracked: str = "normal",
+    locked: bool = False,
+    progress: Progress | None = None,
+) -> Findings:
+    """Compare the working tree with the staged manifest; saves the stat cache if the lock is free.
+
+    Parameters
+    ----------
+    locked : bool
+        Whether the caller holds the work lock.
+    """
+    if locked:
+        return _scan(repo, staged, paths, untracked, save=True, progress=progress)
+    try:
+        with locks.try_hold(repo.layout.lock("work")) as free:
+            return _scan(repo, staged, paths, untracked, save=free, progress=progress)
+    except DsvcError as error:
+        if error.code != "storage":
+            raise
+    return _scan(repo, staged, paths, untracked, save=False, progress=progress)
+
+
+def _scan(
+    repo: Workspace,
+    staged: Staged,
+    paths: Sequence[bytes],
+    untracked: str,
+    *,
+    save: bool,
+    progress: Progress | None,
+) -> Findings:
+    scan = TreeScan(
+        layout=repo.layout,
+        root=repo.root,
+        store=repo.store,
+        manifest=repo.manifest(staged.root),
+        sparse=repo.sparse,
+        stage=False,
+        save=save,
+        progress=progress,
+    )
+    scan.settings.descend_untracked = untracked == "all"
+    try:
+        found = scan.run(list(paths) or [b""])
+        scan.finish()
+    finally:
+        scan.abandon()
+    if save and scan.settings.shards is not None and not paths:
+        _save_rebuilt(scan, found)
+    return found
+
+
+def _save_rebuilt(scan: TreeScan, found: Findings) -> None:
+    """Keep the shards that had to be rebuilt, so that the next scan needn't."""
+    try:
+        for folder, shard in (scan.settings.shards or {}).items():
+            if folder not in scan.written:
+                scan.cache.save_shard(shard)
+        if found.cache_complete:
+            scan.cache.save_state(scan.state)
+    except DsvcError:
+        return
+
+
+def status(
+    repo: Workspace, paths: Sequence[bytes], *, untracked: str = "normal", progress: Progress | None = None
+) -> Status:
+    """Tell what is staged, unstaged, untracked and in conflict.
+
+    Parameters
+    ----------
+    paths : sequence of bytes
+        Limit to these; none is the whole tree.
+    untracked : str
+        ``normal`` names untracked folders as a whole (with a trailing ``/``), ``all`` every file, ``no`` none.
+
+    Raises
+    ------
+    NotFoundError
+        If a path is neither there nor tracked.
+    """
+    head = repo.history.refs.head()
+    staged = repo.staged(head)
+    state = merge_state.load(repo.layout)
+    found = scan_tree(repo, staged, paths, untracked=untracked, progress=progress)
+    conflicted = {c.path for c in state.conflicts} if state else set()
+    unstaged = [PathChange(p, "modified") for p, _, _ in found.changed if p not in conflicted]
+    unstaged += [PathChange(p, "removed") for p in found.missing if p not in conflicted]
+    new = [PathChange(p, "untracked") for p in found.untracked]
+    new += [PathChange(p + b"/", "untracked") for p in [*found.untracked_folders, *found.empty]]
+    return Status(
+        branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
+        head=head.commit,
+        staged=_staged_changes(repo, staged, paths),
+        unstaged=sorted(unstaged),
+        untracked=[] if untracked == "no" else sorted(new),
+        conflicts=[ConflictSummary(c.path, c.kind) for c in state.conflicts] if state else [],
+        skipped=[Skipped(*s) for s in sorted(found.skipped)],
+        operation=state.verb if state else None,
+        sparse=repo.sparse.patterns,
+    )
+
+
+def _staged_changes(repo: Workspace, staged: Staged, paths: Sequence[bytes]) -> list[PathChange]:
+    changes = diff_manifests(
+        repo.manifest(staged.base_root), repo.manifest(staged.root), [p for p in paths if p]
+    )
+    return [PathChange(c.path, c.kind.value, c.old_path) for c in detect_renames(list(changes))]
+
+
+__all__ = ["State", "scan_tree", "status"]

@@ -1,0 +1,217 @@
+"""What the verbs return: plain values, paths as bytes relative to the working tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from dsvc.diff.delta import Change, ChangeKind
+from dsvc.history.commit_codec import Commit
+from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.manifest import Entry
+
+
+class Skipped(NamedTuple):
+    """A path that was not recorded, and why."""
+
+    path: bytes
+    reason: str
+
+
+class PathChange(NamedTuple):
+    """A path and how it differs: ``added``, ``modified``, ``removed``, ``renamed``, ``untracked``."""
+
+    path: bytes
+    change: str
+    old_path: bytes | None = None
+
+
+class Author(NamedTuple):
+    """Who commits."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddResult:
+    """Outcome of `add`: numbers of paths, what was skipped, bytes.
+
+    Attributes
+    ----------
+    bytes : int
+        Logical bytes of the added and modified files.
+    new_bytes : int
+        Bytes of chunks that the store didn't have, before compression.
+    stored_bytes : int
+        Bytes the packs grew by.
+    warnings : list of str
+        For instance names that other systems refuse.
+    """
+
+    added: int
+    modified: int
+    removed: int
+    unchanged: int
+    skipped: list[Skipped]
+    bytes: int
+    new_bytes: int
+    stored_bytes: int
+    paths: list[PathChange] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitResult:
+    """Outcome of `commit`, `merge` (without conflicts), `revert`, `cherry_pick`."""
+
+    commit: CommitId
+    branch: str | None
+    parents: tuple[CommitId, ...]
+    manifest: NodeId
+    files: int
+    bytes: int
+    verdict: str | None = None
+    changes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Outcome of `status`; `operation` names a merge, revert or cherry-pick in progress."""
+
+    branch: str | None
+    head: CommitId | None
+    staged: list[PathChange]
+    unstaged: list[PathChange]
+    untracked: list[PathChange]
+    conflicts: list[ConflictSummary]
+    skipped: list[Skipped]
+    operation: str | None
+    sparse: list[str]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is staged, unstaged or conflicted."""
+        return not (self.staged or self.unstaged or self.conflicts)
+
+
+class ConflictSummary(NamedTuple):
+    """A conflicted path: kind and, for tables, how many rows."""
+
+    path: bytes
+    kind: str
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConflictDetail:
+    """One conflict with its three sides; None where a side has no such path."""
+
+    path: bytes
+    kind: str
+    base: Entry | None
+    ours: Entry | None
+    theirs: Entry | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """A commit with the refs that point at it."""
+
+    commit: Commit
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowResult:
+    """A commit, what it changed against its first parent, and its refs."""
+
+    commit: Commit
+    refs: tuple[str, ...]
+    changes: list[Change]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffResult:
+    """Two sides and the changes between them, renames found.
+
+    Attributes
+    ----------
+    source, target : str
+        Commit ids, ``STAGED`` or ``WORKTREE``.
+    """
+
+    source: str
+    target: str
+    changes: list[Change]
+
+    def summary(self) -> dict[str, int]:
+        """Count changes by kind."""
+        return {kind.value: sum(c.kind is kind for c in self.changes) for kind in ChangeKind}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckoutResult:
+    """Outcome of verbs that write the working tree; `undo` names the operation that takes it back."""
+
+    head: CommitId | None
+    branch: str | None
+    written: int
+    removed: int
+    unchanged: int
+    bytes: int
+    undo: str | None = None
+    saved: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeOutcome:
+    """Outcome of `merge`, `revert`, `cherry_pick`, `stash_pop`: a commit, or the conflicts left."""
+
+    commit: CommitId | None
+    conflicts: list[ConflictSummary]
+    fast_forward: bool = False
+    up_to_date: bool = False
+    result: CommitResult | None = None
+
+
+class ResetMode(StrEnum):
+    """What `reset` moves besides the branch."""
+
+    SOFT = "soft"
+    MIXED = "mixed"
+    HARD = "hard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefInfo:
+    """A branch or tag."""
+
+    name: str
+    commit: CommitId
+    current: bool = False
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One line of `ls`: a file, or a folder (entry None) with totals of what is below."""
+
+    path: bytes
+    entry: Entry | None
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoResult:
+    """Outcome of `undo`."""
+
+    undone: str
+    verb: str
+    operation: str
+    restored: int
+    arguments: Sequence[str] = ()

@@ -1,0 +1,124 @@
+"""Erase: take the bytes of chosen chunks out of every pack, trashed ones and second copies included.
+
+The id stays as an erased row, so that reading says `ErasedError` and not that something is damaged. Storing
+the same content again is refused (`ChunkStore.refuse_erased`) unless asked for: the next `add` of a folder
+that still has the file must not undo an erasure unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dsvc.model.errors import CorruptDataError, NotFoundError, UsageError
+from dsvc.model.ids import ChunkId, PackId
+from dsvc.store.block import ItemType
+from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.pack import Footer, Location
+from dsvc.store.prune import new_run
+from dsvc.store.rewrite import Rewriter
+
+_RUN = "erased-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What an erasure did.
+
+    Attributes
+    ----------
+    objects : int
+        Ids asked for whose bytes were there.
+    packs : int
+        Packs that were rewritten and deleted.
+    """
+
+    objects: int
+    packs: int
+
+
+def erase(store: ChunkStore, ids: Collection[ChunkId]) -> Erased:
+    """Erase chunks; the caller holds the exclusive lock. Called again after a crash it finishes the work.
+
+    New packs are published before old ones are deleted, so a crash in between leaves the bytes, never a hole.
+    Copies that other programs made of ``.dsvc``, and what a disk keeps of deleted files, are not reached.
+
+    Raises
+    ------
+    NotFoundError
+        If no pack has ever had one of the ids.
+    UsageError
+        If an id is that of a manifest node or of a chunk list: others hang on it.
+    CorruptDataError
+        If a pack can't be read, or something else in it is damaged and can't be carried over; nothing was
+        deleted.
+    """
+    wanted = {bytes(id_) for id_ in ids}
+    store.forget()
+    if store.index.broken:
+        raise CorruptDataError(
+            "a pack can't be read, so it may keep what shall be erased", hint="run dsvc fsck --repair first"
+        )
+    trashed = [pack for packs in store.backend.list_trash().values() for pack in packs]
+    footers = [*store.index.footers(), *(Footer(store.backend, pack) for pack in trashed)]
+    holding = _holding(footers, wanted)
+    rewriter = Rewriter(store)
+    try:
+        for footer in holding:
+            _copy_without(rewriter, footer, wanted)
+            if rewriter.full:
+                rewriter.publish()
+        rewriter.publish()
+    except BaseException:
+        rewriter.abandon()
+        raise
+    found = {id_ for id_ in wanted for footer in holding if footer.find(id_) >= 0}
+    _delete(store, [footer.pack for footer in holding])
+    return Erased(objects=len(found), packs=len(holding))
+
+
+def _holding(footers: list[Footer], wanted: set[bytes]) -> list[Footer]:
+    """Packs that still have bytes of one of the ids."""
+    holding: list[Footer] = []
+    unknown = set(wanted)
+    for footer in {footer.pack: footer for footer in footers}.values():
+        places = [(id_, footer.location(row)) for id_ in wanted if (row := footer.find(id_)) >= 0]
+        unknown -= {id_ for id_, _ in places}
+        for id_, place in places:
+            if place.item_type in (ItemType.NODE, ItemType.LIST):
+                raise UsageError(f"object {id_.hex()[:12]} is no chunk; only content is erased")
+        if any(not place.erased for _, place in places):
+            holding.append(footer)
+    if unknown:
+        missing = sorted(id_.hex() for id_ in unknown)
+        raise NotFoundError(f"there is no chunk {missing[0][:12]}", details={"ids": missing})
+    return holding
+
+
+def _copy_without(rewriter: Rewriter, footer: Footer, wanted: set[bytes]) -> None:
+    def keep(row: int, id_: bytes, place: Location) -> bool:
+        return id_ not in wanted
+
+    rewriter.copy(footer, keep)
+    for id_ in wanted:
+        row = footer.find(id_)
+        if row >= 0:
+            place = footer.location(row)
+            rewriter.put_erased(id_, place.length, place.item_type)
+
+
+def _delete(store: ChunkStore, packs: list[PackId]) -> None:
+    """Delete packs wherever they lie; what shared a run of the trash with them goes back into the list."""
+    backend, gone = store.backend, set(packs)
+    for run, trashed in backend.list_trash().items():
+        if gone & set(trashed):
+            recovered = backend.recover(run)
+            rest = [pack for pack in recovered if pack not in gone]
+            if rest:
+                backend.trash(rest, run)
+    live = [pack for pack in backend.list_packs() if pack in gone]
+    if live:
+        run = new_run(backend, _RUN)
+        backend.trash(live, run)
+        backend.empty_trash(run)
+    store.forget()

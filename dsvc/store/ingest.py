@@ -1,0 +1,183 @@
+"""Files to chunks: what is read once is hashed, cut, stored and checked for change.
+
+Small files are read whole; large ones go through segments, cut in one sequential pass while other
+processes hash and compress them (`dsvc.store.large_file`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final, NamedTuple
+
+import blake3
+import xxhash
+
+from dsvc.fs.files import storage_error
+from dsvc.model.errors import DsvcError
+from dsvc.model.manifest import (
+    MODE_EXECUTABLE,
+    MODE_FILE,
+    MODE_SYMLINK,
+    ChunkClass,
+    ChunkRef,
+    Entry,
+    Kind,
+)
+from dsvc.store import content
+from dsvc.store.chunk_list import write_list
+from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.chunker import cut, whole_is_one_chunk
+
+LARGE_BYTES: Final = 8 * 1024 * 1024
+"""From this size on a file is streamed in segments."""
+ATTEMPTS: Final = 3
+
+
+class UnstableFileError(DsvcError):
+    """A file changed each time it was read; it isn't recorded."""
+
+    code = "unstable-file"
+    exit_code = 13
+
+
+class FileStat(NamedTuple):
+    """What tells that a file is the one seen before."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    mode: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> FileStat:
+        """Take the fields from a stat."""
+        return cls(stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode)
+
+    @property
+    def entry_mode(self) -> int:
+        """Canonical mode of the manifest."""
+        return MODE_EXECUTABLE if self.mode & 0o100 else MODE_FILE
+
+
+class Content(NamedTuple):
+    """What an entry says of a file's bytes."""
+
+    size: int
+    digest: bytes
+    xxh3: bytes
+    chunk_class: int
+    chunks: bytes | None
+    kind: int
+
+    def entry(self, path: bytes, mode: int) -> Entry:
+        """Entry of this content at a path."""
+        return Entry(path, mode, *self)
+
+
+def store_bytes(store: ChunkStore, data: bytes, old: Entry | None = None) -> Content:
+    """Store a whole file that is in memory.
+
+    Parameters
+    ----------
+    data : bytes
+        Its content.
+    old : Entry or None
+        What stood at its path: the class of cutting is kept.
+    """
+    size = len(data)
+    digest = blake3.blake3(data).digest()
+    xxh3 = xxhash.xxh3_128_digest(data)
+    kind = content.sniff(data)
+    keep = old is not None and old.is_file and old.size > 0
+    chunk_class = ChunkClass(old.chunk_class) if old is not None and keep else content.class_of(kind)
+    raw = chunk_class is ChunkClass.RAW
+    if size == 0:
+        return Content(0, digest, xxh3, chunk_class, None, kind)
+    if whole_is_one_chunk(chunk_class, size):
+        store.put_chunk(digest, data, raw=raw)
+        return Content(size, digest, xxh3, chunk_class, None, kind)
+    chunks = [ChunkRef(len(part), store_chunk(store, part, raw=raw)) for part in cut(chunk_class, data)]
+    if len(chunks) == 1:
+        return Content(size, digest, xxh3, chunk_class, None, kind)
+    return Content(size, digest, xxh3, chunk_class, bytes(write_list(store, chunks)), kind)
+
+
+def store_chunk(store: ChunkStore, data: memoryview, *, raw: bool) -> bytes:
+    """Store one chunk and return its id."""
+    id_ = blake3.blake3(data).digest()
+    store.put_chunk(id_, data, raw=raw)
+    return id_
+
+
+def store_symlink(store: ChunkStore, path: bytes, target: bytes) -> Entry:
+    """Store a symlink: its target is its content."""
+    digest = blake3.blake3(target).digest()
+    store.put_chunk(digest, target, raw=False)
+    return Entry(path, MODE_SYMLINK, len(target), digest, xxhash.xxh3_128_digest(target), 0, None, Kind.TEXT)
+
+
+def open_file(name: bytes, dir_fd: int) -> int:
+    """Open a regular file for reading, never a link, a FIFO or a device."""
+    return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
+
+
+def read_stable(name: bytes, dir_fd: int, seen: FileStat | None = None) -> tuple[bytes, FileStat]:
+    """Read a whole file and the stat under which exactly these bytes were there.
+
+    Raises
+    ------
+    UnstableFileError
+        If it changed during each of three readings.
+    StorageError
+        If it can't be read.
+    """
+    try:
+        for _ in range(ATTEMPTS):
+            fd = open_file(name, dir_fd)
+            try:
+                before = seen or FileStat.of(os.fstat(fd))
+                data = _read_all(fd, before.size)
+                after = FileStat.of(os.fstat(fd))
+            finally:
+                os.close(fd)
+            if after == before and len(data) == after.size:
+                return data, after
+            seen = None
+    except OSError as error:
+        raise storage_error(error, "read", name) from error
+    raise UnstableFileError("it changed while it was read, three times")
+
+
+def _read_all(fd: int, expected: int) -> bytes:
+    data = os.read(fd, expected + 1)
+    if len(data) == expected:
+        return data
+    parts = [data]
+    while data and sum(map(len, parts)) <= expected:
+        data = os.read(fd, max(1, expected + 1 - sum(map(len, parts))))
+        parts.append(data)
+    return b"".join(parts)
+
+
+def hash_file(name: bytes, dir_fd: int, seen: FileStat | None = None) -> tuple[bytes, bytes, FileStat]:
+    """BLAKE3 and XXH3-128 of a file and its stat, read in pieces; errors as `read_stable`."""
+    try:
+        for _ in range(ATTEMPTS):
+            fd = open_file(name, dir_fd)
+            try:
+                before = seen or FileStat.of(os.fstat(fd))
+                strong, quick, total = blake3.blake3(), xxhash.xxh3_128(), 0
+                while part := os.read(fd, 1 << 20):
+                    strong.update(part)
+                    quick.update(part)
+                    total += len(part)
+                after = FileStat.of(os.fstat(fd))
+            finally:
+                os.close(fd)
+            if after == before and total == after.size:
+                return strong.digest(), quick.digest(), after
+            seen = None
+    except OSError as error:
+        raise storage_error(error, "read", name) from error
+    raise UnstableFileError("it changed while it was read, three times")

@@ -1,0 +1,170 @@
+"""Chunks to files: every byte is checked before it's written, every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+
+from dsvc.fs import files
+from dsvc.fs.beneath import Beneath
+from dsvc.model.errors import CorruptDataError, WouldOverwriteError
+from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_SYMLINK, Entry
+from dsvc.model.paths import display_path
+from dsvc.store.chunk_list import chunks_of
+from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.ingest import FileStat
+
+_GATHER_BYTES = 1 << 20
+_NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
+
+
+def content_parts(store: ChunkStore, entry: Entry) -> Iterator[bytes | memoryview | int]:
+    """Content of a file in order: bytes, or the length of a hole; checked chunk by chunk."""
+    for chunk in chunks_of(store, entry):
+        if chunk.id is None:
+            yield chunk.length_bytes
+            continue
+        data = store.get(chunk.id)
+        if len(data) != chunk.length_bytes:
+            raise CorruptDataError(
+                f"chunk {chunk.id.hex()[:12]} of {display_path(entry.path)} has another length than its list says"
+            )
+        yield data
+
+
+def read_content(store: ChunkStore, entry: Entry) -> bytes:
+    """Whole content of an entry; for files known to be small."""
+    return b"".join(bytes(p) if isinstance(p, int) else p for p in content_parts(store, entry))
+
+
+class TreeWriter:
+    """Writes entries into a working tree, below its root and without following links.
+
+    Parameters
+    ----------
+    store : ChunkStore
+        Where the content is.
+    tree : Beneath
+        The working tree.
+    temporary : str
+        Folder for files that replace others, on the same file system as the tree where possible.
+    """
+
+    def __init__(self, store: ChunkStore, tree: Beneath, temporary: str) -> None:
+        self._store = store
+        self._tree = tree
+        self._temporary = temporary
+        self._unnamed = hasattr(os, "O_TMPFILE")
+
+    def write(self, entry: Entry, *, replace: bool = False) -> FileStat | None:
+        """Write one entry.
+
+        Parameters
+        ----------
+        replace : bool
+            Whether a file or symlink that stands there goes; otherwise it's an error.
+
+        Returns
+        -------
+        FileStat or None
+            Stat of the written file or symlink, None for a folder.
+
+        Raises
+        ------
+        WouldOverwriteError
+            If something stands there that may not go.
+        CorruptDataError, MissingDataError, ErasedError
+            If the content can't be had; nothing is written then.
+        """
+        if entry.mode == MODE_DIRECTORY:
+            self._tree.folder(entry.path, create=True)
+            return None
+        folder, name = self._tree.split(entry.path, create=True)
+        try:
+            if entry.mode == MODE_SYMLINK:
+                return self._write_symlink(entry, folder, name, replace=replace)
+            if self._unnamed and not replace:
+                found = self._write_unnamed(entry, folder, name)
+                if found is not None:
+                    return found
+            return self._write_named(entry, folder, name, replace=replace)
+        except FileExistsError as error:
+            raise WouldOverwriteError(
+                f"{display_path(entry.path)} exists and is not what was expected",
+                details={"path": display_path(entry.path)},
+            ) from error
+        except OSError as error:
+            raise files.storage_error(error, "write", entry.path) from error
+
+    def _fill(self, fd: int, entry: Entry) -> None:
+        gathered: list[bytes | memoryview] = []
+        size = 0
+        for part in content_parts(self._store, entry):
+            if isinstance(part, int):
+                files.writev(fd, gathered, entry.path)
+                gathered, size = [], 0
+                os.lseek(fd, part, os.SEEK_CUR)
+                continue
+            gathered.append(part)
+            size += len(part)
+            if size >= _GATHER_BYTES:
+                files.writev(fd, gathered, entry.path)
+                gathered, size = [], 0
+        files.writev(fd, gathered, entry.path)
+        if entry.chunks is not None and os.fstat(fd).st_size != entry.size:
+            files.truncate(fd, entry.size, entry.path)
+
+    @staticmethod
+    def _permissions(entry: Entry) -> int:
+        return 0o777 if entry.mode == MODE_EXECUTABLE else 0o666
+
+    def _write_unnamed(self, entry: Entry, folder: int, name: bytes) -> FileStat | None:
+        try:
+            fd = files.open_unnamed(folder, self._permissions(entry))
+        except OSError as error:
+            if error.errno in _NO_UNNAMED_FILES:
+                self._unnamed = False
+                return None
+            raise
+        try:
+            self._fill(fd, entry)
+            files.link_unnamed(fd, name, dir_fd=folder)
+            return FileStat.of(os.fstat(fd))
+        finally:
+            os.close(fd)
+
+    def _write_named(self, entry: Entry, folder: int, name: bytes, *, replace: bool) -> FileStat:
+        temporary = os.path.join(self._temporary, files.temporary_name())
+        fd = files.open_new(temporary, mode=self._permissions(entry))
+        try:
+            self._fill(fd, entry)
+            self._place(temporary, folder, name, replace=replace)
+            return FileStat.of(os.fstat(fd))
+        finally:
+            os.close(fd)
+            files.discard(temporary)
+
+    @staticmethod
+    def _place(temporary: str, folder: int, name: bytes, *, replace: bool) -> None:
+        if replace:
+            files.rename(temporary, name, dst_dir_fd=folder)
+        else:
+            files.link(temporary, name, dst_dir_fd=folder)
+
+    def _write_symlink(self, entry: Entry, folder: int, name: bytes, *, replace: bool) -> FileStat:
+        target = read_content(self._store, entry)
+        if replace:
+            temporary = os.path.join(self._temporary, files.temporary_name())
+            files.symlink(target, temporary)
+            try:
+                files.rename(temporary, name, dst_dir_fd=folder)
+            finally:
+                files.discard(temporary)
+        else:
+            files.symlink(target, name, dir_fd=folder)
+        return FileStat.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
+
+    def remove(self, path: bytes) -> None:
+        """Remove a file or symlink."""
+        self._tree.remove(path)

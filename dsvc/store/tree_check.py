@@ -1,0 +1,229 @@
+"""Check what manifests say: nodes against their parents, chunk lists against files, chunks against packs.
+
+Goes on after a defect, and walks no subtree twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+import blake3
+import xxhash
+
+from dsvc.model.errors import DsvcError, ErasedError, MalformedInputError, MissingDataError
+from dsvc.model.ids import NodeId
+from dsvc.model.manifest import ChunkRef, Entry
+from dsvc.model.paths import display_path
+from dsvc.store.block import ItemType
+from dsvc.store.chunk_list import read_list_node
+from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.defects import Defect, by_error
+from dsvc.store.manifest_tree import Child, read_node
+from dsvc.store.mark import Marks
+
+_NO_BYTES: Final = (blake3.blake3(b"").digest(), xxhash.xxh3_128_digest(b""))
+_ZEROS: Final = bytes(1 << 20)
+
+
+class Need(NamedTuple):
+    """A chunk that is needed, and where in which file its bytes are."""
+
+    id: bytes
+    length: int
+    entry: Entry
+    offset: int
+
+
+class TreeCheck:
+    """Checks the manifests of a store.
+
+    Parameters
+    ----------
+    store : ChunkStore
+        Where they are.
+    read_data : bool
+        Whether files of several chunks are read and compared with their digests.
+    on_need : callable, optional
+        Told every chunk of every file where `wanted` says so; what repair looks for.
+
+    Attributes
+    ----------
+    defects : list of Defect
+        What was found.
+    missing : dict
+        Chunks that no pack has, with a file that needs each.
+    """
+
+    def __init__(
+        self, store: ChunkStore, *, read_data: bool, wanted: Callable[[bytes], bool] = lambda _: False
+    ) -> None:
+        self._store = store
+        self._read_data = read_data
+        self._wanted = wanted
+        self._marks = Marks(store, strict=False)
+        self._seen_lists: set[int] = set()
+        self._reported: set[tuple[str, bytes]] = set()
+        self.defects: list[Defect] = []
+        self.missing: dict[bytes, Need] = {}
+        self.needs: dict[bytes, Need] = {}
+
+    def _report(self, number: str, kind: str, id_: bytes, message: str) -> None:
+        if (number, id_) not in self._reported:
+            self._reported.add((number, id_))
+            self.defects.append(Defect(id=number, object=f"{kind}:{id_.hex()}", message=message))
+
+    def check(self, roots: Iterable[bytes]) -> None:
+        """Check manifests by their roots."""
+        for root in roots:
+            pending: list[tuple[bytes, int | None, Child | None]] = [(bytes(root), None, None)]
+            while pending:
+                id_, level, said = pending.pop()
+                pending.extend(self._node(id_, level, said))
+
+    def _node(
+        self, id_: bytes, expected: int | None, said: Child | None
+    ) -> Iterator[tuple[bytes, int | None, Child | None]]:
+        try:
+            is_new = self._marks.mark(id_, ItemType.NODE)
+            if not is_new and said is None:
+                return
+            level, items = self._reread(lambda: read_node(self._store, NodeId(id_)))
+        except DsvcError as error:
+            number = by_error(error, missing="F020", wrong="F021", malformed="F022")
+            self._report(number, "node", id_, error.message)
+            return
+        if expected is not None and level != expected:
+            self._report("F023", "node", id_, f"its level is {level}, its parent says {expected}")
+            return
+        if said is not None and said != _summary(id_, items):
+            self._report("F023", "node", id_, "its last path, its files or its size differ from its parent's")
+        if not is_new:
+            return
+        for item in items:
+            if isinstance(item, Child):
+                yield item.id, level - 1, item
+            else:
+                self._entry(item)
+
+    def _reread(
+        self, read: Callable[[], tuple[int, list[Entry] | list[Child]]]
+    ) -> tuple[int, list[Entry] | list[Child]]:
+        """Read again what failed once, after a look at the packs that are there now."""
+        try:
+            return read()
+        except MalformedInputError:
+            raise
+        except DsvcError:
+            self._store.forget()
+            return read()
+
+    # Files
+
+    def _entry(self, entry: Entry) -> None:
+        path = display_path(entry.path)
+        if entry.chunks is not None:
+            self._list_of(entry, path)
+        elif entry.size:
+            self._chunk(ChunkRef(entry.size, entry.digest), entry, 0, path)
+        elif (entry.digest, entry.xxh3) != _NO_BYTES:
+            self._report("F031", "path", entry.path, f"{path}: empty, with the digest of something else")
+
+    def _chunk(self, ref: ChunkRef, entry: Entry, offset: int, path: str) -> None:
+        if ref.id is None:
+            return
+        if self._wanted(ref.id):
+            self.needs.setdefault(ref.id, Need(ref.id, ref.length_bytes, entry, offset))
+        try:
+            _, place = self._marks.place(ref.id)
+        except MissingDataError:
+            self.missing.setdefault(ref.id, Need(ref.id, ref.length_bytes, entry, offset))
+            self._report("F028", "chunk", ref.id, f"{path}: chunk {ref.id.hex()[:12]} is missing")
+            return
+        if place.length != ref.length_bytes or place.item_type != ItemType.CHUNK:
+            self._report(
+                "F029", "chunk", ref.id, f"{path}: chunk {ref.id.hex()[:12]} has another length or type"
+            )
+
+    def _list_of(self, entry: Entry, path: str) -> None:
+        assert entry.chunks is not None
+        # Sixty bytes a list, not the list itself: one list may serve many versions of a file.
+        key = hash((entry.chunks, entry.size, entry.digest, entry.xxh3))
+        if key in self._seen_lists:
+            return
+        self._seen_lists.add(key)
+        found = len(self.defects)
+        chunks = self._list_chunks(entry.chunks)
+        total = 0
+        sums = (blake3.blake3(), xxhash.xxh3_128()) if self._read_data else None
+        for ref in chunks:
+            self._chunk(ref, entry, total, path)
+            total += ref.length_bytes
+            if total > entry.size:
+                break
+            if sums is not None and not self._feed(ref, sums):
+                sums = None
+        if len(self.defects) > found:
+            return
+        if total != entry.size:
+            self._report("F027", "list", entry.chunks, f"{path}: its chunks don't sum to its size")
+        elif sums is not None and (sums[0].digest(), sums[1].digest()) != (entry.digest, entry.xxh3):
+            self._report("F030", "file", entry.digest, f"{path}: its content has another digest or checksum")
+
+    def _feed(self, ref: ChunkRef, sums: tuple[blake3.blake3, xxhash.xxh3_128]) -> bool:
+        """Add a chunk to both sums; False where it can't be had, which the scrub of packs reports."""
+        if ref.id is None:
+            left = ref.length_bytes
+            while left:
+                part = _ZEROS[: min(left, len(_ZEROS))]
+                sums[0].update(part)
+                sums[1].update(part)
+                left -= len(part)
+            return True
+        try:
+            footer, place = self._store.locate(ref.id)
+            data = self._store.read_at(footer, place)
+        except ErasedError:
+            return False
+        except DsvcError:
+            return False
+        sums[0].update(data)
+        sums[1].update(data)
+        return True
+
+    def _list_chunks(self, root: bytes) -> Iterator[ChunkRef]:
+        pending: list[tuple[bytes, int | None, Child | None]] = [(root, None, None)]
+        while pending:
+            id_, expected, said = pending.pop()
+            try:
+                level, items = read_list_node(self._store, id_)
+            except DsvcError as error:
+                number = by_error(error, missing="F024", wrong="F025", malformed="F026")
+                self._report(number, "list", id_, error.message)
+                return
+            if expected is not None and level != expected:
+                self._report("F026", "list", id_, "its level is not what its parent says")
+                return
+            if said is not None and (said.files, said.size) != _sums(items):
+                self._report("F026", "list", id_, "its chunks or its length differ from its parent's")
+            if level:
+                pending.extend((c.id, level - 1, c) for c in reversed(items) if isinstance(c, Child))
+            else:
+                yield from (ref for ref in items if isinstance(ref, ChunkRef))
+
+
+def _summary(id_: bytes, items: list[Entry] | list[Child]) -> Child:
+    """What a parent must say of a node."""
+    last = items[-1] if items else None
+    if isinstance(last, Child):
+        files, size = _sums(items)
+        return Child(last.last, id_, files, size)
+    size = sum(entry.size for entry in items if isinstance(entry, Entry))
+    return Child(last.path if last else b"", id_, len(items), size)
+
+
+def _sums(items: list[ChunkRef] | list[Entry] | list[Child]) -> tuple[int, int]:
+    children = [item for item in items if isinstance(item, Child)]
+    if children:
+        return sum(c.files for c in children), sum(c.size for c in children)
+    return len(items), sum(item.length_bytes for item in items if isinstance(item, ChunkRef))
