@@ -16,6 +16,7 @@ from dsvc.cli.settings import Settings
 
 if TYPE_CHECKING:
     from click import ClickException
+
     from dsvc.model.errors import DsvcError
 
 EXIT_USAGE: Final = 2
@@ -51,7 +52,7 @@ TITLES: Final = {
 }
 
 
-class Terminated(BaseException):  # noqa: N818
+class Terminated(BaseException):
     """The process was asked to end (SIGTERM, SIGHUP)."""
 
     def __init__(self, number: int) -> None:
@@ -126,7 +127,7 @@ class Boundary:
             )
         except OSError as error:
             return self._os_error(error)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             return self._click_or_bug(error)
 
     def _click_or_bug(self, error: Exception) -> int:

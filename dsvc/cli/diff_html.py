@@ -63,11 +63,12 @@ def _lines(lines: Iterator[str]) -> Iterator[str]:
 def _file(repo: Repository, change: Change, result: DiffResult) -> Iterator[str]:
     name = _text(show_path(change))
     facts = _text(f"{label(change.kind.value)} · {kind_label(change)} · {show_sizes(change)}")
+    summary = f'<summary><code>{name}</code> <span class="quiet">{facts}</span></summary>'
     lines = repo.unified_diff(change, result)
     if lines is None:
-        yield f'<details><summary><code>{name}</code> <span class="quiet">{facts}</span></summary></details>\n'
+        yield f"<details>{summary}</details>\n"
         return
-    yield f'<details open><summary><code>{name}</code> <span class="quiet">{facts}</span></summary><pre>'
+    yield f"<details open>{summary}<pre>"
     yield from _lines(iter(lines))
     yield "</pre></details>\n"
 

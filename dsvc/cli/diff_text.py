@@ -129,7 +129,8 @@ def kind_label(change: Change) -> str:
 
 def headline(change: Change) -> str:
     """Return the line above a change: what happened to which path, and the sizes."""
-    return f"{label(change.kind.value)}: {show_path(change)} ({kind_label(change)}, {show_sizes(change)}{_mode_note(change)})"
+    facts = f"{kind_label(change)}, {show_sizes(change)}{_mode_note(change)}"
+    return f"{label(change.kind.value)}: {show_path(change)} ({facts})"
 
 
 def _styled(session: Session, lines: Iterator[str]) -> Iterator[str]:

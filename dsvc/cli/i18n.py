@@ -54,8 +54,8 @@ def environment_language(environ: Mapping[str, str]) -> str | None:
 def configured_language(folder: str) -> str | None:
     """Return ``core.language`` of the repository around `folder`, before anything else of it is read.
 
-    The texts of help and of usage errors are needed before a repository is opened; so only this one setting is
-    looked for, and a config that can't be read says nothing.
+    The texts of help and of usage errors are needed before a repository is opened; so only this one
+    setting is looked for, and a config that can't be read says nothing.
     """
     at = os.path.realpath(folder)
     while True:

@@ -56,16 +56,15 @@ class Verbs(click.Group):
                 )
 
 
-def _enter(context: click.Context, parameter: click.Parameter, value: Sequence[str]) -> None:
-    if context.resilient_parsing:
-        return
-    for folder in value:
+def _enter(context: click.Context, parameter: click.Parameter, value: Sequence[str]) -> Sequence[str]:
+    for folder in () if context.resilient_parsing else value:
         try:
             os.chdir(folder)
         except OSError as error:
             raise UsageError(
                 _("cannot go to {folder}: {why}").format(folder=folder, why=error.strerror)
             ) from error
+    return value
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -95,7 +94,7 @@ def make_group() -> Verbs:
                 metavar="DIR",
                 is_eager=True,
                 expose_value=True,
-                callback=lambda c, p, v: _enter(c, p, v) or v,
+                callback=_enter,
                 type=click.Path(),
                 help=_("run in DIR; stands before the verb"),
             ),

@@ -40,8 +40,8 @@ def split_words(
 ) -> tuple[list[str], list[str]]:
     """Tell revisions from paths.
 
-    Before ``--`` stand revisions, after it paths. Without ``--`` the words up to the first that is no revision
-    are revisions; one that is a file as well is an error, and what follows must be files.
+    Before ``--`` stand revisions, after it paths. Without ``--`` the words up to the first that is no
+    revision are revisions; one that is a file as well is an error, and what follows must be files.
 
     Parameters
     ----------

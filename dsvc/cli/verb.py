@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -51,6 +51,12 @@ def every_verb_options(*, hidden: bool) -> list[click.Option]:
     ]
 
 
+if TYPE_CHECKING:
+    _WordType = click.ParamType[str]
+else:
+    _WordType = click.ParamType
+
+
 class Verb(click.Command):
     """A command that knows the options of every verb, ``--`` and options with several values.
 
@@ -88,12 +94,18 @@ class Verb(click.Command):
         option: str | None = None
         for word in args:
             if word in self._greedy:
-                option, first = word, True
+                option = word
                 continue
             if option is not None and word.startswith("-") and len(word) > 1:
                 option = None
             spread += [word] if option is None else [option, word]
         return spread
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Point to the options that every verb has."""
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(_("--json, --quiet and what else every verb takes: dsvc help"))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep what follows ``--`` apart, then let click parse."""
@@ -149,7 +161,7 @@ def path_arguments(*, required: bool = False, name: str = "paths", label: str = 
     )
 
 
-class PathWord(click.ParamType):
+class PathWord(_WordType):
     """A path as it came: nothing is checked or decoded; the shell completes it."""
 
     name = "path"
@@ -171,7 +183,7 @@ def complete_refs(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
         repo = Repository.open(os.path.join(".", *folder))
         names = [ref.name for ref in [*repo.branches(), *repo.tags()]]
-    except Exception:  # noqa: BLE001
+    except Exception:
         # Whatever is wrong, a completion says nothing.
         return []
     return [name for name in ["HEAD", *names] if name.startswith(incomplete)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.i18n import _
 from dsvc.cli.session import Session
 from dsvc.cli.verb import verb
 

@@ -35,7 +35,5 @@ def command(session: Session, revision: str | None, message: str | None, abort: 
         session,
         outcome,
         done.format(name=name, commit=commit),
-        _(
-            "see them: dsvc conflicts; settle each: dsvc resolve PATH --ours; then: dsvc commit; or: dsvc merge --abort"
-        ),
+        _("settle each: dsvc resolve PATH --ours; then: dsvc commit; or: dsvc merge --abort"),
     )

@@ -35,9 +35,7 @@ def _list(session: Session) -> None:
 
 @verb(
     "stash",
-    _(
-        "push (as without a word) puts changes aside, pop takes the newest back, list shows them, drop forgets the newest."
-    ),
+    _("push puts changes aside, pop takes the newest back, list shows all, drop forgets the newest."),
 )
 @click.argument("action", type=click.Choice(ACTIONS), default="push", metavar="[push|pop|list|drop]")
 @click.option("-m", "--message", metavar="MSG", help=_("a message for push"))

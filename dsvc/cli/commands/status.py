@@ -142,7 +142,7 @@ def command(session: Session, paths: tuple[str, ...], short: bool, untracked: st
     """Show what is staged, changed and untracked."""
     repo = session.repository()
     with session.progress() as progress:
-        status = repo.status(tree_paths(paths, repo.root), untracked=untracked, progress=progress)  # type: ignore[arg-type]
+        status = repo.status(tree_paths(paths, repo.root), untracked=untracked, progress=progress)
     session.output.json(status_fields(status))
     if session.as_json:
         return

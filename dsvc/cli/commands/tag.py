@@ -19,8 +19,8 @@ def _list(session: Session) -> None:
     for tag in tags:
         output.json({"name": tag.name, "commit": tag.commit, "message": tag.message})
         note = show_line((tag.message or "").strip().split("\n", 1)[0])
-        line = f"{output.style(pad(show_line(tag.name), cells), 'tag')} {output.style(tag.commit[:8], 'id')} {note}"
-        output.answer(line.rstrip())
+        name = output.style(pad(show_line(tag.name), cells), "tag")
+        output.answer(f"{name} {output.style(tag.commit[:8], 'id')} {note}".rstrip())
 
 
 @verb("tag")
