@@ -29,6 +29,8 @@ DEAD_SHARE: Final = 0.30
 DEFAULT_GRACE_SECONDS: Final = 14 * 24 * 3600.0
 QUARANTINE: Final = "quarantine"
 """Runs whose name begins so hold packs that repair could not heal wholly; they never expire."""
+REPAIRED: Final = "repaired"
+"""Runs whose name begins so hold damaged packs whose every object is whole elsewhere."""
 
 Roots = Callable[[], Iterable[bytes]]
 """Roots of all manifests that must live, asked for again under the lock."""

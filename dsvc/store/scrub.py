@@ -18,6 +18,7 @@ from dsvc.store.block import BlockInfo, ItemType
 from dsvc.store.chunk_store import check_id
 from dsvc.store.defects import Defect
 from dsvc.store.pack import Footer
+from dsvc.store.prune import QUARANTINE, REPAIRED
 
 
 class BadObject(NamedTuple):
@@ -176,11 +177,11 @@ def _check_data(
 
 
 def check_packs(backend: Backend, *, read_data: bool) -> Iterator[PackReport]:
-    """Check every pack, listed ones first, then those in the trash."""
+    """Check every pack, listed ones first, then those in the trash that repair did not put there."""
     for name in backend.list_packs():
         yield check_pack(backend, name, read_data=read_data)
     for run, names in backend.list_trash().items():
-        for name in names:
+        for name in names if not run.startswith((QUARANTINE, REPAIRED)) else ():
             report = check_pack(backend, name, read_data=read_data)
             report.defects = [
                 Defect(id=d.id, object=d.object, message=f"{d.message} (in the trash of run {run})")
