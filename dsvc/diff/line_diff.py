@@ -49,7 +49,7 @@ def common_prefix(old: Sequence[int], new: Sequence[int]) -> int:
 
 
 def _common(old: Sequence[int], new: Sequence[int], i: int, j: int, limit: int) -> int:
-    """How many items are equal from ``old[i]`` and ``new[j]``, at most `limit`; by slices where it is long."""
+    """How many items are equal from ``old[i]`` and ``new[j]``, at most `limit`; long runs by slices."""
     found, step = 0, _GALLOP
     while found < limit:
         if old[i + found] != new[j + found]:
@@ -182,24 +182,17 @@ def _furthest(a: list[int], b: list[int], allowed: int) -> tuple[list[list[int]]
 def _walk_back(rows: list[list[int]], n: int, m: int) -> list[tuple[int, int, int]]:
     runs = []
     x, y = n, m
-    for edits in range(len(rows) - 1, -1, -1):
+    for edits in range(len(rows) - 1, 0, -1):
+        last = rows[edits - 1]
         position = (x - y + edits) // 2
-        if edits == 0:
-            start_x = start_y = 0
-        else:
-            last = rows[edits - 1]
-            removal = last[position - 1] + 1 if position else -1
-            addition = last[position] if position < edits else -1
-            start_x = max(removal, addition)
-            start_y = start_x - (x - y)
-        if x > start_x:
-            runs.append((start_x, start_y, x - start_x))
-        if edits == 0:
-            break
-        if removal >= addition:
-            x, y = start_x - 1, start_y
-        else:
-            x, y = start_x, start_y - 1
+        removal = last[position - 1] + 1 if position else -1
+        addition = last[position] if position < edits else -1
+        start = max(removal, addition)
+        if x > start:
+            runs.append((start, start - (x - y), x - start))
+        x, y = (start - 1, start - (x - y)) if removal >= addition else (start, start - (x - y) - 1)
+    if x:
+        runs.append((0, 0, x))
     return runs
 
 

@@ -35,7 +35,7 @@ class Block(NamedTuple):
         )
 
     def joined(self, later: Block) -> Block:
-        """This block and one that begins where it ends."""
+        """Make one block of it and one that begins where it ends."""
         return Block(self.old_start, later.old_end, self.new_start, later.new_end)
 
     def touches(self, later: Block) -> bool:
