@@ -103,3 +103,28 @@ def test_a_missing_last_newline_does_not_glue_markers_to_text() -> None:
 def test_a_name_cannot_fake_a_marker() -> None:
     merged, _ = merge3(b"a\n", b"b\n", b"c\n", ours_name="x\n=======\n")
     assert merged.count(b"\n=======\n") == 1
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_clean_merges_of_repeated_lines_are_those_of_git(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    clean = 0
+    for _ in range(200):
+        distinct = chance.choice([8, 30])
+        base = [b"line %d\n" % chance.randrange(distinct) for _ in range(30)]
+        sides = [b"".join(base), *(b"".join(repeated(base, chance, distinct)) for _ in range(2))]
+        merged, conflicts = merge3(*sides)
+        of_git, conflicts_of_git = git_merge(tmp_path, *sides)
+        if not conflicts and not conflicts_of_git:
+            clean += 1
+            assert merged == of_git
+    assert clean > 100
+
+
+def repeated(lines: list[bytes], chance: random.Random, distinct: int) -> list[bytes]:
+    lines = list(lines)
+    for _ in range(chance.choice([1, 2])):
+        position = chance.randrange(len(lines))
+        added = [b"line %d\n" % chance.randrange(distinct) for _ in range(chance.randrange(3))]
+        lines[position : position + chance.randrange(3)] = added
+    return lines
