@@ -16,8 +16,10 @@ from dsvc.model.manifest import Entry
 from dsvc.store.block import ItemType
 from dsvc.store.chunk_list import read_list_node
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.manifest_tree import Child, read_node
+from dsvc.store.manifest_tree import EMPTY_ROOT, Child, read_node
 from dsvc.store.pack import Footer, Location
+
+_EMPTY = bytes(EMPTY_ROOT)
 
 
 class MarkedPack(NamedTuple):
@@ -217,7 +219,7 @@ class Marks:
         pending: list[tuple[bytes, int | None]] = [(root, None)]
         while pending:
             id_, expected = pending.pop()
-            if not self.mark(id_, ItemType.NODE):
+            if id_ == _EMPTY or not self.mark(id_, ItemType.NODE):
                 continue
             level, items = read_node(self.store, NodeId(id_))
             if expected is not None and level != expected:

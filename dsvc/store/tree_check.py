@@ -19,7 +19,7 @@ from dsvc.store.block import ItemType
 from dsvc.store.chunk_list import read_list_node
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.defects import Defect, by_error
-from dsvc.store.manifest_tree import Child, read_node
+from dsvc.store.manifest_tree import EMPTY_ROOT, Child, read_node
 from dsvc.store.mark import Marks
 from dsvc.store.rewrite import is_sound
 
@@ -81,7 +81,8 @@ class TreeCheck:
             pending: list[tuple[bytes, int | None, Child | None]] = [(bytes(root), None, None)]
             while pending:
                 id_, level, said = pending.pop()
-                pending.extend(self._node(id_, level, said))
+                if id_ != bytes(EMPTY_ROOT) or said is not None:
+                    pending.extend(self._node(id_, level, said))
 
     def _node(
         self, id_: bytes, expected: int | None, said: Child | None

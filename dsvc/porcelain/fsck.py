@@ -1,0 +1,234 @@
+"""fsck: check every invariant over every object, and bring back what can be brought back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dsvc.fs import files, locks
+from dsvc.fs.beneath import Beneath, NotAFolderError
+from dsvc.model.errors import DsvcError, StorageError
+from dsvc.model.manifest import Entry
+from dsvc.porcelain import merge_state, sparse
+from dsvc.porcelain.config import Config
+from dsvc.porcelain.gc import exclusive, leftovers, work_roots
+from dsvc.porcelain.history_check import HistoryCheck
+from dsvc.porcelain.staging import read_checked
+from dsvc.store.defects import Defect, exit_code
+from dsvc.store.repair import Repair, Repaired
+from dsvc.store.scrub import PackReport, check_packs
+from dsvc.store.tree_check import TreeCheck
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.tree_scan import Progress
+    from dsvc.porcelain.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FsckResult:
+    """What was checked and found; after a repair, what is still wrong.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether there is no defect.
+    objects : int
+        Chunks, nodes and git objects looked at.
+    bytes : int
+        Bytes of the files that they lie in.
+    defects : tuple of Defect
+        Everything that is wrong.
+    leftovers : tuple of str
+        Temporary files that killed processes left; no defect, `gc` removes them.
+    repaired : Repaired or None
+        What a repair did.
+    """
+
+    ok: bool
+    objects: int
+    bytes: int
+    defects: tuple[Defect, ...]
+    leftovers: tuple[str, ...] = ()
+    repaired: Repaired | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 for none, else the first that applies of 30 (wrong), 31 (missing) and 41 (malformed)."""
+        return exit_code(self.defects)
+
+
+@dataclass(slots=True)
+class _Findings:
+    reports: list[PackReport] = field(default_factory=list)
+    defects: list[Defect] = field(default_factory=list)
+    missing: set[bytes] = field(default_factory=set)
+    roots: list[bytes] = field(default_factory=list)
+    objects: int = 0
+    bytes: int = 0
+
+
+def fsck(
+    repo: Workspace, *, read_data: bool = False, repair: bool = False, progress: Progress | None = None
+) -> FsckResult:
+    """Check a repository.
+
+    Parameters
+    ----------
+    read_data : bool
+        Whether every stored byte is read and compared with checksums and ids.
+    repair : bool
+        Whether damaged and missing objects are looked for in other packs, the trash and the working tree,
+        and what is damaged beyond that is put aside. Nothing is deleted.
+
+    Raises
+    ------
+    LockedError
+        If gc, or with `repair` any writer, doesn't end in time.
+    StorageError
+        If a repair can't be written; nothing was taken away then.
+    """
+    with ExitStack() as stack:
+        if repair:
+            stack.enter_context(locks.hold(repo.layout.lock("gc"), what="gc", timeout=repo.lock_timeout))
+            stack.enter_context(exclusive(repo))
+        else:
+            _share(repo, stack)
+        found = _examine(repo, read_data, progress)
+        repaired = None
+        if repair and found.defects:
+            repaired = _repair(repo, found)
+            found = _examine(repo, read_data, progress)
+        left = tuple(leftovers(repo.layout))
+    return FsckResult(
+        ok=not found.defects,
+        objects=found.objects,
+        bytes=found.bytes,
+        defects=tuple(found.defects),
+        leftovers=left,
+        repaired=repaired,
+    )
+
+
+def _share(repo: Workspace, stack: ExitStack) -> None:
+    """Keep gc out, where that can be done: a read-only disk has no gc to keep out."""
+    try:
+        stack.enter_context(
+            locks.hold(repo.layout.lock("store"), what="store", shared=True, timeout=repo.lock_timeout)
+        )
+    except StorageError:
+        return
+
+
+def _examine(repo: Workspace, read_data: bool, progress: Progress | None) -> _Findings:
+    found = _Findings()
+    repo.store.forget()
+    _settings(repo, found)
+    for report in check_packs(repo.store.backend, read_data=read_data):
+        found.reports.append(report)
+        found.defects += report.defects
+        found.objects += report.objects
+        found.bytes += report.bytes
+        if progress is not None:
+            progress("checking", found.bytes, None)
+    history = HistoryCheck(repo)
+    history.check()
+    found.defects += history.defects
+    found.objects += history.objects
+    found.bytes += history.bytes
+    found.roots = [*history.roots, *_work(repo, found)]
+    tree = TreeCheck(repo.store, read_data=read_data)
+    for number, root in enumerate(found.roots):
+        tree.check([root])
+        if progress is not None:
+            progress("checking", number + 1, len(found.roots))
+    found.defects += tree.defects
+    found.missing = set(tree.missing)
+    return found
+
+
+def _note(found: _Findings, number: str, what: str, message: str) -> None:
+    found.defects.append(Defect(id=number, object=what, message=message))
+
+
+def _settings(repo: Workspace, found: _Findings) -> None:
+    """The configuration, and that every folder is there."""
+    try:
+        config = Config(repo.layout.config)
+        config.check_format()
+        list(config.items())
+    except DsvcError as error:
+        _note(found, "F052", "config", error.message)
+    for folder in (*repo.layout.folders(), repo.layout.git):
+        name = os.path.relpath(folder, repo.layout.root)
+        try:
+            os.listdir(folder)
+        except FileNotFoundError:
+            _note(found, "F051", name, f"the folder {name} is missing")
+        except OSError as error:
+            _note(found, "F053", name, f"the folder {name} can't be read: {error.strerror}")
+
+
+def _work(repo: Workspace, found: _Findings) -> list[bytes]:
+    """The files under work; returns the manifests they name."""
+    checks: dict[str, Callable[[], object]] = {
+        "work/merge": lambda: merge_state.load(repo.layout),
+        "work/sparse": lambda: sparse.load(repo.layout),
+        "work/staged": lambda: read_checked(os.path.join(repo.layout.work, "staged"), "staged state"),
+    }
+    for name, read in checks.items():
+        try:
+            read()
+        except DsvcError as error:
+            _note(found, "F050", name, error.message)
+    try:
+        return list(work_roots(repo.layout))
+    except DsvcError as error:
+        if not any(defect.id == "F050" for defect in found.defects):
+            _note(found, "F050", "work", error.message)
+        return []
+
+
+# Repair
+
+
+def _repair(repo: Workspace, found: _Findings) -> Repaired:
+    for folder in repo.layout.folders():
+        files.make_folders(folder)
+    for defect in found.defects:
+        if defect.id == "F050" and defect.object.startswith("work/"):
+            _put_aside(os.path.join(repo.layout.root, defect.object))
+    with Beneath(repo.root) as tree:
+        work = Repair(repo.store, lambda entry, offset, length: _read_range(tree, entry, offset, length))
+        return work.run(found.reports, found.missing, found.roots)
+
+
+def _put_aside(path: str) -> None:
+    """Take a damaged file out of the way; it is kept under another name."""
+    if not os.path.lexists(path):
+        return
+    number = 1
+    while os.path.lexists(f"{path}.damaged{number}"):
+        number += 1
+    files.rename(path, f"{path}.damaged{number}")
+    files.sync_folder(os.path.dirname(path))
+
+
+def _read_range(tree: Beneath, entry: Entry, offset: int, length: int) -> bytes | None:
+    """Read a range of a file of the working tree, following no link; the caller checks what it gets."""
+    try:
+        folder, name = tree.split(entry.path)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        if not entry.is_file:
+            return os.readlink(name, dir_fd=folder)[offset : offset + length]
+        fd = os.open(name, flags, dir_fd=folder)
+    except (OSError, NotAFolderError):
+        return None
+    try:
+        return os.pread(fd, length, offset)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
