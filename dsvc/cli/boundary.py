@@ -152,7 +152,7 @@ class Boundary:
         if self._wants_json():
             return self._report(error.exit_code, error.code, error.message, error.hint, details)
         message = _(error.message)
-        if not is_translated(error.message) and error.exit_code in TITLES:
+        if not (_made_here(error) or is_translated(error.message)) and error.exit_code in TITLES:
             message = f"{_(TITLES[error.exit_code])}: {message}"
         return self._report(error.exit_code, error.code, message, _(error.hint) if error.hint else None)
 
@@ -192,6 +192,14 @@ class Boundary:
         words = self._arguments
         before = words[: words.index("--")] if "--" in words else words
         return self._settings.as_json or "--json" in before
+
+
+def _made_here(error: BaseException) -> bool:
+    """Whether the command line itself raised `error`, so that its message is translated already."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("dsvc.cli.")
 
 
 def _silence_output() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Iterator
 
 from dsvc.cli.settings import Settings
@@ -118,6 +117,8 @@ def _login(settings: Settings) -> str:
 
 
 def _host() -> str:
+    import socket
+
     return socket.gethostname() or "localhost"
 
 

@@ -90,7 +90,9 @@ class Output:
             sys.stdout.flush()
         color = self._settings.wants_color(sys.stderr, self.configured_color)
         shown = f"\033[{_STYLES[style]}m{label}\033[0m" if color else label
-        sys.stderr.write(f"{shown} {text}\n")
+        # Chinese punctuation is as wide as a blank after it would be.
+        gap = "" if label.endswith("：") else " "
+        sys.stderr.write(f"{shown}{gap}{text}\n")
 
     def error(self, message: str, hint: str | None = None) -> None:
         """Write an error for people, and what to do next."""

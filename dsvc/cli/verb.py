@@ -109,6 +109,14 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep what follows ``--`` apart, then let click parse."""
+        try:
+            return self._parse(ctx, args)
+        except click.UsageError as error:
+            # Some of click's errors forget which command it was.
+            error.ctx = error.ctx or ctx
+            raise
+
+    def _parse(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = self._dashes(args)
         before, after = (args, None) if end is None else (args[:end], args[end + 1 :])
         for option in self._greedy.intersection(before[-1:]):
@@ -142,7 +150,8 @@ def verb(
         command = click.command(
             name,
             cls=Verb,
-            help="\n\n".join(filter(None, [summary and summary + ".", details])),
+            help="\n\n".join(filter(None, [summary and _("{text}.").format(text=summary), details])),
+            options_metavar=_("[OPTION]…"),
             short_help=summary,
             context_settings=CONTEXT,
             splits=splits,

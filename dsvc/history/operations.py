@@ -83,10 +83,10 @@ Operations = list[Operation]
 
 
 class _Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
     email: str
-    seconds: int
+    name: str
     offset_minutes: int
+    seconds: int
 
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -171,7 +171,7 @@ def encode_operation(operation: Operation) -> bytes:
         staged_before=operation.staged_before,
         undone=_plain(operation.undone),
         verb=operation.verb,
-        who=_Person(who.name, who.email, who.seconds, who.offset_minutes),
+        who=_Person(who.email, who.name, who.offset_minutes, who.seconds),
     )
     return msgspec.json.encode(stored) + b"\n"
 

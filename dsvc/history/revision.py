@@ -42,7 +42,7 @@ def split_range(text: str) -> RevisionRange | None:
     """Split ``A..B`` or ``A...B``; a side that is left out is HEAD; None where there is no range."""
     for dots in ("...", ".."):
         left, found, right = text.partition(dots)
-        if found and (left or right):
+        if found and text.strip("."):
             return RevisionRange(left or HEAD, right or HEAD, dots == "...")
     return None
 

@@ -35,7 +35,9 @@ def encode(value: object) -> bytes:
     return msgspec.msgpack.encode(value)
 
 
-def decode(data: bytes | memoryview, kind: type[T], what: str) -> T:
+def decode(
+    data: bytes | memoryview, kind: type[T], what: str, *, limit: int | None = MAX_OBJECT_BYTES
+) -> T:
     """Decode msgpack into `kind`, strictly.
 
     Raises
@@ -43,8 +45,8 @@ def decode(data: bytes | memoryview, kind: type[T], what: str) -> T:
     MalformedInputError
         If the bytes are too long, truncated, or of another shape.
     """
-    if len(data) > MAX_OBJECT_BYTES:
-        raise MalformedInputError(f"{what} has {len(data)} bytes; at most {MAX_OBJECT_BYTES} are read")
+    if limit is not None and len(data) > limit:
+        raise MalformedInputError(f"{what} has {len(data)} bytes; at most {limit} are read")
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:

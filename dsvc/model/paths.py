@@ -18,6 +18,10 @@ MAX_DEPTH: Final = 1000
 
 # Fast accept: printable ASCII without the characters that any rule looks at, no dot at either end of a name.
 _PLAIN = re.compile(rb"[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*(?:/[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*)*")
+# Fast accept for portability: no reserved character, no dot or space at an end, no device name.
+_PORTABLE = re.compile(
+    rb"(?:(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:[./]|$))[0-9A-Za-z_\-][0-9A-Za-z_\-.]*(?<!\.)(?:/|$))+(?<!/)"
+)
 # Code points that HFS+ ignores when it compares names (the class of CVE-2014-9390).
 _IGNORABLE = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff\u00ad\u2060-\u2064\u180e\u200b]")
 _RESERVED = re.compile(r"(?:\.dsvc|\.git|dsvc~\d+|git~\d+)", re.IGNORECASE)
@@ -75,6 +79,8 @@ def check_structure(path: bytes) -> None:
 
 def portability_problem(path: bytes) -> str | None:
     """Say why other systems refuse this path, or None where they take it."""
+    if _PORTABLE.fullmatch(path):
+        return None
     try:
         text = path.decode("utf-8")
     except UnicodeDecodeError:

@@ -7,12 +7,16 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
-from dsvc.diff.delta import ChangeKind
+import blake3
+import xxhash
+
+from dsvc.diff.delta import counts
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.fs import files
 from dsvc.fs.beneath import Beneath
-from dsvc.model.encoding import encode
+from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
@@ -25,8 +29,10 @@ from dsvc.porcelain.values import AddResult, PathChange, Skipped
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.ingest import UnstableFileError
 from dsvc.store.large_file import Segment, store_large
+from dsvc.store.manifest_tree import EMPTY_ROOT
 
-_EMPTY = __import__("blake3").blake3(b"").digest(), __import__("xxhash").xxh3_128_digest(b"")
+_EMPTY = blake3.blake3(b"").digest(), xxhash.xxh3_128_digest(b"")
+_LISTED = 1000
 _FLUSH_BYTES = 256 * 1024 * 1024
 
 
@@ -89,8 +95,9 @@ def add(
             scan.abandon()
             repo.store.abandon()
             raise
-        result = _result(repo, found, staged.root, root)
-        _audit_collisions(repo, staged.root, root)
+        changes = _changes(repo, found, staged.root, root)
+        result = _result(repo, found, changes)
+        _audit_collisions(repo, changes.sides)
         if root != staged.root:
             repo.record("add", arguments=[display_path(p) or "." for p in paths], before=staged.root, after=root)
             repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
@@ -179,28 +186,49 @@ def _staged_root(repo: Workspace, scan: TreeScan, found: Findings, staged: Stage
     return repo.manifest(staged.root).update(sorted(changes.items()), sizes.__getitem__)
 
 
-def _result(repo: Workspace, found: Findings, old: NodeId, new: NodeId) -> AddResult:
-    paths: list[PathChange] = []
-    counts = dict.fromkeys(ChangeKind, 0)
-    total = 0
-    if old != new:
-        for change in diff_manifests(repo.manifest(old), repo.manifest(new)):
-            counts[change.kind] += 1
-            if change.new is not None:
-                total += change.new.size
-            if len(paths) < 1000:
-                paths.append(PathChange(change.path, change.kind.value))
+class _Staging(NamedTuple):
+    """What staging changed: counts, the new entries, all entries on either side, some paths."""
+
+    tally: dict[str, int]
+    new: list[Entry]
+    sides: list[Entry]
+    paths: list[PathChange]
+
+
+def _changes(repo: Workspace, found: Findings, old: NodeId, new: NodeId) -> _Staging:
+    """What staging changed; where nothing was staged before, straight from what was found."""
+    if old == EMPTY_ROOT and new != old:
+        head = b"\xdd" + len(found.changed).to_bytes(4, "big")
+        encoded = head + b"".join([c[1] for c in found.changed])
+        entries = decode(encoded, list[Entry], "staged entries", limit=None)
+        paths = [PathChange(e.path, "added") for e in entries[:_LISTED]]
+        paths += [PathChange(path, "added") for path in found.empty]
+        added = len(entries) + len(found.empty)
+        return _Staging({**counts([]), "added": added}, entries, entries, sorted(paths)[:_LISTED])
+    changes = [] if old == new else list(diff_manifests(repo.manifest(old), repo.manifest(new)))
+    entries = [c.new for c in changes if c.new is not None]
+    return _Staging(
+        counts(changes),
+        entries,
+        entries + [c.old for c in changes if c.old is not None],
+        [PathChange(c.path, c.kind.value) for c in changes[:_LISTED]],
+    )
+
+
+def _result(repo: Workspace, found: Findings, changes: _Staging) -> AddResult:
     return AddResult(
-        added=counts[ChangeKind.ADDED],
-        modified=counts[ChangeKind.MODIFIED],
-        removed=counts[ChangeKind.REMOVED],
+        added=changes.tally["added"],
+        modified=changes.tally["modified"],
+        removed=changes.tally["removed"],
         unchanged=found.unchanged,
         skipped=[Skipped(*s) for s in sorted(found.skipped)],
-        bytes=total,
+        bytes=sum([e.size for e in changes.new]),
         new_bytes=found.put_bytes + repo.store.put_bytes,
         stored_bytes=found.published_bytes + repo.store.published_bytes,
-        paths=paths,
-        warnings=[f"{display_path(p)}: other systems refuse this name ({w})" for p, w in sorted(found.warnings)[:5]],
+        paths=changes.paths,
+        warnings=[
+            f"{display_path(p)}: other systems refuse this name ({w})" for p, w in sorted(found.warnings)[:5]
+        ],
     )
 
 
@@ -251,22 +279,19 @@ def _save_rebuilt(scan: TreeScan, found: Findings) -> bool:
     return True
 
 
-def _audit_collisions(repo: Workspace, old: NodeId, new: NodeId) -> None:
-    """Log new content whose XXH3-128 and length are those of other content beside it: a forgery."""
-    if old == new:
+def _audit_collisions(repo: Workspace, entries: Sequence[Entry]) -> None:
+    """Log content whose XXH3-128 and length are those of other content beside it: a forgery."""
+    if len({e.xxh3 for e in entries}) == len({e.digest for e in entries}):
         return
     seen: dict[tuple[bytes, int], bytes] = {}
-    for change in diff_manifests(repo.manifest(old), repo.manifest(new)):
-        for entry in (change.old, change.new):
-            if entry is None:
-                continue
-            twin = seen.setdefault((entry.xxh3, entry.size), entry.digest)
-            if twin != entry.digest:
-                event = {
-                    "event": "hash-collision",
-                    "time": int(time.time()),
-                    "path": display_path(entry.path),
-                    "xxh3": entry.xxh3.hex(),
-                    "blake3": [twin.hex(), entry.digest.hex()],
-                }
-                files.append(repo.layout.audit, json.dumps(event).encode() + b"\n")
+    for entry in entries:
+        twin = seen.setdefault((entry.xxh3, entry.size), entry.digest)
+        if twin != entry.digest:
+            event = {
+                "event": "hash-collision",
+                "time": int(time.time()),
+                "path": display_path(entry.path),
+                "xxh3": entry.xxh3.hex(),
+                "blake3": [twin.hex(), entry.digest.hex()],
+            }
+            files.append(repo.layout.audit, json.dumps(event).encode() + b"\n")

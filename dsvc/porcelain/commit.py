@@ -156,7 +156,7 @@ def record_commit(
         tree=tree,
         message=f"{verb}: {message.splitlines()[0][:200]}",
     )
-    changed = changes_of(repo, parents, root)
+    tally = counts(changes_of(repo, parents, root)) if parents else {**counts([]), "added": files}
     return CommitResult(
         commit=prepared.id,
         branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
@@ -164,7 +164,7 @@ def record_commit(
         manifest=root,
         files=files,
         bytes=size,
-        changes=counts(changed),
+        changes=tally,
     )
 
 

@@ -35,6 +35,7 @@ from dsvc.store.large_file import Segment, store_segment
 
 FLUSH: Final = b"flush"
 _MAX_WARNINGS = 5
+_TYPE_MASK = 0o170000
 
 
 class Task(msgspec.Struct, frozen=True, array_like=True, tag="folder"):
@@ -351,8 +352,8 @@ class FolderWorker:
                 problem = portability_problem(path)
                 if problem is not None:
                     reply.warnings.append((path, problem))
-        folder_fd = self._tree.split(path)[0]
-        if stat_module.S_ISLNK(seen.mode):
+        folder_fd = self._tree.folder(path.rpartition(b"/")[0])
+        if seen.mode & _TYPE_MASK == stat_module.S_IFLNK:
             entry = store_symlink(self._store, path, os.readlink(name, dir_fd=folder_fd))
         elif seen.size >= LARGE_BYTES:
             reply.large.append(path)

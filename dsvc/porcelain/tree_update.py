@@ -144,6 +144,8 @@ class TreeUpdate:
         Each path once.
     portable_names : bool
         Whether names that other systems refuse are refused here.
+    mirror : bool
+        Whether what is written is also what is staged, so that the stat cache takes it over.
     """
 
     def __init__(
@@ -155,8 +157,10 @@ class TreeUpdate:
         transitions: Iterable[Transition],
         portable_names: bool,
         progress: Progress | None = None,
+        mirror: bool = True,
     ) -> None:
         self._layout = layout
+        self._mirror = mirror
         self._root = root
         self._store = store
         self._progress = progress
@@ -202,21 +206,20 @@ class TreeUpdate:
 
     # Check
 
-    def obstacles(self, content_known: Callable[[bytes], bool] = lambda _: False) -> list[Obstacle]:
+    def obstacles(self, known_absent: Callable[[bytes], bool] = lambda _: False) -> list[Obstacle]:
         """Uncommitted work in the way; also notes which paths are in place already.
 
         Parameters
         ----------
-        content_known : callable
-            Whether a path was just compared and holds what is expected, so that it isn't looked at again.
+        known_absent : callable
+            Whether a path was just found missing, so that it isn't looked at again.
         """
         found: list[Obstacle] = []
         removed = {t.path for t in self.transitions if t.new is None}
         with Beneath(self._root) as tree:
             rows = _CachedRows(self.cache)
             for t in self.transitions:
-                if content_known(t.path):
-                    self._replaced[t.path] = t.old is not None
+                if known_absent(t.path):
                     continue
                 reason = self._look(tree, rows, t, removed)
                 if reason is not None:
@@ -312,7 +315,7 @@ class TreeUpdate:
     def _make_worker(self) -> WriteWorker:
         store = ChunkStore(self._store.backend)
         store.index = self._store.index
-        return WriteWorker(store, self.cache, self._root, self._layout.temporary)
+        return WriteWorker(store, self.cache if self._mirror else None, self._root, self._layout.temporary)
 
     def _on_reply(self, data: bytes) -> Iterable[bytes]:
         _, written, _, _ = msgspec.msgpack.decode(data)
@@ -336,7 +339,7 @@ class TreeUpdate:
                     self.result.removed += 1
                 by_folder.setdefault(folder, []).append((name, b"", None))
             for folder in sorted(by_folder, reverse=True):
-                if by_folder[folder]:
+                if by_folder[folder] and self._mirror:
                     self.cache.edit(folder, by_folder[folder])
                 if folder:
                     tree.remove_empty_folders(folder)
@@ -378,7 +381,8 @@ class TreeUpdate:
                     raise WouldOverwriteError(f"{display_path(entry.path)} exists") from error
                 files.unlink(temporary)
             stat = FileStat.of(os.fstat(fd))
-        self.cache.edit(entry.path.rpartition(b"/")[0], [(name, remembered(stat), entry)])
+        if self._mirror:
+            self.cache.edit(entry.path.rpartition(b"/")[0], [(name, remembered(stat), entry)])
         self.result.written += 1
 
 

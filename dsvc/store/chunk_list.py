@@ -74,7 +74,9 @@ def read_list(store: ChunkStore, root: bytes, size: int) -> Iterator[ChunkRef]:
             break
         yield chunk
     if total != size:
-        raise MalformedInputError(f"chunk list {root.hex()[:12]} covers another length than its file's {size}")
+        raise MalformedInputError(
+            f"chunk list {root.hex()[:12]} covers another length than its file's {size}"
+        )
 
 
 def _walk(store: ChunkStore, id_: bytes, expected: int | None) -> Iterator[ChunkRef]:

@@ -26,11 +26,14 @@ from dsvc.model.manifest import (
 from dsvc.store import content
 from dsvc.store.chunk_list import write_list
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.chunker import cut, whole_is_one_chunk
+from dsvc.store.chunker import SIZES, cut
 
 LARGE_BYTES: Final = 8 * 1024 * 1024
 """From this size on a file is streamed in segments."""
 ATTEMPTS: Final = 3
+_TEXT, _RAW = int(ChunkClass.TEXT), int(ChunkClass.RAW)
+_ONE_CHUNK: Final = (SIZES[ChunkClass.TEXT].minimum, SIZES[ChunkClass.RAW].maximum)
+"""Up to which size a file of either class is one chunk, without looking for cut points."""
 
 
 class UnstableFileError(DsvcError):
@@ -89,15 +92,18 @@ def store_bytes(store: ChunkStore, data: bytes, old: Entry | None = None) -> Con
     digest = blake3.blake3(data).digest()
     xxh3 = xxhash.xxh3_128_digest(data)
     kind = content.sniff(data)
-    keep = old is not None and old.is_file and old.size > 0
-    chunk_class = ChunkClass(old.chunk_class) if old is not None and keep else content.class_of(kind)
-    raw = chunk_class is ChunkClass.RAW
-    if size == 0:
-        return Content(0, digest, xxh3, chunk_class, None, kind)
-    if whole_is_one_chunk(chunk_class, size):
-        store.put_chunk(digest, data, raw=raw)
+    if old is not None and old.is_file and old.size > 0:
+        chunk_class = old.chunk_class
+    else:
+        chunk_class = _TEXT if kind is Kind.TEXT else _RAW
+    if size <= _ONE_CHUNK[chunk_class]:
+        if size:
+            store.put_chunk(digest, data, raw=chunk_class == _RAW)
         return Content(size, digest, xxh3, chunk_class, None, kind)
-    chunks = [ChunkRef(len(part), store_chunk(store, part, raw=raw)) for part in cut(chunk_class, data)]
+    chunks = [
+        ChunkRef(len(part), store_chunk(store, part, raw=chunk_class == _RAW))
+        for part in cut(ChunkClass(chunk_class), data)
+    ]
     if len(chunks) == 1:
         return Content(size, digest, xxh3, chunk_class, None, kind)
     return Content(size, digest, xxh3, chunk_class, bytes(write_list(store, chunks)), kind)
@@ -137,26 +143,31 @@ def read_stable(name: bytes, dir_fd: int, seen: FileStat | None = None) -> tuple
             fd = open_file(name, dir_fd)
             try:
                 before = seen or FileStat.of(os.fstat(fd))
-                data = _read_all(fd, before.size)
-                after = FileStat.of(os.fstat(fd))
+                data = os.read(fd, before.size + 1)
+                if len(data) < before.size:
+                    data = _read_rest(fd, data, before.size)
+                s = os.fstat(fd)
             finally:
                 os.close(fd)
-            if after == before and len(data) == after.size:
-                return data, after
+            after = (s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_mode)
+            if after == before and len(data) == s.st_size:
+                return data, before
             seen = None
     except OSError as error:
         raise storage_error(error, "read", name) from error
     raise UnstableFileError("it changed while it was read, three times")
 
 
-def _read_all(fd: int, expected: int) -> bytes:
-    data = os.read(fd, expected + 1)
-    if len(data) == expected:
-        return data
+def _read_rest(fd: int, data: bytes, expected: int) -> bytes:
+    """Go on after a short read."""
     parts = [data]
-    while data and sum(map(len, parts)) <= expected:
-        data = os.read(fd, max(1, expected + 1 - sum(map(len, parts))))
-        parts.append(data)
+    total = len(data)
+    while total < expected:
+        part = os.read(fd, expected - total)
+        if not part:
+            break
+        parts.append(part)
+        total += len(part)
     return b"".join(parts)
 
 

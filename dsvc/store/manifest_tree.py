@@ -273,7 +273,11 @@ class Manifest:
                     return
                 yield item  # type: ignore[misc]
 
-    def update(self, changes: Iterable[tuple[bytes, Entry | bytes | None]], sizes: Callable[[bytes], int] | None = None) -> NodeId:
+    def update(
+        self,
+        changes: Iterable[tuple[bytes, Entry | bytes | None]],
+        sizes: Callable[[bytes], int] | None = None,
+    ) -> NodeId:
         """Apply changes and return the new root; only touched nodes are read and written.
 
         Parameters
@@ -292,7 +296,13 @@ class Manifest:
         return NodeId(builder.finish())
 
     def _rebuild(
-        self, builder: TreeBuilder, cursor: _Changes, level: int, items: list[Entry] | list[Child], *, rightmost: bool
+        self,
+        builder: TreeBuilder,
+        cursor: _Changes,
+        level: int,
+        items: list[Entry] | list[Child],
+        *,
+        rightmost: bool,
     ) -> None:
         if level == 0:
             for entry in items:

@@ -6,6 +6,7 @@ ignores SIGINT, which the parent turns into a close.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import select
@@ -210,6 +211,7 @@ def _serve(task_fd: int, reply_fd: int, make_handler: Callable[[], Handler]) -> 
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        gc.disable()  # nothing here makes cycles, and a pass over the parent's objects unshares their pages
         handler = make_handler()
         while True:
             kind, task = _receive(task_fd)

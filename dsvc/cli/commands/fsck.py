@@ -29,10 +29,14 @@ def command(session: Session, read_data: bool, repair: bool) -> int:
                 {"id": defect.id, "object": defect.object, "message": defect.message}
                 for defect in result.defects
             ],
+            "leftovers": list(result.leftovers),
+            "repaired": None if result.repaired is None else result.repaired.healed,
         }
     )
     objects = ngettext("{n} object", "{n} objects", result.objects)
     output.line(_("checked {objects}, {size}").format(objects=objects, size=show_bytes(result.bytes)))
+    if result.repaired is not None and result.repaired.healed:
+        output.line(ngettext("{n} object healed", "{n} objects healed", result.repaired.healed))
     for defect in result.defects:
         output.answer(
             f"{output.style(str(defect.id), 'error')} {show_line(defect.object)}: {show_line(defect.message)}"

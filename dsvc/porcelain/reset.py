@@ -1,0 +1,93 @@
+"""reset: move the branch; by mode also the staged state, and the working tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dsvc.history.refs import RefChange
+from dsvc.model.errors import UsageError
+from dsvc.porcelain import merge_state
+from dsvc.porcelain.checkout import SwitchPlan
+from dsvc.porcelain.mirror import Mirror
+from dsvc.porcelain.restore import unstage
+from dsvc.porcelain.safekeeping import keep_files
+from dsvc.porcelain.staging import Staged
+from dsvc.porcelain.tree_update import TreeUpdate, Updated
+from dsvc.porcelain.values import CheckoutResult, ResetMode
+from dsvc.porcelain.workspace import Workspace
+
+
+def reset(
+    repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[bytes]
+) -> CheckoutResult:
+    """Move HEAD's branch to a revision.
+
+    Parameters
+    ----------
+    mode : ResetMode or None
+        ``soft`` keeps staged state and tree, ``mixed`` (the default) resets the staged state, ``hard`` both;
+        ``hard`` stores first what it overwrites.
+    paths : sequence of bytes
+        Reset the staged entries of these instead; the branch stays.
+
+    Raises
+    ------
+    NotFoundError
+        If the revision or a path isn't there.
+    """
+    if paths:
+        if mode not in (None, ResetMode.MIXED):
+            raise UsageError(f"--{mode} takes no paths")
+        return unstage(repo, paths, rev, verb="reset")
+    mode = mode or ResetMode.MIXED
+    with repo.changing():
+        head = repo.history.refs.head()
+        if head.commit is None and rev in ("HEAD", "@"):
+            commit, target = None, repo.head_root(head)
+        else:
+            commit = repo.history.revisions.resolve(rev)
+            target = repo.history.read_commit(commit).manifest
+        staged = repo.staged(head)
+        after = staged.root if mode is ResetMode.SOFT else target
+        update: TreeUpdate | None = None
+        discarded, saved = None, 0
+        if mode is ResetMode.HARD:
+            plan = SwitchPlan(repo, staged, target, force=True, patterns=None)
+            update = TreeUpdate(
+                layout=repo.layout,
+                root=repo.root,
+                store=repo.store,
+                transitions=plan.transitions,
+                portable_names=repo.config.flag("core.portableNames"),
+            )
+            discarded, saved = keep_files(repo, [o.path for o in update.obstacles()])
+        mirror = Mirror(repo, staged.root)
+        changes = []
+        if head.branch is not None and commit is not None and commit != head.commit:
+            changes = [RefChange(head.branch, head.commit, commit)]
+        operation = repo.record(
+            "reset",
+            arguments=[f"--{mode.value}", rev],
+            changes=changes,
+            head=commit if head.branch is None else None,
+            before=staged.root,
+            after=after,
+            discarded=discarded,
+            tree=update is not None,
+            message=f"reset: moving to {rev}",
+        )
+        done = update.apply() if update is not None else Updated()
+        repo.staging.save(Staged(commit, target, after))
+        if mode is not ResetMode.SOFT:
+            merge_state.clear(repo.layout)
+        mirror.follow(after, written={t.path for t in update.transitions} if update else ())
+        return CheckoutResult(
+            head=commit,
+            branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
+            written=done.written,
+            removed=done.removed,
+            unchanged=done.unchanged,
+            bytes=done.bytes,
+            undo=None if operation.id is None else str(operation.id),
+            saved=saved,
+        )

@@ -1,0 +1,67 @@
+"""Nothing a person wrote is thrown away: files are stored before a verb overwrites or removes them."""
+
+from __future__ import annotations
+
+import os
+import stat as stat_module
+from collections.abc import Iterable, Iterator
+
+from dsvc.fs.beneath import Beneath, NotAFolderError
+from dsvc.model.ids import NodeId
+from dsvc.model.manifest import Entry
+from dsvc.porcelain.workspace import Workspace
+from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.ingest import LARGE_BYTES, FileStat, read_stable, store_bytes, store_symlink
+from dsvc.store.large_file import Segment, store_large, store_segment
+from dsvc.store.manifest_tree import EMPTY_ROOT
+
+
+def store_file(store: ChunkStore, tree: Beneath, path: bytes, old: Entry | None = None) -> Entry | None:
+    """Store the file or symlink at a path as it is now; None where there is neither.
+
+    Raises
+    ------
+    UnstableFileError, StorageError
+        If it can't be read whole.
+    """
+    try:
+        folder, name = tree.split(path)
+        stat = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except (FileNotFoundError, NotAFolderError):
+        return None
+    if stat_module.S_ISLNK(stat.st_mode):
+        return store_symlink(store, path, os.readlink(name, dir_fd=folder))
+    if not stat_module.S_ISREG(stat.st_mode):
+        return None
+    if stat.st_size < LARGE_BYTES:
+        data, seen = read_stable(name, folder)
+        return store_bytes(store, data, old).entry(path, seen.entry_mode)
+
+    def segments(parts: Iterator[Segment], fd: int) -> dict[int, bytes]:
+        return {part.number: store_segment(store, fd, part) for part in parts}
+
+    content, seen = store_large(store, path, name, folder, old, segments)
+    return content.entry(path, FileStat(*seen).entry_mode)
+
+
+def keep_files(repo: Workspace, paths: Iterable[bytes]) -> tuple[NodeId | None, int]:
+    """Store files that are about to go.
+
+    Returns
+    -------
+    root : NodeId or None
+        Manifest of them, for the operation log; None where there were none.
+    count : int
+        How many.
+    """
+    kept: dict[bytes, Entry] = {}
+    with Beneath(repo.root) as tree:
+        for path in paths:
+            entry = store_file(repo.store, tree, path)
+            if entry is not None:
+                kept[path] = entry
+    if not kept:
+        return None, 0
+    root = repo.manifest(EMPTY_ROOT).update(sorted(kept.items()))
+    repo.store.publish()
+    return root, len(kept)
