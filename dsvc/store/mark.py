@@ -177,7 +177,14 @@ class Marks:
             return marked, row
         if erased is not None:
             return erased
+        if self._has_new_packs():
+            return self._place(id_)
         return self._place_in_trash(id_)
+
+    def _has_new_packs(self) -> bool:
+        """Take in packs that writers published since; gc marks without their lock."""
+        before = len(self._order)
+        return self.refresh() and len(self._order) > before
 
     def _place_in_trash(self, id_: bytes) -> tuple[MarkedPack, int]:
         if self._trash is None:
