@@ -8,15 +8,15 @@ from collections.abc import Sequence
 class Graph:
     """Draws one commit after the other, newest first; a lane for each line of descent.
 
-    A lane holds the id of the commit that it leads to. The commit's own row has a star in its lane; the rows
-    after it open lanes for more parents and close lanes that lead to the same commit.
+    A lane holds the id of the commit that it leads to. Lanes that lead to the same commit meet in the rows above
+    it; its own row has a star in its lane; the rows below it open lanes for more parents.
     """
 
     def __init__(self) -> None:
         self._lanes: list[str] = []
 
-    def rows(self, commit: str, parents: Sequence[str]) -> tuple[str, list[str]]:
-        """Return the row of the commit itself, and the rows between it and the next.
+    def rows(self, commit: str, parents: Sequence[str]) -> tuple[list[str], str, list[str]]:
+        """Return the rows above a commit, its own row, and the rows below it.
 
         Parameters
         ----------
@@ -29,14 +29,10 @@ class Graph:
         if commit not in lanes:
             lanes.append(commit)
         at = lanes.index(commit)
+        others = [index for index in range(len(lanes) - 1, at, -1) if lanes[index] == commit]
+        above = [self._join(at, index) for index in others]
         star = " ".join("*" if index == at else "|" for index in range(len(lanes)))
-        between = []
-        # Lanes that lead here from the right join this one.
-        for index in range(len(lanes) - 1, at, -1):
-            if lanes[index] == commit:
-                between.append(self._join(at, index))
-        between += self._descend(at, list(dict.fromkeys(parents)))
-        return star, between
+        return above, star, self._descend(at, list(dict.fromkeys(parents)))
 
     def _join(self, at: int, index: int) -> str:
         """Close lane `index`, which leads to the same commit as lane `at`."""
@@ -75,7 +71,6 @@ class Graph:
                 cells[gap], cells[gap + 1] = " ", "\\"
             lanes.insert(at + 1, parent)
             rows.append("".join(cells).rstrip())
-        # Two lanes to one commit meet above it, where it is drawn.
         return rows
 
     def _lead(self, at: int, other: int) -> str:

@@ -196,3 +196,13 @@ def complete_refs(ctx: click.Context, param: click.Parameter, incomplete: str) -
         # Whatever is wrong, a completion says nothing.
         return []
     return [name for name in ["HEAD", *names] if name.startswith(incomplete)]
+
+
+def complete_words(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[click.shell_completion.CompletionItem]:
+    """Complete branches and tags, and files where none of these begins so."""
+    from click.shell_completion import CompletionItem
+
+    names = complete_refs(ctx, param, incomplete)
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]

@@ -10,7 +10,7 @@ from dsvc.cli.paths import tree_paths
 from dsvc.cli.results import report_checkout
 from dsvc.cli.revisions import is_path, is_revision, split_words
 from dsvc.cli.session import Session
-from dsvc.cli.verb import after_dashes, complete_refs, verb
+from dsvc.cli.verb import after_dashes, complete_words, verb
 from dsvc.model.errors import UsageError
 
 
@@ -33,7 +33,7 @@ def _headline(branch: str | None, head: str | None, new: bool) -> str:
 
 
 @verb("checkout", splits=True, greedy=["--sparse"])
-@click.argument("words", nargs=-1, metavar="[REV] [--] [PATH…]", shell_complete=complete_refs)
+@click.argument("words", nargs=-1, metavar="[REV] [--] [PATH…]", shell_complete=complete_words)
 @click.option(
     "-b", "new_branch", metavar="NEW", help=_("make the branch NEW at REV, or at HEAD, and move to it")
 )

@@ -14,7 +14,7 @@ INSTALL = {
 }
 
 
-@verb("completion", "\b\n" + "\n".join(f"{shell}:  {line}" for shell, line in INSTALL.items()))
+@verb("completion", "\b\n" + "\n".join(f"    {line}" for line in INSTALL.values()))
 @click.argument("shell", type=click.Choice(sorted(INSTALL)), metavar="SHELL")
 def command(session: Session, shell: str) -> None:
     """Print the completion script of a shell."""

@@ -12,7 +12,7 @@ from dsvc.cli.i18n import _
 from dsvc.cli.paths import tree_paths
 from dsvc.cli.revisions import split_words
 from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, after_dashes, complete_refs, verb
+from dsvc.cli.verb import PathWord, after_dashes, complete_words, verb
 from dsvc.model.errors import UsageError
 
 
@@ -27,7 +27,7 @@ def sides(revisions: list[str]) -> tuple[str | None, str | None]:
 
 
 @verb("diff", splits=True)
-@click.argument("words", nargs=-1, metavar="[REV [REV]] [-- PATH…]", shell_complete=complete_refs)
+@click.argument("words", nargs=-1, metavar="[REV [REV]] [-- PATH…]", shell_complete=complete_words)
 @click.option("--staged", "--cached", is_flag=True, help=_("what is staged, against HEAD or REV"))
 @click.option("--stat", is_flag=True, help=_("only how much changed in each file"))
 @click.option("--name-status", is_flag=True, help=_("only a letter and the path of each file"))

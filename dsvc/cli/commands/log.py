@@ -13,7 +13,7 @@ from dsvc.cli.log_graph import Graph
 from dsvc.cli.paths import tree_paths
 from dsvc.cli.revisions import split_words
 from dsvc.cli.session import Session
-from dsvc.cli.verb import after_dashes, complete_refs, verb
+from dsvc.cli.verb import after_dashes, complete_words, verb
 
 if TYPE_CHECKING:
     from dsvc.porcelain.values import LogEntry
@@ -41,7 +41,9 @@ def _draw(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> No
     shown = {entry.commit.id for entry in listed}
     for entry in listed:
         parents = [parent for parent in entry.commit.parents if parent in shown]
-        star, between = graph.rows(entry.commit.id, parents)
+        above, star, between = graph.rows(entry.commit.id, parents)
+        for row in above:
+            output.answer(row)
         text = (
             [one_line(output, entry.commit, entry.refs)]
             if oneline
@@ -58,7 +60,7 @@ def _draw(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> No
 
 
 @verb("log", splits=True)
-@click.argument("words", nargs=-1, metavar="[REV] [-- PATH…]", shell_complete=complete_refs)
+@click.argument("words", nargs=-1, metavar="[REV] [-- PATH…]", shell_complete=complete_words)
 @click.option(
     "-n", "--limit", "--max-count", type=click.IntRange(min=0), metavar="N", help=_("at most N commits")
 )

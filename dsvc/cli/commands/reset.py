@@ -10,12 +10,12 @@ from dsvc.cli.paths import tree_paths
 from dsvc.cli.results import report_checkout
 from dsvc.cli.revisions import split_words
 from dsvc.cli.session import Session
-from dsvc.cli.verb import after_dashes, complete_refs, verb
+from dsvc.cli.verb import after_dashes, complete_words, verb
 from dsvc.model.errors import UsageError
 
 
 @verb("reset", splits=True)
-@click.argument("words", nargs=-1, metavar="[REV] [-- PATH…]", shell_complete=complete_refs)
+@click.argument("words", nargs=-1, metavar="[REV] [-- PATH…]", shell_complete=complete_words)
 @click.option("--soft", is_flag=True, help=_("move the branch only"))
 @click.option("--mixed", is_flag=True, help=_("move the branch and unstage (as without an option)"))
 @click.option("--hard", is_flag=True, help=_("the working tree too; undo brings back what it overwrites"))
