@@ -1,4 +1,7 @@
-"""Reads objects, packed ones too, with pygit2; imported only when a repository has packs."""
+"""Reads packed objects with pygit2; imported only when a repository has packs.
+
+Loose files are left to `dsvc.history.loose_reader`: libgit2 never returns from one that is cut off.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,16 @@ class Pygit2Reader:
     ----------
     git_dir : str
         The bare repository.
+    loose : bool
+        Whether loose files are read too; only where they are known to be whole.
     """
 
-    def __init__(self, git_dir: str) -> None:
-        self._odb = pygit2.Odb(os.path.join(git_dir, "objects"))
+    def __init__(self, git_dir: str, *, loose: bool = False) -> None:
+        objects = os.path.join(git_dir, "objects")
+        self._odb = pygit2.Odb()
+        self._odb.add_backend(pygit2.OdbBackendPack(objects), 2)
+        if loose:
+            self._odb.add_backend(pygit2.OdbBackendLoose(objects, -1, False), 1)
 
     def read(self, id: CommitId) -> GitObject:  # noqa: A002
         """Read type and bytes of an object.
