@@ -216,8 +216,7 @@ class History:
         changes : sequence of RefChange
             What moves, each from where to where.
         operation : Operation
-            What the log shall say; its `refs` and `head_after` are filled in here. Where `head` is given, its
-            `head_before` must still be true.
+            What the log shall say; `refs` and `head_after` are filled in, `head_before` checked with `head`.
         message : str
             What the reflogs say.
         new_objects : sequence of (str, bytes)
@@ -233,7 +232,7 @@ class History:
         Raises
         ------
         ConcurrentChangeError
-            If something moved meanwhile; then nothing did here.
+            If something moved meanwhile.
         LockedError, StorageError, RefConflictError, MalformedInputError
             As `dsvc.history.refs.Refs.update`; nothing moved.
         """

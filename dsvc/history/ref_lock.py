@@ -41,14 +41,14 @@ def is_stale(path: str) -> bool:
     return time.time() - made > STALE_SECONDS or made < boot_seconds()
 
 
-def _make(path: str) -> int:
+def _make(path: str, *, durable: bool) -> int:
     deadline = time.monotonic() + WAIT_SECONDS
     for _ in range(_ATTEMPTS):
         try:
             return files.open_new(path)
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):
-                files.make_folders(os.path.dirname(path))
+                files.make_folders(os.path.dirname(path), durable=durable)
                 continue
             if not isinstance(error.__cause__, FileExistsError):
                 raise
@@ -71,7 +71,7 @@ def take(path: str, data: bytes, *, durable: bool) -> None:
     StorageError
         If the system refuses.
     """
-    fd = _make(path)
+    fd = _make(path, durable=durable)
     try:
         try:
             files.write(fd, data, path)

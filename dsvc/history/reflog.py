@@ -104,7 +104,7 @@ class Reflogs:
         self._clear_way(ref)
         new = not os.path.exists(path)
         if new:
-            files.make_folders(folder)
+            files.make_folders(folder, durable=self._durable)
         last = _last_bytes(path, len(line))
         if last == line:
             return
@@ -131,7 +131,7 @@ class Reflogs:
     def _put_aside(self, ref: str) -> None:
         data = b"\n".join(_tail(self._path(ref)))
         target = self._aside(ref)
-        files.make_folders(os.path.dirname(target))
+        files.make_folders(os.path.dirname(target), durable=self._durable)
         files.append(target, data + b"\n" if data else b"", durable=self._durable)
         files.unlink(self._path(ref), missing_ok=True)
 

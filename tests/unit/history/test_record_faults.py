@@ -168,6 +168,7 @@ def test_failing_at_every_step(repo_at: Any, action: Action, persistent: bool) -
     assert at > 4
 
 
+@pytest.mark.slow
 def test_recovery_killed_at_every_step(repo_at: Any, killed: Any) -> None:
     for first in range(1, 200):
         repo = repo_at(first)
