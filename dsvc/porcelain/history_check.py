@@ -41,6 +41,7 @@ class HistoryCheck:
         self.defects: list[Defect] = []
         self.roots: dict[bytes, str] = {}
         self.objects = self.bytes = 0
+        self._logged = False
         self._seen: set[CommitId] = set()
         self._reported: set[tuple[str, str]] = set()
 
@@ -99,6 +100,20 @@ class HistoryCheck:
             if tip is not None and name != OPERATIONS:
                 yield name, tip
         yield from self._reflogs()
+        if self._logged and OPERATIONS not in names:
+            self._report("F041", OPERATIONS, "the operation log is missing")
+
+    def _agrees(self, name: str, last: CommitId | None) -> None:
+        """Compare a ref with the end of its log, which every move of it is written to."""
+        if not name.startswith("refs/") or name.startswith("refs/dsvc/deleted/"):
+            return
+        now = self._try(name, lambda: self._history.refs.get(name), malformed="F040")
+        self._logged = True
+        if now is None and last is not None:
+            self._report("F041", name, f"{name} is missing; its log says that it is at {last[:12]}")
+        elif now is not None and now != last:
+            where = last[:12] if last else "deleted"
+            self._report("F046", name, f"{name} is at {now[:12]}; its log says {where}")
 
     def _reflogs(self) -> Iterator[tuple[str, CommitId]]:
         logs = os.path.join(self._repo.layout.git, "logs")
@@ -123,6 +138,7 @@ class HistoryCheck:
                 for id_ in (entry.old, entry.new):
                     if id_ is not None:
                         yield f"reflog:{name}:{number}", id_
+        self._agrees(name, before)
 
     def _commits(self, what: str, start: CommitId) -> None:
         peeled = self._try(what, lambda: self._history.peel(start))

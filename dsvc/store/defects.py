@@ -51,6 +51,7 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
     "F043": (_MALFORMED, "a commit or an operation is none that dsvc writes"),
     "F044": (_WRONG, "a commit says another number of files or bytes than its manifest"),
     "F045": (_MALFORMED, "a line of a reflog is torn or malformed"),
+    "F046": (_WRONG, "a ref is not where its reflog says"),
     # Work and settings
     "F050": (_WRONG, "the staged state, or another file under .dsvc/work, is damaged"),
     "F051": (_MISSING, "a file or folder of .dsvc is missing"),

@@ -49,6 +49,7 @@ class Rewriter:
         self._store = store
         self._writer: PackWriter | None = None
         self._compressor = Compressor()
+        self._in_pack: set[bytes] = set()
         self.published: list[PackId] = []
 
     def _target(self) -> PackWriter:
@@ -57,8 +58,10 @@ class Rewriter:
         return self._writer
 
     def put(self, id_: bytes, data: bytes | memoryview, item_type: int, stream: int) -> None:
-        """Add an object whose bytes were checked."""
-        self._target().put(id_, data, item_type, stream)
+        """Add an object whose bytes were checked, unless this pack has it already."""
+        if id_ not in self._in_pack:
+            self._in_pack.add(id_)
+            self._target().put(id_, data, item_type, stream)
 
     def put_erased(self, id_: bytes, length: int, item_type: int) -> None:
         """Carry over that an object was erased."""
@@ -99,7 +102,9 @@ class Rewriter:
             stored, data = b"", memoryview(b"")
         parts = [data[item.offset : item.offset + item.length] for item in items]
         sound = [check_id(item.id, part, item.item_type) for item, part in zip(items, parts, strict=True)]
-        if all(sound) and _can_be_taken_over(info, items, stored):
+        is_new = self._in_pack.isdisjoint(item.id for item in items)
+        if is_new and all(sound) and _can_be_taken_over(info, items, stored):
+            self._in_pack.update(item.id for item in items)
             self._target().put_block(info, stored, [(i.id, i.length, i.item_type) for i in items])
             return
         for item, part, is_sound in zip(items, parts, sound, strict=True):
@@ -111,6 +116,7 @@ class Rewriter:
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
+        self._in_pack.clear()
         try:
             name = writer.publish()
         except BaseException:

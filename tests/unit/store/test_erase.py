@@ -1,0 +1,81 @@
+"""Erasure: no copy of the bytes remains, the id does, and nothing brings it back unasked."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import blake3
+import pytest
+
+from dsvc.model.errors import ErasedError, NotFoundError, UsageError
+from dsvc.model.ids import ChunkId
+from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.erase import erase
+from dsvc.store.memory_backend import MemoryBackend
+from dsvc.store.prune import collect
+from dsvc.store.scrub import check_packs
+from dsvc.store.tree_check import TreeCheck
+from tests.storekit import local_store, noise, put_file, put_manifest, read_manifest, reopened
+
+SECRET = noise(5000, 42)
+ID = ChunkId(blake3.blake3(SECRET).digest())
+TREE = {b"secret": SECRET, b"public": noise(5000, 43), b"z": b"z"}
+
+
+def test_no_copy_of_the_bytes_remains(tmp_path: Path) -> None:
+    store = local_store(tmp_path)
+    root = put_manifest(store, TREE, raw=True)
+    (first,) = store.backend.list_packs()
+    store.backend.trash([first], "000001-x")
+    other = put_manifest(reopened(store), {**TREE, b"y": b"y"}, raw=True)
+    third = put_manifest(reopened(store), {b"innocent": noise(3000, 5)}, raw=True)
+    done = erase(reopened(store), [ID])
+    assert (done.objects, done.packs) == (1, 2)
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or SECRET[100:200] not in path.read_bytes(), path
+    fresh = reopened(store)
+    with pytest.raises(ErasedError):
+        fresh.get(ID)
+    assert fresh.get(blake3.blake3(TREE[b"public"]).digest()) == TREE[b"public"]
+    assert read_manifest(fresh, third) == {b"innocent": noise(3000, 5)}
+    assert all(not report.defects for report in check_packs(fresh.backend, read_data=True))
+    tree = TreeCheck(fresh, read_data=True)
+    tree.check([root, other, third])
+    assert tree.defects == []
+    assert erase(fresh, [ID]).packs == 0, "again: nothing to do"
+
+
+def test_what_was_erased_is_not_stored_again_unasked() -> None:
+    store = ChunkStore(MemoryBackend())
+    put_manifest(store, TREE, raw=True)
+    erase(store, [ID])
+    fresh = reopened(store)
+    with pytest.raises(ErasedError):
+        put_file(fresh, b"again", SECRET, raw=True)
+    fresh.revive_erased = True
+    put_file(fresh, b"again", SECRET, raw=True)
+    fresh.publish()
+    assert reopened(fresh).get(ID) == SECRET
+
+
+def test_an_erased_id_survives_gc() -> None:
+    store = ChunkStore(MemoryBackend())
+    root = put_manifest(store, TREE, raw=True)
+    put_manifest(store, {b"gone": noise(90_000, 1)}, raw=True)
+    erase(store, [ID])
+    collect(reopened(store), lambda: [root], contextlib.nullcontext, grace_seconds=0)
+    fresh = reopened(store)
+    with pytest.raises(ErasedError):
+        fresh.get(ID)
+    assert len(fresh.backend.list_packs()) == 1
+
+
+def test_nodes_and_unknown_ids_are_refused() -> None:
+    store = ChunkStore(MemoryBackend())
+    root = put_manifest(store, TREE)
+    with pytest.raises(UsageError):
+        erase(store, [ChunkId(bytes(root))])
+    with pytest.raises(NotFoundError):
+        erase(store, [ChunkId(b"x" * 32)])
+    assert read_manifest(reopened(store), root) == TREE
