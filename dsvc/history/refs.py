@@ -176,6 +176,19 @@ class Refs:
             check_ref_format(ref)
         return self._reflogs.read(ref, limit)
 
+    def inherit_reflog(self, ref: str, source: str) -> None:
+        """Give a ref that was renamed the log it had under its name before, `source`; see `Reflogs.inherit`.
+
+        Raises
+        ------
+        LockedError
+            If another writer doesn't end in time.
+        StorageError
+            If the system refuses.
+        """
+        with self.locked():
+            self._reflogs.inherit(ref, source)
+
     @contextmanager
     def locked(self, timeout: float | None = None) -> Iterator[None]:
         """Keep dsvc's other writers of refs away for the length of the block; may be nested.
