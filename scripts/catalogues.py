@@ -1,8 +1,8 @@
 """Make the message catalogues: ``python scripts/catalogues.py [--check]``.
 
 Reads every text that ``dsvc/cli`` passes through ``_``, ``N_`` and ``ngettext``, brings each ``*.po`` under
-``dsvc/cli/locale`` up to date (new texts untranslated at their place, texts that are gone removed), and compiles
-it to the ``*.mo`` beside it. With ``--check`` nothing is written; exit 1 says what is missing or not up to date.
+``dsvc/cli/locale`` up to date (new texts untranslated at their place, texts that are gone removed), and
+compiles it to the ``*.mo`` beside it. With ``--check`` nothing is written; exit 1 says what is missing.
 """
 
 from __future__ import annotations
@@ -59,9 +59,8 @@ def texts_of(path: Path) -> Iterator[tuple[Message, int]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
-        words = [
-            arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
-        ]
+        values = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        words = [value for value in values if isinstance(value, str)]
         if node.func.id in {"_", "N_"} and words:
             yield Message(words[0]), node.lineno
         elif node.func.id == "ngettext":
@@ -137,8 +136,8 @@ def compiled(head: str, catalogue: Catalogue) -> bytes:
     entries = {b"": head.encode()}
     for message, texts in catalogue.items():
         if all(texts):
-            key = message.one if message.many is None else f"{message.one}\0{message.many}"
-            entries[key.encode()] = "\0".join(texts).encode()
+            original = message.one if message.many is None else f"{message.one}\0{message.many}"
+            entries[original.encode()] = "\0".join(texts).encode()
     keys = sorted(entries)
     start = 28 + 16 * len(keys)
     originals = b"".join(key + b"\0" for key in keys)
@@ -146,9 +145,9 @@ def compiled(head: str, catalogue: Catalogue) -> bytes:
     tables: tuple[list[int], list[int]] = ([], [])
     at = [start, start + len(originals)]
     for key in keys:
-        for index, data in enumerate((key, entries[key])):
-            tables[index].extend((len(data), at[index]))
-            at[index] += len(data) + 1
+        for index, entry in enumerate((key, entries[key])):
+            tables[index].extend((len(entry), at[index]))
+            at[index] += len(entry) + 1
     header = struct.pack("<7I", 0x950412DE, 0, len(keys), 28, 28 + 8 * len(keys), 0, 0)
     table = struct.pack(f"<{4 * len(keys)}I", *tables[0], *tables[1])
     return header + table + originals + translations

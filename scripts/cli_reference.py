@@ -19,16 +19,16 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 HEAD = """\
 # The command line
 
-Written by `scripts/cli_reference.py` from what `dsvc help` and `dsvc help VERB` say; a test fails when the two
-differ. [Exit codes](exit-codes.md) are fixed. Every verb has `--json`.
+Written by `scripts/cli_reference.py` from what `dsvc help VERB` says; a test fails when the two differ. [Exit
+codes](exit-codes.md) are fixed. Every verb has `--json`.
 
 Revisions: `HEAD`, a branch, a tag, a full or short commit id, `REV~N`, `REV^N`, `@{N}`; for `diff` also
-`WORKTREE`, `STAGED`, `A..B` and `A...B`. A target is `[REV:]PATH`; in the path `%23` stands for `#` and `%3A` for
-`:`. Where a word could be a revision or a path, `--` stands before the paths.
+`WORKTREE`, `STAGED`, `A..B` and `A...B`. A target is `[REV:]PATH`; in the path `%23` stands for `#` and `%3A`
+for `:`. Where a word could be a revision or a path, `--` stands before the paths.
 
 The environment: `DSVC_LANG` (language: `en`, `zh_CN`), `DSVC_PAGER`, `DSVC_EDITOR`, `DSVC_AUTHOR_NAME`,
-`DSVC_AUTHOR_EMAIL`, `NO_COLOR`, `FORCE_COLOR`; and, where those are not set, `PAGER`, `VISUAL`, `EDITOR`, `LC_ALL`,
-`LC_MESSAGES`, `LANG` and git's settings for the author.
+`DSVC_AUTHOR_EMAIL`, `NO_COLOR`, `FORCE_COLOR`; and, where those are not set, `PAGER`, `VISUAL`, `EDITOR`,
+`LC_ALL`, `LC_MESSAGES`, `LANG` and git's settings for the author.
 
 """
 

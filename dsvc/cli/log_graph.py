@@ -8,8 +8,8 @@ from collections.abc import Sequence
 class Graph:
     """Draws one commit after the other, newest first; a lane for each line of descent.
 
-    A lane holds the id of the commit that it leads to. Lanes that lead to the same commit meet in the rows above
-    it; its own row has a star in its lane; the rows below it open lanes for more parents.
+    A lane holds the id of the commit that it leads to. Lanes that lead to the same commit meet in the rows
+    above it; its own row has a star in its lane; the rows below it open lanes for more parents.
     """
 
     def __init__(self) -> None:

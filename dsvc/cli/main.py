@@ -10,7 +10,7 @@ import click
 
 from dsvc.cli.boundary import Boundary, install_signals
 from dsvc.cli.i18n import _, configured_language, environment_language, use_language
-from dsvc.cli.output import force_utf8
+from dsvc.cli.output import force_utf8, open_streams
 from dsvc.cli.session import Session
 from dsvc.cli.settings import Settings
 from dsvc.cli.usage import no_such_verb
@@ -141,6 +141,7 @@ def _folder(arguments: Sequence[str]) -> str:
 
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code; never raises."""
+    open_streams()
     force_utf8()
     settings = Settings()
     use_language(

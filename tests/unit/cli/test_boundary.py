@@ -87,7 +87,7 @@ def test_json_has_code_and_details(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-def test_control_characters_of_a_message_do_not_reach_the_terminal(
+def test_control_characters_of_a_message_stay_away(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run(raising(NotFoundError("no \x1b[2Jfile", hint="\x07")))
