@@ -115,27 +115,20 @@ class Reflogs:
             files.sync_folder(folder)
 
     def inherit(self, ref: str, source: str) -> None:
-        """Give `ref`, which has just been made from `source`, the log of `source` before its own last line.
+        """Begin the log of `ref`, which is about to be made from `source`, with what `source` has.
 
-        That `source` went is left out. Lines of an earlier ref of the same name are put aside; the log of
-        `source` stays as it is. A crash
-        meanwhile costs nothing but the lines that were to be inherited.
+        The log of `source` stays. Where nothing comes of the move, the lines do no harm.
 
         Raises
         ------
         StorageError
             If the system refuses.
         """
-        own = _tail(self._path(ref))
-        lines = [*_tail(self._aside(source)), *_tail(self._path(source))]
-        gone = parse_line(lines[-1]) if lines else None
-        if gone is not None and gone.new is None:
-            lines.pop()
-        if len(own) > 1:
-            self._put_aside(ref)
-        data = b"".join(line + b"\n" for line in [*lines, *own[-1:]])
-        files.make_folders(os.path.dirname(self._path(ref)))
-        files.write_atomically(self._path(ref), data, durable=self._durable)
+        known = set(_tail(self._path(ref)))
+        before = [*_tail(self._aside(source)), *_tail(self._path(source))]
+        lines = [line + b"\n" for line in before if line not in known]
+        if lines:
+            self.append(ref, b"".join(lines))
 
     def _clear_way(self, ref: str) -> None:
         """Move logs of deleted refs away whose names and this one cannot both be paths."""

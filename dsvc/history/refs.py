@@ -177,7 +177,7 @@ class Refs:
         return self._reflogs.read(ref, limit)
 
     def inherit_reflog(self, ref: str, source: str) -> None:
-        """Give a ref that was renamed the log it had under its name before, `source`; see `Reflogs.inherit`.
+        """Give a ref that is about to be renamed from `source` its log; see `Reflogs.inherit`.
 
         Raises
         ------

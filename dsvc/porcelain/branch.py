@@ -144,6 +144,8 @@ def rename(repo: Workspace, old: str, new: str) -> RefInfo:
             f"the branch {new} exists already", hint="delete or rename it first", details={"ref": target}
         )
     with repo.history.refs.locked():
+        repo.history.refs.expect(ref, commit)
+        repo.history.refs.inherit_reflog(target, ref)
         repo.record(
             "branch",
             arguments=["-m", old, new],
@@ -151,5 +153,4 @@ def rename(repo: Workspace, old: str, new: str) -> RefInfo:
             head=target if is_current else None,
             message=f"branch: renamed {old} to {new}",
         )
-        repo.history.refs.inherit_reflog(target, ref)
     return RefInfo(name=new, commit=commit, current=is_current)

@@ -129,6 +129,7 @@ def _switch(
             after=plan.staged_root,
             discarded=discarded,
             tree=True,
+            merge=merge_state.keep_open(repo) if force else None,
             message=f"checkout: moving from {head.text} to {name}",
         )
         return None if operation.id is None else str(operation.id)

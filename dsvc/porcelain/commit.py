@@ -8,6 +8,7 @@ from typing import ClassVar
 from dsvc.diff.delta import Change, counts
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.history.refs import Head, RefChange
+from dsvc.history.signature import Signature
 from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
@@ -68,7 +69,7 @@ def commit(
             raise MergeConflictError(
                 f"{len(state.conflicts)} paths are in conflict", hint="dsvc conflicts lists them, dsvc resolve settles one"
             )
-        if staged.root == staged.base_root and not (allow_empty or amend or (state and state.theirs)):
+        if staged.root == staged.base_root and not (allow_empty or amend or (state and state.verb == "merge")):
             raise NothingToCommitError("nothing to commit", hint="dsvc add stages changes, dsvc status shows them")
         parents = _parents(repo, head, state, amend=amend)
         trailers = [("Dsvc-No-Verify", "true")] if no_verify else []
@@ -81,6 +82,8 @@ def commit(
             verb="commit",
             arguments=[message.splitlines()[0][:200]],
             trailers=trailers,
+            author=Signature.parse(state.author) if state is not None and state.author else None,
+            merge=None if state is None else merge_state.keep(repo, state),
         )
         repo.staging.save(Staged(result.commit, staged.root, staged.root))
         merge_state.clear(repo.layout)
@@ -120,10 +123,22 @@ def record_commit(
     verb: str,
     arguments: Sequence[str] = (),
     trailers: Sequence[tuple[str, str]] = (),
+    author: Signature | None = None,
     tree: bool = False,
     before: NodeId | None = None,
+    after: NodeId | None = None,
+    merge: str | None = None,
 ) -> CommitResult:
     """Write a commit of a manifest and move HEAD's branch to it: the only commit point.
+
+    Parameters
+    ----------
+    author : Signature or None
+        Whose change it is, where that isn't who commits it.
+    before, after : NodeId or None
+        Staged manifests, where they aren't the commit's.
+    merge : str or None
+        Merge state that this ends, as kept for `undo`.
 
     Raises
     ------
@@ -138,7 +153,7 @@ def record_commit(
         files=files,
         bytes=size,
         message=message,
-        author=who,
+        author=author or who,
         committer=who,
         trailers=trailers,
         branch=head.branch,
@@ -152,8 +167,9 @@ def record_commit(
         objects=prepared.objects,
         head=None if head.branch is not None else prepared.id,
         before=root if before is None else before,
-        after=root,
+        after=root if after is None else after,
         tree=tree,
+        merge=merge,
         message=f"{verb}: {message.splitlines()[0][:200]}",
     )
     tally = counts(changes_of(repo, parents, root)) if parents else {**counts([]), "added": files}

@@ -16,6 +16,7 @@ from dsvc.fs import files, locks
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
+from dsvc.porcelain.operation_note import read_note
 from dsvc.porcelain.staging import read_checked
 from dsvc.store import prune
 from dsvc.store.layout import Layout
@@ -224,6 +225,7 @@ def kept_for_undo(history: History) -> Iterator[bytes]:
         for text in (operation.staged_before, operation.staged_after, operation.discarded):
             if text is not None:
                 yield bytes(NodeId.parse(text))
+        yield from (bytes(root) for root in read_note(operation.note).roots())
 
 
 def work_roots(layout: Layout) -> Iterator[bytes]:
@@ -244,7 +246,7 @@ def work_roots(layout: Layout) -> Iterator[bytes]:
         yield bytes(NodeId(root))
     state = merge_state.load(layout)
     if state is not None:
-        yield bytes(NodeId(state.before))
+        yield from (bytes(NodeId(root)) for root in (state.before, state.after, state.base) if root)
 
 
 # What killed processes left

@@ -24,6 +24,7 @@ class IgnoreRules:
     def __init__(self, tree: Beneath) -> None:
         self._tree = tree
         self._specs: dict[bytes, object | None] = {}
+        self._chains: dict[bytes, list[tuple[bytes, object]]] = {}
 
     def _spec(self, folder: bytes) -> object | None:
         if folder not in self._specs:
@@ -61,7 +62,9 @@ class IgnoreRules:
     def ignored(self, path: bytes, *, is_folder: bool) -> bool:
         """Whether an untracked path is ignored; its parents are taken not to be."""
         parent = path.rpartition(b"/")[0]
-        for folder, spec in self.chain(parent):
+        if parent not in self._chains:
+            self._chains[parent] = self.chain(parent)
+        for folder, spec in self._chains[parent]:
             relative = path[len(folder) + 1 :] if folder else path
             text = relative.decode("utf-8", "surrogateescape") + ("/" if is_folder else "")
             verdict = spec.check_file(text).include  # type: ignore[attr-defined]

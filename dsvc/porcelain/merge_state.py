@@ -1,17 +1,29 @@
-"""An unfinished merge, revert, cherry-pick or stash pop: what it is, and the conflicts still open."""
+"""An unfinished merge, revert, cherry-pick or stash pop: what it is, and the conflicts still open.
+
+While it lasts, a conflicted path is staged as what was written to the working tree for it (the text with
+conflict markers, or our side), so that staged state and tree agree until a person edits.
+"""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from dsvc.fs import files
 from dsvc.model.encoding import encode
 from dsvc.model.errors import CorruptDataError
-from dsvc.model.manifest import Entry
+from dsvc.model.ids import NodeId
+from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, Entry
+from dsvc.porcelain.operation_note import NO_MERGE
 from dsvc.porcelain.staging import read_checked, write_checked
 from dsvc.store.layout import Layout
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.workspace import Workspace
+
+_STATE = b"state"
 
 
 class OpenConflict(msgspec.Struct, array_like=True, frozen=True):
@@ -37,6 +49,14 @@ class MergeState(msgspec.Struct, array_like=True, frozen=True):
         Message that the commit will have.
     before : bytes
         Staged manifest before it began, for ``merge --abort``.
+    conflicts : list of OpenConflict
+        Those that are not settled yet.
+    after : bytes
+        Staged manifest that it came to, conflicted paths included.
+    author : bytes
+        Author that the commit will have, as git writes it; empty: who commits.
+    base : bytes
+        Manifest of the common ancestor; after a criss-cross merge no commit may have it.
     """
 
     verb: str
@@ -44,6 +64,14 @@ class MergeState(msgspec.Struct, array_like=True, frozen=True):
     message: str
     before: bytes
     conflicts: list[OpenConflict]
+    after: bytes = b""
+    author: bytes = b""
+    base: bytes = b""
+
+    def without(self, paths: set[bytes]) -> MergeState:
+        """Return the state with the conflicts at some paths settled."""
+        left = [conflict for conflict in self.conflicts if conflict.path not in paths]
+        return msgspec.structs.replace(self, conflicts=left)
 
 
 def _path(layout: Layout) -> str:
@@ -59,12 +87,14 @@ def load(layout: Layout) -> MergeState | None:
         If its file is damaged.
     """
     body = read_checked(_path(layout), "merge state")
-    if body is None:
-        return None
+    return None if body is None else _decode(body, _path(layout))
+
+
+def _decode(body: bytes, where: str) -> MergeState:
     try:
         return msgspec.msgpack.decode(body, type=MergeState)
     except msgspec.DecodeError as error:
-        raise CorruptDataError("the merge state is malformed", details={"path": _path(layout)}) from error
+        raise CorruptDataError("the merge state is malformed", details={"path": where}) from error
 
 
 def save(layout: Layout, state: MergeState, *, durable: bool) -> None:
@@ -76,3 +106,49 @@ def clear(layout: Layout) -> None:
     """Forget it."""
     if os.path.lexists(_path(layout)):
         files.unlink(_path(layout), missing_ok=True)
+
+
+# For undo
+
+
+def keep(repo: Workspace, state: MergeState | None) -> str:
+    """Store a state with both sides of its conflicts, for the note of the operation that changes it.
+
+    Returns
+    -------
+    str
+        For `bring_back`: the root of a manifest, in hex, or ``none``.
+    """
+    from dsvc.store.ingest import store_bytes
+    from dsvc.store.manifest_tree import EMPTY_ROOT
+
+    if state is None:
+        return NO_MERGE
+    held = {_STATE: store_bytes(repo.store, encode(state)).entry(_STATE, MODE_FILE)}
+    for number, conflict in enumerate(state.conflicts):
+        for side, entry in (("base", conflict.base), ("ours", conflict.ours), ("theirs", conflict.theirs)):
+            if entry is not None and entry.mode != MODE_DIRECTORY:
+                name = f"{side}/{number}".encode()
+                held[name] = msgspec.structs.replace(entry, path=name)
+    root = repo.manifest(EMPTY_ROOT).update(sorted(held.items()))
+    repo.store.publish()
+    return root.hex()
+
+
+def keep_open(repo: Workspace) -> str | None:
+    """Store what is in progress, for a verb that ends it; None where nothing is."""
+    state = load(repo.layout)
+    return None if state is None else keep(repo, state)
+
+
+def bring_back(repo: Workspace, kept: str) -> None:
+    """Make the state again what it was when it was kept."""
+    from dsvc.store.materialize import read_content
+
+    if kept == NO_MERGE:
+        clear(repo.layout)
+        return
+    entry = repo.manifest(NodeId.parse(kept)).get(_STATE)
+    if entry is None:
+        raise CorruptDataError("the kept merge state is malformed", details={"root": kept})
+    save(repo.layout, _decode(read_content(repo.store, entry), kept), durable=repo.durability != "none")

@@ -74,6 +74,7 @@ def reset(
             after=after,
             discarded=discarded,
             tree=update is not None,
+            merge=None if mode is ResetMode.SOFT else merge_state.keep_open(repo),
             message=f"reset: moving to {rev}",
         )
         done = update.apply() if update is not None else Updated()

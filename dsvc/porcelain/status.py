@@ -113,7 +113,7 @@ def status(
     return Status(
         branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
         head=head.commit,
-        staged=_staged_changes(repo, staged, paths),
+        staged=[c for c in _staged_changes(repo, staged, paths) if c.path not in conflicted],
         unstaged=sorted(unstaged),
         untracked=[] if untracked == "no" else sorted(new),
         conflicts=[ConflictSummary(c.path, c.kind) for c in state.conflicts] if state else [],

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.history.operations import Operation
-from dsvc.history.refs import RefChange
+from dsvc.history.refs import Head, RefChange
 from dsvc.model.errors import ConcurrentChangeError, NotFoundError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.paths import display_path
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import refusal
 from dsvc.porcelain.mirror import Mirror
+from dsvc.porcelain.operation_note import read_note
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.tree_update import Transition, TreeUpdate
 from dsvc.porcelain.values import UndoResult
 from dsvc.porcelain.workspace import Workspace
+from dsvc.store.manifest_tree import EMPTY_ROOT
 
-WRITES_TREE = "worktree"
-"""Note of an operation that wrote the working tree."""
 
 
 def latest(repo: Workspace) -> Operation:
@@ -62,20 +64,19 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         before, after = _root(operation.staged_before, staged.root), _root(operation.staged_after, staged.root)
         root = repo.staging.carry(after, before, staged.root)
         _check_staged(repo, after, before, staged.root)
-        update = _tree_update(repo, operation, before, after)
+        target = _target_head(operation, head)
+        kept = read_note(operation.note).merge
+        state = merge_state.load(repo.layout)
+        if state is not None and kept is None and (target is not None or any(c.ref == head.branch for c in changes)):
+            raise ConcurrentChangeError(f"a {state.verb} is in progress", hint="dsvc undo takes it back first")
+        update = _tree_update(repo, operation)
         obstacles = update.obstacles()
         if obstacles:
             raise refusal(obstacles)
-        moves_head = operation.head_before != operation.head_after
-        if moves_head and head.text != operation.head_after:
-            raise ConcurrentChangeError("HEAD has moved since", hint="undo the later operations first")
-        target: str | CommitId | None = None
-        if moves_head:
-            target = operation.head_before
-            if not target.startswith("refs/"):
-                target = CommitId.parse(target)
         mirror = Mirror(repo, staged.root)
         repo.store.publish()
+        # Files first: a killed undo is then simply run again.
+        done = update.apply()
         recorded = repo.record(
             "undo",
             arguments=[operation.verb, str(operation.id)[:12]],
@@ -85,13 +86,13 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             after=root,
             undone=operation.id,
             tree=bool(update.transitions),
+            merge=None if kept is None else merge_state.keep(repo, state),
         )
-        done = update.apply()
         now = repo.history.refs.head()
-        base = repo.head_root(now)
-        repo.staging.save(Staged(now.commit, base, root))
-        merge_state.clear(repo.layout)
-        _follow(repo, mirror, operation, update, root)
+        repo.staging.save(Staged(now.commit, repo.head_root(now), root))
+        if kept is not None:
+            merge_state.bring_back(repo, kept)
+        _follow(repo, mirror, update, root)
         return UndoResult(
             undone=str(operation.id),
             verb=operation.verb,
@@ -99,6 +100,16 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             restored=done.written,
             arguments=operation.arguments,
         )
+
+
+def _target_head(operation: Operation, head: Head) -> str | CommitId | None:
+    """Where HEAD goes; None where the operation left it."""
+    if operation.head_before == operation.head_after:
+        return None
+    if head.text != operation.head_after:
+        raise ConcurrentChangeError("HEAD has moved since", hint="undo the later operations first")
+    before = operation.head_before
+    return before if before.startswith("refs/") else CommitId.parse(before)
 
 
 def _root(text: str | None, default: NodeId) -> NodeId:
@@ -133,29 +144,41 @@ def _check_staged(repo: Workspace, after: NodeId, before: NodeId, now: NodeId) -
             )
 
 
-def _tree_update(repo: Workspace, operation: Operation, before: NodeId, after: NodeId) -> TreeUpdate:
-    transitions: dict[bytes, Transition] = {}
-    sparse = repo.sparse
-    if operation.note == WRITES_TREE:
-        for change in diff_manifests(repo.manifest(after), repo.manifest(before)):
-            if sparse.includes(change.path):
-                transitions[change.path] = Transition(change.path, change.old, change.new)
-    if operation.discarded is not None:
-        left = repo.manifest(after)
-        for entry in repo.manifest(NodeId.parse(operation.discarded)).entries():
-            transitions[entry.path] = Transition(entry.path, left.get(entry.path), entry)
+def _tree_update(repo: Workspace, operation: Operation) -> TreeUpdate:
+    # An undo that is undone did the opposite of what it took back.
+    forward = False
+    while operation.undone is not None:
+        operation = repo.history.operations.read(CommitId.parse(operation.undone))
+        forward = not forward
+    found = {t.path: t for t in _transitions(repo, operation)}
+    if forward:
+        found = {path: Transition(path, t.new, t.old) for path, t in found.items()}
     return TreeUpdate(
         layout=repo.layout,
         root=repo.root,
         store=repo.store,
-        transitions=transitions.values(),
+        transitions=found.values(),
         portable_names=repo.config.flag("core.portableNames"),
         mirror=False,
     )
 
 
-def _follow(repo: Workspace, mirror: Mirror, operation: Operation, update: TreeUpdate, root: NodeId) -> None:
+def _transitions(repo: Workspace, operation: Operation) -> Iterator[Transition]:
+    """Yield what becomes of each file when an operation is taken back; a later one for a path holds."""
+    note = read_note(operation.note)
+    before, after = (_root(text, EMPTY_ROOT) for text in (operation.staged_before, operation.staged_after))
+    before, after = note.tree_before or before, note.tree_after or after
+    sparse = repo.sparse
+    if note.tree:
+        for change in diff_manifests(repo.manifest(after), repo.manifest(before)):
+            if sparse.includes(change.path):
+                yield Transition(change.path, change.old, change.new)
+    if operation.discarded is not None:
+        left = repo.manifest(after)
+        for entry in repo.manifest(NodeId.parse(operation.discarded)).entries():
+            yield Transition(entry.path, left.get(entry.path), entry)
+
+
+def _follow(repo: Workspace, mirror: Mirror, update: TreeUpdate, root: NodeId) -> None:
     manifest = repo.manifest(root)
     mirror.follow(root, unknown=[t.path for t in update.transitions if manifest.get(t.path) is not None])
-
-

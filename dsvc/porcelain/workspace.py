@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dsvc.fs import locks
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain.config import Config
+from dsvc.porcelain.operation_note import Note
 from dsvc.porcelain.sparse import SparsePatterns
 from dsvc.porcelain.staging import Staged, Staging
 from dsvc.store.chunk_store import ChunkStore
@@ -152,7 +153,8 @@ class Workspace:
         after: NodeId | None = None,
         discarded: NodeId | None = None,
         undone: CommitId | None = None,
-        tree: bool = False,
+        tree: bool | tuple[NodeId, NodeId] = False,
+        merge: str | None = None,
         message: str | None = None,
     ) -> Operation:
         """Move refs and log the operation, in one step.
@@ -163,11 +165,15 @@ class Workspace:
             Staged manifest before and after.
         discarded : NodeId or None
             Manifest of the files that the verb overwrites.
-        tree : bool
-            Whether the verb writes the working tree.
+        tree : bool or tuple of NodeId
+            Whether the verb writes the working tree; or what the tree held before and after, where that is
+            not what was staged.
+        merge : str or None
+            Merge state before, from `dsvc.porcelain.merge_state.keep`, where the verb changes it.
         """
         from dsvc.history.operations import Operation
 
+        held = tree if isinstance(tree, tuple) else (None, None)
         who = self.signature()
         operation = Operation(
             id=None,
@@ -182,7 +188,7 @@ class Workspace:
             discarded=None if discarded is None else discarded.hex(),
             undone=None if undone is None else str(undone),
             who=who,
-            note="worktree" if tree else None,
+            note=Note(bool(tree), *held, merge).text(),
         )
         text = message or " ".join([verb, *arguments])
         return self.history.record(

@@ -84,18 +84,16 @@ class ChunkStore:
         ErasedError
             If it was erased on purpose and `revive_erased` is off.
         """
-        if self.has(id_):
+        if not self._is_new(id_):
             return False
-        self.refuse_erased(id_)
         self._add(id_, data, ItemType.CHUNK, pack.STREAM_RAW if raw else pack.STREAM_TEXT)
         return True
 
     def put_object(self, id_: Digest, data: bytes, item_type: ItemType) -> bool:
         """Store a structured object, readable at once; returns whether it was new."""
         raw_id = bytes(id_)
-        if self.has(raw_id):
+        if not self._is_new(raw_id):
             return False
-        self.refuse_erased(raw_id)
         self._new[raw_id] = (data, item_type)
         self._add(raw_id, data, item_type, pack.STREAM_OBJECTS)
         return True
@@ -105,6 +103,18 @@ class ChunkStore:
         id_ = hash_object("record", data, RecordId)
         self.put_object(id_, data, ItemType.RECORD)
         return id_
+
+    def _is_new(self, id_: bytes) -> bool:
+        """Whether an object has to be stored; one look at the index, since every file asks."""
+        if id_ in self._put:
+            return False
+        found = self.index.find(id_)
+        if found is None:
+            return True
+        if found[1].erased:
+            self.refuse_erased(id_)
+            return True
+        return False
 
     def _add(self, id_: bytes, data: Buffer, item_type: ItemType, stream: int) -> None:
         if self._writer is None:

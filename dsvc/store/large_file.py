@@ -106,6 +106,16 @@ def read_range(fd: int, offset: int, length: int) -> bytes:
     return data
 
 
+def read_into(fd: int, part: memoryview, offset: int) -> bool:
+    """Fill a buffer from a file; returns whether the file was long enough."""
+    while part:
+        count = os.preadv(fd, [part], offset)
+        if not count:
+            return False
+        part, offset = part[count:], offset + count
+    return True
+
+
 class Plan:
     """Cut points of one reading of a file, handed out segment by segment."""
 
@@ -132,20 +142,23 @@ class Plan:
         self, fd: int, offset: int, length: int, digests: Digests, progress: Callable[[int], None]
     ) -> Iterator[Segment]:
         chunker = Chunker(self._class)
-        rest = b""
+        buffer = memoryview(bytearray(2 * READ_BYTES))
+        kept = 0  # bytes at the buffer's start that are not cut yet
         end = offset + length
         while offset < end:
-            part = read_range(fd, offset, min(READ_BYTES, end - offset))
-            if not part:
+            part = buffer[kept : kept + min(READ_BYTES, end - offset)]
+            if not read_into(fd, part, offset):
                 raise UnstableFileError("it became shorter while it was read")
             digests.update(part)
-            start = offset - len(rest)
+            start = offset - kept
             offset += len(part)
-            buffer = rest + part if rest else part
-            lengths = chunker.final_lengths(buffer, last=offset >= end)
+            filled = kept + len(part)
+            lengths = chunker.final_lengths(buffer[:filled], last=offset >= end)
             if lengths:
                 yield self._segment(start, lengths)
-            rest = buffer[sum(lengths) :]
+            settled = sum(lengths)
+            kept = filled - settled
+            buffer[:kept] = buffer[settled:filled]
             progress(len(part))
 
     def _segment(self, offset: int, lengths: list[int]) -> Segment:

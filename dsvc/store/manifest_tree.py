@@ -21,6 +21,8 @@ from dsvc.store.block import ItemType
 from dsvc.store.chunk_store import ChunkStore
 
 BOUNDARY_MASK: Final = 63
+LIST_BOUNDARY_MASK: Final = 31
+"""Chunk lists are cut finer: scattered edits rewrite fewer ids."""
 MAX_NODE_BYTES: Final = 16 * 1024
 MAX_LEVELS: Final = 12
 
@@ -53,9 +55,9 @@ def encode_node(level: int, items: Sequence[bytes]) -> bytes:
     return b"".join([b"\x92", bytes([level]), head, *items])
 
 
-def is_boundary(level: int, key: bytes) -> bool:
+def is_boundary(level: int, key: bytes, mask: int = BOUNDARY_MASK) -> bool:
     """Whether a node of `level` ends after the item with this key."""
-    return xxhash.xxh3_64_intdigest(key, level) & BOUNDARY_MASK == 0
+    return xxhash.xxh3_64_intdigest(key, level) & mask == 0
 
 
 EMPTY_NODE: Final = b"\x92\x00\x90"
@@ -88,6 +90,7 @@ class TreeBuilder:
     def __init__(self, store: ChunkStore, item_type: ItemType = ItemType.NODE) -> None:
         self._store = store
         self._item_type = item_type
+        self._mask = LIST_BOUNDARY_MASK if item_type is ItemType.LIST else BOUNDARY_MASK
         self._levels: list[_Level] = [_Level()]
         self.last_path: bytes | None = None
 
@@ -124,7 +127,7 @@ class TreeBuilder:
         pending.files += files
         pending.bytes += size
         pending.last = key
-        if xxhash.xxh3_64_intdigest(key, level) & BOUNDARY_MASK == 0:
+        if xxhash.xxh3_64_intdigest(key, level) & self._mask == 0:
             self._emit(level)
 
     def _emit(self, level: int) -> None:

@@ -44,6 +44,22 @@ class Location(NamedTuple):
     erased: bool
 
 
+class _Stream:
+    """Objects that will share a block."""
+
+    __slots__ = ("buffers", "items", "size", "target")
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin the next block."""
+        self.buffers: list[Buffer] = []
+        self.items: list[tuple[bytes, int, int]] = []
+        self.size = 0
+
+
 class PackWriter:
     """Gathers objects into blocks, blocks into a pack, and publishes it.
 
@@ -59,9 +75,11 @@ class PackWriter:
     def __init__(self, backend: Backend, compressor: Compressor | None = None) -> None:
         self._sink: PackSink = backend.create()
         self._compressor = compressor or Compressor()
-        self._pending: dict[int, list[Buffer]] = {}
-        self._pending_ids: dict[int, list[tuple[bytes, int]]] = {}
-        self._pending_bytes: dict[int, int] = {}
+        self._streams = (
+            _Stream(block.TEXT_TARGET_BYTES),
+            _Stream(block.TARGET_BYTES),
+            _Stream(block.TARGET_BYTES),
+        )
         self._blocks: list[BlockInfo] = []
         self._rows: list[tuple[bytes, int, int, int]] = []
         self._sink.write([HEADER])
@@ -75,7 +93,7 @@ class PackWriter:
     @property
     def empty(self) -> bool:
         """Whether nothing was put yet."""
-        return not self._rows and not any(self._pending.values())
+        return not self._rows and not any(stream.items for stream in self._streams)
 
     def put(self, id_: bytes, data: Buffer, item_type: int, stream: int) -> None:
         """Add an object; `stream` says which objects share blocks. The buffer must not change later.
@@ -85,20 +103,15 @@ class PackWriter:
         UsageError
             If the object is empty or longer than a row can say.
         """
-        if not 0 < len(data) <= block.MAX_ITEM_BYTES:
-            raise UsageError(f"an object of {len(data)} bytes can't be stored")
-        pending = self._pending.get(stream)
-        if pending is None:
-            pending = self._pending[stream] = []
-            self._pending_ids[stream] = []
-            self._pending_bytes[stream] = 0
-        pending.append(data)
-        self._pending_ids[stream].append((id_, item_type))
-        size = self._pending_bytes[stream] + len(data)
-        self._pending_bytes[stream] = size
-        self.raw_bytes += len(data)
-        if size >= block.TARGET_BYTES:
-            self._flush(stream)
+        length = len(data)
+        if not 0 < length <= block.MAX_ITEM_BYTES:
+            raise UsageError(f"an object of {length} bytes can't be stored")
+        pending = self._streams[stream]
+        pending.buffers.append(data)
+        pending.items.append((id_, length, item_type))
+        pending.size += length
+        if pending.size >= pending.target:
+            self._flush(pending)
 
     def put_erased(self, id_: bytes, length: int, item_type: int) -> None:
         """Record that an object was erased on purpose; its id and length stay."""
@@ -112,20 +125,14 @@ class PackWriter:
         self._write_block(info.codec, info.raw_length, info.xxh3, [stored], items)
         self.raw_bytes += info.raw_length
 
-    def _flush(self, stream: int) -> None:
-        buffers = self._pending[stream]
-        if not buffers:
+    def _flush(self, pending: _Stream) -> None:
+        if not pending.items:
             return
-        codec, stored = self._compressor.store(buffers)
-        items = [
-            (id_, len(buffer), item_type)
-            for (id_, item_type), buffer in zip(self._pending_ids[stream], buffers, strict=True)
-        ]
-        total = sum(length for _, length, _ in items)
-        self._write_block(codec, total, block.stored_checksum(stored), stored, items)
-        self._pending[stream] = []
-        self._pending_ids[stream] = []
-        self._pending_bytes[stream] = 0
+        codec, stored = self._compressor.store(pending.buffers)
+        checksum = block.stored_checksum(stored)
+        self.raw_bytes += pending.size
+        self._write_block(codec, pending.size, checksum, stored, pending.items)
+        pending.clear()
 
     def _write_block(
         self,
@@ -152,8 +159,8 @@ class PackWriter:
 
     def publish(self) -> PackId | None:
         """Write footer and trailer and publish; returns the pack's id, or None if it is empty."""
-        for stream in sorted(self._pending):
-            self._flush(stream)
+        for pending in self._streams:
+            self._flush(pending)
         if not self._rows:
             self.abandon()
             return None

@@ -1,0 +1,79 @@
+"""The note of an operation: what `undo` needs to know beyond refs and staged manifests.
+
+Words, each at most once: ``worktree`` (the verb wrote the working tree, which followed the staged state),
+``worktree=BEFORE..AFTER`` (the tree held these manifests, where they are not the staged ones), ``merge=ROOT``
+or ``merge=none`` (the merge state before the operation, where it changed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from dsvc.model.errors import MalformedInputError
+from dsvc.model.ids import NodeId
+
+NO_MERGE: Final = "none"
+"""The merge state where nothing is in progress."""
+_TREE, _MERGE = "worktree", "merge"
+
+
+class Note(NamedTuple):
+    """A note taken apart.
+
+    Attributes
+    ----------
+    tree : bool
+        Whether the verb wrote the working tree.
+    tree_before, tree_after : NodeId or None
+        What the tree held, where that isn't what was staged.
+    merge : str or None
+        Merge state before, as `dsvc.porcelain.merge_state.keep` names it; None where it didn't change.
+    """
+
+    tree: bool = False
+    tree_before: NodeId | None = None
+    tree_after: NodeId | None = None
+    merge: str | None = None
+
+    def text(self) -> str | None:
+        """Words of the note; None where it says nothing."""
+        words = []
+        if self.tree_before is not None and self.tree_after is not None:
+            words.append(f"{_TREE}={self.tree_before.hex()}..{self.tree_after.hex()}")
+        elif self.tree:
+            words.append(_TREE)
+        if self.merge is not None:
+            words.append(f"{_MERGE}={self.merge}")
+        return " ".join(words) or None
+
+    def roots(self) -> Iterator[NodeId]:
+        """Manifests that the note names: they live as long as the operation."""
+        for root in (self.tree_before, self.tree_after):
+            if root is not None:
+                yield root
+        if self.merge not in (None, NO_MERGE):
+            yield NodeId.parse(str(self.merge))
+
+
+def read_note(text: str | None) -> Note:
+    """Take a note apart.
+
+    Raises
+    ------
+    MalformedInputError
+        If it names a manifest by something that is no id.
+    """
+    note = Note()
+    for word in (text or "").split():
+        key, _, value = word.partition("=")
+        if key == _TREE and value:
+            before, dots, after = value.partition("..")
+            if not dots:
+                raise MalformedInputError(f"the note of an operation is malformed: {word[:80]!r}")
+            note = note._replace(tree=True, tree_before=NodeId.parse(before), tree_after=NodeId.parse(after))
+        elif key == _TREE:
+            note = note._replace(tree=True)
+        elif key == _MERGE:
+            note = note._replace(merge=value)
+    return note
