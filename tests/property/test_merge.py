@@ -193,7 +193,7 @@ def test_paths_that_one_side_touched_are_as_that_side_has_them(history: tuple[Tr
         if ours.get(path) == base.get(path) and base.get(path) is not None and theirs.get(path) is not None:
             assert tree.get(path) == theirs[path] or theirs[path].mode == MODE_DIRECTORY
         if path not in base and path not in ours and path in theirs and theirs[path].digest not in content:
-            assert tree[path] == theirs[path] or theirs[path].mode == MODE_DIRECTORY
+            assert tree.get(path) == theirs[path] or theirs[path].mode == MODE_DIRECTORY
 
 
 # One of each kind, by hand.
