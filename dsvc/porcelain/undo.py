@@ -21,7 +21,6 @@ from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
 
-
 def latest(repo: Workspace) -> Operation:
     """Newest operation that isn't undone yet and is no undo itself.
 
@@ -61,14 +60,23 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         head = repo.history.refs.head()
         staged = repo.staged(head)
         changes = _ref_changes(repo, operation)
-        before, after = _root(operation.staged_before, staged.root), _root(operation.staged_after, staged.root)
+        before, after = (
+            _root(operation.staged_before, staged.root),
+            _root(operation.staged_after, staged.root),
+        )
         root = repo.staging.carry(after, before, staged.root)
         _check_staged(repo, after, before, staged.root)
         target = _target_head(operation, head)
         kept = read_note(operation.note).merge
         state = merge_state.load(repo.layout)
-        if state is not None and kept is None and (target is not None or any(c.ref == head.branch for c in changes)):
-            raise ConcurrentChangeError(f"a {state.verb} is in progress", hint="dsvc undo takes it back first")
+        if (
+            state is not None
+            and kept is None
+            and (target is not None or any(c.ref == head.branch for c in changes))
+        ):
+            raise ConcurrentChangeError(
+                f"a {state.verb} is in progress", hint="dsvc undo takes it back first"
+            )
         update = _tree_update(repo, operation)
         obstacles = update.obstacles()
         if obstacles:

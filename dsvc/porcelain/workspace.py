@@ -46,9 +46,7 @@ class Workspace:
         Commits, refs, operations.
     """
 
-    def __init__(
-        self, root: str, *, author: Author | None = None, lock_timeout: float | None = None
-    ) -> None:
+    def __init__(self, root: str, *, author: Author | None = None, lock_timeout: float | None = None) -> None:
         self.root = root
         self.layout = Layout(os.path.join(root, ".dsvc"))
         self.config = Config(self.layout.config)
@@ -68,7 +66,11 @@ class Workspace:
     @property
     def lock_timeout(self) -> float:
         """Seconds to wait for a lock."""
-        return float(self.config.get("core.lockTimeout") or 10) if self._lock_timeout is None else self._lock_timeout
+        return (
+            float(self.config.get("core.lockTimeout") or 10)
+            if self._lock_timeout is None
+            else self._lock_timeout
+        )
 
     @cached_property
     def history(self) -> History:
@@ -173,7 +175,7 @@ class Workspace:
         """
         from dsvc.history.operations import Operation
 
-        held = tree if isinstance(tree, tuple) else (None, None)
+        before_tree, after_tree = tree if isinstance(tree, tuple) else (None, None)
         who = self.signature()
         operation = Operation(
             id=None,
@@ -188,7 +190,7 @@ class Workspace:
             discarded=None if discarded is None else discarded.hex(),
             undone=None if undone is None else str(undone),
             who=who,
-            note=Note(bool(tree), *held, merge).text(),
+            note=Note(bool(tree), before_tree, after_tree, merge).text(),
         )
         text = message or " ".join([verb, *arguments])
         return self.history.record(

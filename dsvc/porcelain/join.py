@@ -1,0 +1,194 @@
+"""Joining another side into HEAD: a commit, or conflicts that are left for a person to settle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dsvc.history.refs import Head
+from dsvc.history.signature import Signature
+from dsvc.history.trailers import Trailer
+from dsvc.model.errors import WouldOverwriteError
+from dsvc.model.ids import CommitId, NodeId
+from dsvc.porcelain import merge_state
+from dsvc.porcelain.checkout import SwitchPlan, refusal
+from dsvc.porcelain.commit import record_commit
+from dsvc.porcelain.merge_state import MergeState
+from dsvc.porcelain.mirror import Mirror
+from dsvc.porcelain.operation_note import NO_MERGE, read_note
+from dsvc.porcelain.staging import Staged
+from dsvc.porcelain.three_way import Merged, Names, merge_roots
+from dsvc.porcelain.tree_scan import Progress
+from dsvc.porcelain.tree_update import Transition, TreeUpdate
+from dsvc.porcelain.values import ConflictSummary, MergeOutcome
+from dsvc.porcelain.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """What shall be merged into HEAD, and the commit that it becomes.
+
+    Attributes
+    ----------
+    verb, argument : str
+        As given.
+    base, theirs : NodeId
+        The common ancestor and the other side.
+    commit : CommitId
+        The other side's commit.
+    message : str
+        Message of the commit.
+    parents : tuple of CommitId
+        Of the commit.
+    """
+
+    verb: str
+    argument: str
+    base: NodeId
+    theirs: NodeId
+    commit: CommitId
+    message: str
+    parents: tuple[CommitId, ...]
+    names: Names
+    author: Signature | None = None
+    trailers: tuple[Trailer, ...] = ()
+
+
+def refuse_second(repo: Workspace, verb: str, other: CommitId, staged: Staged) -> None:
+    """Refuse where a merge is in progress, unless it is this one and a kill kept it from being staged.
+
+    Raises
+    ------
+    WouldOverwriteError
+        Naming what is in progress.
+    """
+    state = merge_state.load(repo.layout)
+    if state is None:
+        return
+    if state.verb == verb and state.theirs == str(other) and bytes(staged.root) == state.before:
+        last = next(iter(repo.history.operations), None)
+        if state.after != state.before or last is None or last.verb not in (verb, "resolve"):
+            return
+    raise WouldOverwriteError(
+        f"a {state.verb} is in progress", hint="dsvc commit finishes it, dsvc merge --abort gives it up"
+    )
+
+
+def checked_update(
+    repo: Workspace, plan: SwitchPlan, more: list[Transition], progress: Progress | None = None
+) -> TreeUpdate:
+    """Make the update of the working tree that a plan asks for.
+
+    Parameters
+    ----------
+    more : list of Transition
+        Paths that have to be as they are expected too.
+
+    Raises
+    ------
+    WouldOverwriteError
+        If staged or unstaged work is in the way.
+    """
+    planned = {t.path for t in plan.transitions}
+    update = TreeUpdate(
+        layout=repo.layout,
+        root=repo.root,
+        store=repo.store,
+        transitions=[*plan.transitions, *(t for t in more if t.path not in planned)],
+        portable_names=repo.config.flag("core.portableNames"),
+        progress=progress,
+    )
+    obstacles = plan.conflicts + update.obstacles()
+    if obstacles:
+        raise refusal(obstacles)
+    return update
+
+
+def join_into_head(
+    repo: Workspace, head: Head, staged: Staged, join: Join, progress: Progress | None = None
+) -> MergeOutcome:
+    """Merge into HEAD and commit, or leave the conflicts.
+
+    The order is that of every verb: content, merge state, files, ref, staged state. Whatever a kill leaves,
+    the same command goes on from there, since files that are in place already count as such.
+    """
+    merged = merge_roots(repo, join.base, staged.base_root, join.theirs, join.names)
+    if not merged.conflicts and merged.root == staged.base_root and join.verb != "merge":
+        return MergeOutcome(commit=None, conflicts=[], up_to_date=True)
+    plan = SwitchPlan(repo, staged, merged.root, force=False, patterns=None)
+    sparse = repo.sparse
+    still = [Transition(c.path, c.ours, c.ours) for c in merged.conflicts if sparse.includes(c.path)]
+    update = checked_update(repo, plan, still, progress)
+    repo.store.publish()
+    mirror = Mirror(repo, staged.root)
+    if merged.conflicts:
+        return _leave_conflicts(repo, staged, join, merged, plan, update, mirror)
+    update.apply()
+    result = record_commit(
+        repo,
+        head,
+        merged.root,
+        join.message,
+        parents=join.parents,
+        verb=join.verb,
+        arguments=[join.argument],
+        trailers=join.trailers,
+        author=join.author,
+        tree=True,
+        before=staged.root,
+        after=plan.staged_root,
+    )
+    repo.staging.save(Staged(result.commit, merged.root, plan.staged_root))
+    merge_state.clear(repo.layout)
+    mirror.follow(plan.staged_root, written={t.path for t in update.transitions})
+    return MergeOutcome(commit=result.commit, conflicts=[], result=result)
+
+
+def _leave_conflicts(
+    repo: Workspace,
+    staged: Staged,
+    join: Join,
+    merged: Merged,
+    plan: SwitchPlan,
+    update: TreeUpdate,
+    mirror: Mirror,
+) -> MergeOutcome:
+    trailers = "\n".join(f"{key}: {value}" for key, value in join.trailers)
+    state = MergeState(
+        verb=join.verb,
+        theirs=str(join.commit),
+        message=f"{join.message}\n\n{trailers}" if trailers else join.message,
+        before=bytes(staged.root),
+        conflicts=merged.conflicts,
+        after=bytes(plan.staged_root),
+        author=join.author.encode() if join.author is not None else b"",
+        base=bytes(join.base),
+    )
+    leave_conflicts(repo, staged, state, update, mirror, [join.argument])
+    return MergeOutcome(commit=None, conflicts=[ConflictSummary(c.path, c.kind) for c in merged.conflicts])
+
+
+def leave_conflicts(
+    repo: Workspace,
+    staged: Staged,
+    state: MergeState,
+    update: TreeUpdate,
+    mirror: Mirror,
+    arguments: list[str],
+) -> None:
+    """Write what a merge with conflicts leaves: its state, the files, the operation, the staged state."""
+    after = NodeId(state.after)
+    merge_state.save(repo.layout, state, durable=repo.durability != "none")
+    update.apply()
+    last = next(iter(repo.history.operations), None)
+    repeated = last is not None and (last.verb, last.staged_after) == (state.verb, after.hex())
+    if last is None or not repeated or read_note(last.note).merge != NO_MERGE:
+        repo.record(
+            state.verb,
+            arguments=arguments,
+            before=NodeId(state.before),
+            after=after,
+            tree=True,
+            merge=NO_MERGE,
+        )
+    repo.staging.save(Staged(staged.base_commit, staged.base_root, after))
+    mirror.follow(after, written={t.path for t in update.transitions if t.old != t.new})
