@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -85,18 +84,26 @@ class Content(Protocol):
         """Chunks of the whole."""
 
 
+class Sliced(Protocol):
+    """Bytes that are had by slices: `bytes`, a mapped file, or one that is read as it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
 class BufferContent:
-    """Bytes in memory, or a file of the working tree that the caller mapped.
+    """Bytes in memory, or a file of the working tree that the caller opened.
 
     Parameters
     ----------
-    data : bytes or mmap
+    data : Sliced
         The bytes; they must not change meanwhile.
     chunk_class : ChunkClass
         How the other side is cut, so that equal stretches give equal chunks.
     """
 
-    def __init__(self, data: bytes | mmap.mmap, chunk_class: ChunkClass = ChunkClass.TEXT) -> None:
+    def __init__(self, data: Sliced, chunk_class: ChunkClass = ChunkClass.TEXT) -> None:
         self._data = data
         self._chunk_class = chunk_class
 

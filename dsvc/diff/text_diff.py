@@ -226,11 +226,19 @@ def _marked(mark: str, content: Content, start: int, end: int) -> Iterator[str]:
             yield NO_NEWLINE
 
 
-def _quoted(name: str) -> str:
+def quoted_path(name: str) -> str:
     """Write a name as git does: in quotes with escapes where it would break the line, else as it is."""
     raw = name.encode("utf-8", "surrogateescape")
     if any(byte < 32 or byte in (34, 92, 127) for byte in raw):
         return '"' + "".join(_c_escape(char) for char in name) + '"'
+    return name
+
+
+def _quoted(name: str) -> str:
+    """Write a name for the lines ``---`` and ``+++``."""
+    quoted = quoted_path(name)
+    if quoted != name:
+        return quoted
     # A tab ends a name that holds spaces, or patch would end it at the first one.
     return name + "\t" if " " in name else name
 
