@@ -104,10 +104,7 @@ def gc(
             grace_seconds=grace,
             dry_run=dry_run,
         )
-        leftovers = 0
-        if not dry_run:
-            with exclusive(repo):
-                leftovers = len(remove_leftovers(repo.layout, repo.history))
+        left = 0 if dry_run else _remove_leftovers(repo)
     return GcResult(
         candidates=done.candidates,
         bytes=done.bytes,
@@ -115,8 +112,13 @@ def gc(
         trashed=done.trashed,
         freed_bytes=done.freed_bytes,
         run=done.run,
-        leftovers=leftovers,
+        leftovers=left,
     )
+
+
+def _remove_leftovers(repo: Workspace) -> int:
+    with exclusive(repo):
+        return len(remove_leftovers(repo.layout, repo.history))
 
 
 def _undo(repo: Workspace) -> GcResult:

@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -162,6 +163,11 @@ def test_a_changed_file_is_named(
     assert not is_named(check(copied))
 
 
+def is_same_object(path: Path, before: bytes) -> bool:
+    """Whether a git object decodes as before: the last byte of a deflate stream has bits without a meaning."""
+    return "objects" in path.parts and zlib.decompress(path.read_bytes()) == zlib.decompress(before)
+
+
 @pytest.mark.parametrize("folder", ["git/objects", "git/refs", "work"])
 def test_every_flipped_bit_of_history_and_work_is_named(whole: Path, copied: Path, folder: str) -> None:
     generator = random.Random(13)
@@ -172,7 +178,7 @@ def test_every_flipped_bit_of_history_and_work_is_named(whole: Path, copied: Pat
             if data[offset : offset + 1] == b"\n":
                 continue
             flip(path, offset, generator.randrange(8))
-            assert is_named(check(copied)), f"{path.relative_to(copied)} at {offset}"
+            assert is_named(check(copied)) or is_same_object(path, data), f"{path} at {offset}"
             assert reads_are_honest(copied)
             path.write_bytes(data)
 
