@@ -164,7 +164,7 @@ def test_a_changed_file_is_named(
 
 
 def is_same_object(path: Path, before: bytes) -> bool:
-    """Whether a git object decodes as before: the last byte of a deflate stream has bits without a meaning."""
+    """Whether a git object decodes as before: a deflate stream ends in bits without meaning."""
     return "objects" in path.parts and zlib.decompress(path.read_bytes()) == zlib.decompress(before)
 
 
