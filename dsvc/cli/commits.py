@@ -13,6 +13,7 @@ from dsvc.cli.sizes import show_date
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Commit
     from dsvc.history.signature import Signature
+    from dsvc.porcelain.repository import Repository
 
 
 def show_person(who: Signature) -> str:
@@ -45,24 +46,44 @@ def commit_summary_fields(commit: Commit, refs: Iterable[str]) -> dict[str, obje
     }
 
 
-def show_refs(output: Output, refs: Iterable[str]) -> str:
-    """Return the names that point at a commit, in round brackets, with a blank before; or nothing."""
-    shown = []
-    for ref in refs:
-        style = "head" if ref.startswith("HEAD") else "tag" if ref.startswith("tag: ") else "ref"
-        shown.append(output.style(show_line(ref), style))
-    return f" ({', '.join(shown)})" if shown else ""
+class RefNames:
+    """The names that point at commits, as people see them: ``(HEAD -> main, tag: v1)``.
+
+    Parameters
+    ----------
+    repo : Repository
+        Asked once, when this is made.
+    """
+
+    def __init__(self, repo: Repository) -> None:
+        self._current = next((branch.name for branch in repo.branches() if branch.current), None)
+        self._tags = {tag.name for tag in repo.tags()}
+        at = next(iter(repo.log(None, limit=1)), None) if self._current is None else None
+        self._detached = None if at is None else at.commit.id
+
+    def show(self, output: Output, commit: Commit, refs: Iterable[str]) -> str:
+        """Return the names in round brackets, with a blank before; or nothing."""
+        shown = [output.style("HEAD", "head")] if commit.id == self._detached else []
+        for ref in refs:
+            name = show_line(ref)
+            if ref == self._current:
+                shown.insert(0, output.style("HEAD -> ", "head") + output.style(name, "ref"))
+            elif ref in self._tags:
+                shown.append(output.style(f"tag: {name}", "tag"))
+            else:
+                shown.append(output.style(name, "ref"))
+        return f" ({', '.join(shown)})" if shown else ""
 
 
-def one_line(output: Output, commit: Commit, refs: Iterable[str]) -> str:
+def one_line(output: Output, commit: Commit, names: str) -> str:
     """Return a commit on one line."""
     lines = commit.message.strip().splitlines() or [""]
-    return f"{output.style(commit.id[:8], 'id')}{show_refs(output, refs)} {show_line(lines[0])}".rstrip()
+    return f"{output.style(commit.id[:8], 'id')}{names} {show_line(lines[0])}".rstrip()
 
 
-def full_lines(output: Output, commit: Commit, refs: Iterable[str]) -> Iterator[str]:
+def full_lines(output: Output, commit: Commit, names: str) -> Iterator[str]:
     """Yield the lines of a commit in full, without an empty line at the end."""
-    yield output.style(_("commit {id}").format(id=commit.id), "id") + show_refs(output, refs)
+    yield output.style(_("commit {id}").format(id=commit.id), "id") + names
     if len(commit.parents) > 1:
         yield _("Merge:  {ids}").format(ids=" ".join(parent[:8] for parent in commit.parents))
     yield _("Author: {who}").format(who=show_line(show_person(commit.author)))

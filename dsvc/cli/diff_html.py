@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from dsvc.cli.changes import count_files, label
@@ -42,22 +42,19 @@ def _text(value: str) -> str:
     return html.escape(show_text(value), quote=True)
 
 
-def _line_class(line: str) -> str:
-    if line.startswith("@@"):
-        return "hunk"
-    if line.startswith(("+++", "---")):
-        return "quiet"
-    return {"+": "add", "-": "del"}.get(line[:1], "")
+_CLASSES = {"+": "add", "-": "del", "@": "hunk"}
 
 
-def _lines(lines: Iterator[str]) -> Iterator[str]:
-    for number, raw in enumerate(lines):
+def _lines(lines: Iterable[str]) -> Iterator[str]:
+    in_head = True
+    for number, line in enumerate(lines):
         if number >= MAX_LINES_PER_FILE:
             rest = _("… cut here; the whole difference: dsvc diff")
             yield f'<span class="quiet">{_text(rest)}</span>'
             return
-        line = raw.removesuffix("\n")
-        yield f'<span class="{_line_class(line)}">{_text(line)}</span>'
+        in_head = in_head and not line.startswith("@@")
+        kind = "quiet" if in_head else _CLASSES.get(line[:1], "")
+        yield f'<span class="{kind}">{_text(line)}</span>'
 
 
 def _file(repo: Repository, change: Change, result: DiffResult) -> Iterator[str]:
@@ -69,7 +66,7 @@ def _file(repo: Repository, change: Change, result: DiffResult) -> Iterator[str]
         yield f"<details>{summary}</details>\n"
         return
     yield f"<details open>{summary}<pre>"
-    yield from _lines(iter(lines))
+    yield from _lines(lines)
     yield "</pre></details>\n"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from dsvc.cli.changes import LETTERS, STYLES, count_files, label
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import path_fields, show_name, show_text
+from dsvc.cli.output import Output
 from dsvc.cli.session import Session
 from dsvc.cli.settings import is_terminal
 from dsvc.cli.sizes import pad, show_bytes, width
@@ -133,17 +135,15 @@ def headline(change: Change) -> str:
     return f"{label(change.kind.value)}: {show_path(change)} ({facts})"
 
 
-def _styled(session: Session, lines: Iterator[str]) -> Iterator[str]:
-    """Colour the lines of a unified difference; on a terminal control characters are escaped."""
-    output = session.output
-    harmless = output.color or is_terminal_output()
+def _styled(output: Output, lines: Iterable[str]) -> Iterator[str]:
+    """Colour the lines of a unified difference, and escape control characters in them."""
+    in_head = True
     for raw in lines:
-        line = raw.removesuffix("\n")
-        if harmless:
-            line = show_text(line)
+        line = show_text(raw)
         if line.startswith("@@"):
+            in_head = False
             yield output.style(line, "hunk")
-        elif line.startswith(("+++", "---")):
+        elif in_head:
             yield output.style(line, "bold")
         elif line.startswith("+"):
             yield output.style(line, "added")
@@ -153,19 +153,20 @@ def _styled(session: Session, lines: Iterator[str]) -> Iterator[str]:
             yield line
 
 
-def is_terminal_output() -> bool:
-    """Whether lines end on a terminal, through a pager or not."""
-    import sys
-
-    return is_terminal(sys.stdout)
-
-
 def write_diff(session: Session, repo: Repository, result: DiffResult) -> None:
-    """Write every change: a headline, and the lines that differ where it is text."""
+    """Write every change: of a text the lines that differ, of other files what became of them.
+
+    On a terminal control characters are escaped; in a pipe the lines are a patch, byte for byte.
+    """
     output = session.output
+    for_people = output.color or is_terminal(sys.stdout)
     for change in result.changes:
-        output.answer(output.style(headline(change), "bold"))
-        lines = repo.unified_diff(change, result)
-        if lines is not None:
-            for line in _styled(session, iter(lines)):
+        lines = list(repo.unified_diff(change, result) or ())
+        if not lines:
+            output.answer(output.style(headline(change), "bold"))
+        elif for_people:
+            for line in _styled(output, lines):
                 output.answer(line)
+        else:
+            for line in lines:
+                output.exact(line)

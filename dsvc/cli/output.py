@@ -35,7 +35,7 @@ _STYLES = {
 
 
 def open_streams() -> None:
-    """Open standard streams that are closed to nowhere, so that no file of a repository takes their numbers."""
+    """Open standard streams that are closed, to nowhere, so that no other file takes their numbers."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -93,6 +93,16 @@ class Output:
         """Write a line that was asked for: ``--quiet`` doesn't silence it, ``--json`` does."""
         if not self._settings.as_json:
             sys.stdout.write(text + "\n")
+
+    def exact(self, text: str) -> None:
+        """Write a line that was asked for; surrogates become the bytes that they stand for."""
+        if self._settings.as_json:
+            return
+        if text.isascii():
+            sys.stdout.write(text + "\n")
+            return
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
 
     def json(self, value: Mapping[str, object]) -> None:
         """Write one JSON object on a line, with ``--json`` only."""

@@ -52,7 +52,9 @@ class Plan:
         number = len(self.seen)
         if self.observer is not None:
             self.observer(number, name, path)
-        if self.action is Action.COUNT or not (number == self.at or (self.persistent and number > self.at > 0)):
+        if self.action is Action.COUNT or not (
+            number == self.at or (self.persistent and number > self.at > 0)
+        ):
             return Action.COUNT
         self.fired += 1
         if self.action is Action.KILL:
@@ -72,7 +74,7 @@ plan: Plan | None = None
 @contextmanager
 def armed(new: Plan) -> Iterator[Plan]:
     """Arm `new` in this process (and in what it forks) for the length of the block."""
-    global plan
+    global plan  # noqa: PLW0603  one process, one seam
     before, plan = plan, new
     try:
         yield new

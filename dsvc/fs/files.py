@@ -59,7 +59,9 @@ def open_new(path: Path, *, dir_fd: int | None = None, mode: int = 0o666) -> int
     """Create a file that must not exist and open it for reading and writing; returns the descriptor."""
     try:
         _hit("open", path)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+        return os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=dir_fd
+        )
     except OSError as error:
         _fail(error, "create", path)
 
@@ -115,7 +117,9 @@ def pwrite(fd: int, data: Buffer, offset: int, path: Path = "file") -> None:
     try:
         while view:
             action = _hit("write", path)
-            part = view[: max(1, len(view) // 2)] if action in (Action.SHORT_WRITE, Action.TORN_WRITE) else view
+            part = (
+                view[: max(1, len(view) // 2)] if action in (Action.SHORT_WRITE, Action.TORN_WRITE) else view
+            )
             done = os.pwrite(fd, part, offset)
             if action is Action.TORN_WRITE:
                 os.kill(os.getpid(), signal.SIGKILL)

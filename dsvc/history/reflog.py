@@ -108,8 +108,13 @@ class Reflogs:
         last = _last_bytes(path, len(line))
         if last == line:
             return
-        # A line that a crash tore is closed first, or this one would be lost with it.
-        start = b"\n" if last and not last.endswith(b"\n") else b""
+        torn = last[last.rfind(b"\n") + 1 :]
+        if torn and line.startswith(torn):
+            # A crash tore this very line: it is written to its end.
+            start, line = b"", line[len(torn) :]
+        else:
+            # Another line that was torn is closed first, or this one would be lost with it.
+            start = b"\n" if torn else b""
         files.append(path, start + line, durable=self._durable)
         if new and self._durable:
             files.sync_folder(folder)

@@ -35,9 +35,7 @@ def encode(value: object) -> bytes:
     return msgspec.msgpack.encode(value)
 
 
-def decode(
-    data: bytes | memoryview, kind: type[T], what: str, *, limit: int | None = MAX_OBJECT_BYTES
-) -> T:
+def decode(data: bytes | memoryview, kind: type[T], what: str, *, limit: int | None = MAX_OBJECT_BYTES) -> T:
     """Decode msgpack into `kind`, strictly.
 
     Raises

@@ -17,7 +17,9 @@ MAX_NAME_BYTES: Final = 255
 MAX_DEPTH: Final = 1000
 
 # Fast accept: printable ASCII without the characters that any rule looks at, no dot at either end of a name.
-_PLAIN = re.compile(rb"[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*(?:/[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*)*")
+_PLAIN = re.compile(
+    rb"[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*(?:/[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*)*"
+)
 # Fast accept for portability: no reserved character, no dot or space at an end, no device name.
 _PORTABLE = re.compile(
     rb"(?:(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:[./]|$))[0-9A-Za-z_\-][0-9A-Za-z_\-.]*(?<!\.)(?:/|$))+(?<!/)"
@@ -30,7 +32,8 @@ _DEVICES = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0
 
 def _refuse(path: bytes, why: str) -> None:
     raise MalformedInputError(
-        f"path {display_path(path[:200])!r} is refused: {why}", details={"path": display_path(path), "why": why}
+        f"path {display_path(path[:200])!r} is refused: {why}",
+        details={"path": display_path(path), "why": why},
     )
 
 

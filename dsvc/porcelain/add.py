@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import blake3
@@ -99,7 +98,9 @@ def add(
         result = _result(repo, found, changes)
         _audit_collisions(repo, changes.sides)
         if root != staged.root:
-            repo.record("add", arguments=[display_path(p) or "." for p in paths], before=staged.root, after=root)
+            repo.record(
+                "add", arguments=[display_path(p) or "." for p in paths], before=staged.root, after=root
+            )
             repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
         _save_state(scan, found, root)
         return result
@@ -114,6 +115,7 @@ class _LargeFiles:
         self._progress = progress
         self._rows: dict[bytes, list[tuple[bytes, bytes, Entry | None]]] = {}
         self._pending_bytes = 0
+        self._done_bytes = 0
 
     def store(self, found: Findings) -> None:
         """Store every large file; their rows enter the stat cache once their chunks are durable."""
@@ -124,7 +126,13 @@ class _LargeFiles:
                 folder, name = tree.split(path)
                 try:
                     stored, stat = store_large(
-                        self._store, path, name, folder, old, partial(self._segments, path), self._report(path)
+                        self._store,
+                        path,
+                        name,
+                        folder,
+                        old,
+                        self._segments,
+                        self._advance,
                     )
                 except UnstableFileError as error:
                     found.skipped.append((path, error.message))
@@ -141,15 +149,12 @@ class _LargeFiles:
                     self._flush(found)
         self._flush(found)
 
-    def _report(self, path: bytes) -> partial[None]:
-        return partial(self._advance, path)
-
-    def _advance(self, path: bytes, count: int) -> None:
+    def _advance(self, count: int) -> None:
+        self._done_bytes += count
         if self._progress is not None:
-            self._done = getattr(self, "_done", 0) + count
-            self._progress("bytes", self._done, None)
+            self._progress("bytes", self._done_bytes, None)
 
-    def _segments(self, path: bytes, segments: Iterator[Segment], fd: int) -> dict[int, bytes]:
+    def _segments(self, segments: Iterator[Segment], fd: int) -> dict[int, bytes]:
         ids = self._scan.store_segments(segments, os.fstat(fd).st_size)
         if any(not part for part in ids.values()):
             raise UnstableFileError("it changed while it was read")
@@ -252,7 +257,7 @@ def _preview(found: Findings) -> AddResult:
 
 def _save_state(scan: TreeScan, found: Findings, root: NodeId) -> None:
     """Declare that the stat cache mirrors the new staged manifest; without it the next scan rebuilds it."""
-    if not found.cache_complete or scan.settings.shards is not None and not _save_rebuilt(scan, found):
+    if not found.cache_complete or (scan.settings.shards is not None and not _save_rebuilt(scan, found)):
         return
     folders = set(scan.state.folders)
     for folder, count in found.visited.items():

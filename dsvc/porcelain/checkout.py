@@ -56,14 +56,18 @@ def checkout(
             raise UsageError("paths don't go with -b or --sparse")
         from dsvc.porcelain.restore import bring_paths
 
-        return bring_paths(repo, paths, rev or "STAGED", stage=rev is not None, force=force, progress=progress)
+        return bring_paths(
+            repo, paths, rev or "STAGED", stage=rev is not None, force=force, progress=progress
+        )
     if rev is None and new_branch is None and sparse is None and not force:
         raise UsageError("checkout needs a revision, a path, -b or --sparse")
     with repo.changing():
         return _switch(repo, rev, new_branch, force, sparse, progress)
 
 
-def target_head(repo: Workspace, rev: str | None, new_branch: str | None, head: Head) -> tuple[str | CommitId | None, CommitId | None]:
+def target_head(
+    repo: Workspace, rev: str | None, new_branch: str | None, head: Head
+) -> tuple[str | CommitId | None, CommitId | None]:
     """Where HEAD goes: a full branch name or a commit, and the commit."""
     if rev is None or rev in ("HEAD", "@"):
         where: str | CommitId | None = head.branch if head.branch is not None else head.commit
@@ -97,7 +101,9 @@ def _switch(
     staged = repo.staged(head)
     moves = commit != head.commit
     if moves and merge_state.load(repo.layout) is not None and not force:
-        raise WouldOverwriteError("a merge is in progress", hint="dsvc commit finishes it, dsvc merge --abort gives it up")
+        raise WouldOverwriteError(
+            "a merge is in progress", hint="dsvc commit finishes it, dsvc merge --abort gives it up"
+        )
     target = EMPTY_ROOT if commit is None else repo.history.read_commit(commit).manifest
     plan = SwitchPlan(repo, staged, target, force=force, patterns=patterns)
     update = TreeUpdate(
@@ -117,9 +123,9 @@ def _switch(
     mirror = Mirror(repo, staged.root)
 
     def move_head() -> str | None:
-        if where in (head.branch, None) and not changes and not discarded and new_branch is None:
-            if not force and patterns is None:
-                return None
+        stays = where in (head.branch, None) and not changes and new_branch is None
+        if stays and not discarded and not force and patterns is None:
+            return None
         operation = repo.record(
             "checkout",
             arguments=[name],
@@ -199,7 +205,9 @@ class SwitchPlan:
             self._transitions[path] = Transition(path, old, new)
 
     def _keep_changes(self, staged: Staged) -> None:
-        manifest: Manifest | None = None if staged.root == staged.base_root else self._repo.manifest(staged.root)
+        manifest: Manifest | None = (
+            None if staged.root == staged.base_root else self._repo.manifest(staged.root)
+        )
         for change in diff_manifests(self._repo.manifest(staged.base_root), self._target):
             now = change.old if manifest is None else manifest.get(change.path)
             if now == change.new:
@@ -238,4 +246,6 @@ def require(manifest: Manifest, paths: Sequence[bytes], where: str) -> None:
     """
     for path in paths:
         if path and next(manifest.entries(path), None) is None:
-            raise NotFoundError(f"{display_path(path)} is not in {where}", details={"path": display_path(path)})
+            raise NotFoundError(
+                f"{display_path(path)} is not in {where}", details={"path": display_path(path)}
+            )

@@ -67,10 +67,15 @@ def commit(
         state = merge_state.load(repo.layout)
         if state is not None and state.conflicts:
             raise MergeConflictError(
-                f"{len(state.conflicts)} paths are in conflict", hint="dsvc conflicts lists them, dsvc resolve settles one"
+                f"{len(state.conflicts)} paths are in conflict",
+                hint="dsvc conflicts lists them, dsvc resolve settles one",
             )
-        if staged.root == staged.base_root and not (allow_empty or amend or (state and state.verb == "merge")):
-            raise NothingToCommitError("nothing to commit", hint="dsvc add stages changes, dsvc status shows them")
+        if staged.root == staged.base_root and not (
+            allow_empty or amend or (state and state.verb == "merge")
+        ):
+            raise NothingToCommitError(
+                "nothing to commit", hint="dsvc add stages changes, dsvc status shows them"
+            )
         parents = _parents(repo, head, state, amend=amend)
         trailers = [("Dsvc-No-Verify", "true")] if no_verify else []
         result = record_commit(
@@ -107,7 +112,7 @@ def _parents(
         if head.commit is None:
             raise UsageError("there is no commit to amend")
         return repo.history.read_commit(head.commit).parents
-    parents = () if head.commit is None else (head.commit,)
+    parents: tuple[CommitId, ...] = () if head.commit is None else (head.commit,)
     if state is not None and state.theirs is not None and state.verb == "merge":
         parents += (CommitId.parse(state.theirs),)
     return parents

@@ -21,6 +21,10 @@ class Setting(NamedTuple):
     allowed: str
 
 
+def _is_duration(value: str) -> bool:
+    return re.fullmatch(r"\d{1,6}[smhd]", value) is not None
+
+
 def _one_of(*values: str) -> Setting:
     return Setting(values[0], lambda v: v in values, " or ".join(values))
 
@@ -42,7 +46,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "color.ui": _one_of("auto", "always", "never"),
     "user.name": _text(),
     "user.email": _text(),
-    "gc.grace": Setting("14d", lambda v: re.fullmatch(r"\d{1,6}[smhd]", v) is not None, "like 14d, 12h or 0s"),
+    "gc.grace": Setting(
+        "14d", lambda v: re.fullmatch(r"\d{1,6}[smhd]", v) is not None, "like 14d, 12h or 0s"
+    ),
 }
 _ADVICE = re.compile(r"advice\.[a-zA-Z][a-zA-Z-]{0,40}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat as stat_module
-from dataclasses import dataclass, field
 from typing import Final
 
 import blake3
@@ -16,9 +15,9 @@ from dsvc.model.errors import DsvcError, MalformedInputError, StorageError
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import check_structure, portability_problem
 from dsvc.porcelain import scan
+from dsvc.porcelain.folder_task import Reply, Settings, Task
 from dsvc.porcelain.ignore import IgnoreRules
 from dsvc.porcelain.scan import Comparison, unpack_stat
-from dsvc.porcelain.sparse import SparsePatterns
 from dsvc.porcelain.stat_cache import UNKNOWN, Shard, StatCache, trusted_stat
 from dsvc.store.chunk_list import chunks_of
 from dsvc.store.chunk_store import ChunkStore
@@ -36,77 +35,6 @@ from dsvc.store.large_file import Segment, store_segment
 FLUSH: Final = b"flush"
 _MAX_WARNINGS = 5
 _TYPE_MASK = 0o170000
-
-
-class Task(msgspec.Struct, frozen=True, array_like=True, tag="folder"):
-    """A folder to look at; `only` limits it to some names and to no sub-folder."""
-
-    folder: bytes
-    only: list[bytes] | None = None
-
-
-class Reply(msgspec.Struct, array_like=True, tag="folder"):
-    """What was found in a folder.
-
-    Attributes
-    ----------
-    folders : list of bytes
-        Paths of sub-folders to look at next.
-    changed : list of (path, encoded entry, size)
-        New content (staging), or paths whose content differs (comparing; empty encoding).
-    large : list of names
-        Files for the large-file path.
-    files : int
-        Tracked files in the folder afterwards.
-    """
-
-    folder: bytes
-    folders: list[bytes]
-    unchanged: int = 0
-    changed: list[tuple[bytes, bytes, int]] = []
-    missing: list[bytes] = []
-    untracked: list[bytes] = []
-    untracked_folders: list[bytes] = []
-    large: list[bytes] = []
-    skipped: list[tuple[bytes, str]] = []
-    warnings: list[tuple[bytes, str]] = []
-    empty: bool = False
-    gone: bool = False
-    files_before: int = 0
-    files: int = 0
-    saved: bool = False
-
-
-@dataclass(slots=True)
-class Settings:
-    """What every folder is handled with; shared by all workers.
-
-    Attributes
-    ----------
-    stage : bool
-        Store and stage what changed, or only compare.
-    now_ns : int
-        Clock of the file system when the scan began.
-    shards : dict or None
-        Shards that mirror the staged manifest, where the cache's own don't; those then only spare reading.
-    tracked_folders : set of bytes
-        Folders that hold tracked paths at any depth; others are untracked as a whole.
-    descend_untracked : bool
-        Whether untracked folders are listed file by file.
-    force : bool
-        Whether ignored paths are taken all the same.
-    """
-
-    stage: bool
-    root: str
-    now_ns: int
-    save: bool
-    sparse: SparsePatterns
-    tracked_folders: set[bytes] = field(default_factory=set)
-    descend_untracked: bool = True
-    force: bool = False
-    check_names: bool = False
-    shards: dict[bytes, Shard] | None = None
 
 
 class FolderWorker:
@@ -161,7 +89,11 @@ class FolderWorker:
         folder, name = self._tree.split(segment.path)
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         try:
-            ids = b"" if tuple(FileStat.of(os.fstat(fd))) != segment.stat else store_segment(self._store, fd, segment)
+            ids = (
+                b""
+                if tuple(FileStat.of(os.fstat(fd))) != segment.stat
+                else store_segment(self._store, fd, segment)
+            )
         except UnstableFileError:
             ids = b""
         finally:
@@ -235,7 +167,9 @@ class FolderWorker:
                 return True
             for name in listing.folders:
                 path = self._path(at, name)
-                if scan.refuse_folder(self._tree, at, name) is None and not self._ignore.ignored(path, is_folder=True):
+                if scan.refuse_folder(self._tree, at, name) is None and not self._ignore.ignored(
+                    path, is_folder=True
+                ):
                     pending.append(path)
         return False
 
@@ -281,7 +215,9 @@ class FolderWorker:
             self._save(folder, rows, entries)
             reply.saved = True
 
-    def _save(self, folder: bytes, rows: dict[bytes, tuple[bytes, bytes]], entries: dict[bytes, Entry]) -> None:
+    def _save(
+        self, folder: bytes, rows: dict[bytes, tuple[bytes, bytes]], entries: dict[bytes, Entry]
+    ) -> None:
         shard = Shard.build(
             folder, ((name, rows[name][0], rows[name][1] or encode(entries[name])) for name in sorted(rows))
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsvc.history.refs import Head
@@ -15,12 +16,14 @@ from dsvc.porcelain.commit import record_commit
 from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import NO_MERGE, read_note
+from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.three_way import Merged, Names, merge_roots
 from dsvc.porcelain.tree_scan import Progress
-from dsvc.porcelain.tree_update import Transition, TreeUpdate
+from dsvc.porcelain.tree_update import Obstacle, Transition, TreeUpdate
 from dsvc.porcelain.values import ConflictSummary, MergeOutcome
 from dsvc.porcelain.workspace import Workspace
+from dsvc.store.manifest_tree import EMPTY_ROOT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,21 @@ def refuse_second(repo: Workspace, verb: str, other: CommitId, staged: Staged) -
     raise WouldOverwriteError(
         f"a {state.verb} is in progress", hint="dsvc commit finishes it, dsvc merge --abort gives it up"
     )
+
+
+def keep_or_refuse(repo: Workspace, obstacles: Sequence[Obstacle]) -> tuple[NodeId | None, int]:
+    """Store the files that are about to go, as `keep_files` does.
+
+    Raises
+    ------
+    WouldOverwriteError
+        If something else than a file is in the way, or a file where a folder has to be.
+    """
+    root, count = keep_files(repo, [o.path for o in obstacles])
+    if count < len(obstacles):
+        kept = repo.manifest(root or EMPTY_ROOT)
+        raise refusal([o for o in obstacles if kept.get(o.path) is None])
+    return root, count
 
 
 def checked_update(

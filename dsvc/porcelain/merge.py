@@ -10,10 +10,9 @@ from dsvc.model.errors import UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import SwitchPlan
-from dsvc.porcelain.join import Join, checked_update, join_into_head, refuse_second
+from dsvc.porcelain.join import Join, checked_update, join_into_head, keep_or_refuse, refuse_second
 from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
-from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.three_way import Names, base_of
 from dsvc.porcelain.tree_scan import Progress
@@ -196,6 +195,8 @@ def abort(repo: Workspace) -> CheckoutResult:
     ------
     UsageError
         If nothing is in progress.
+    WouldOverwriteError
+        If a folder with untracked files stands where a file was; nothing was changed.
     """
     with repo.changing():
         head = repo.history.refs.head()
@@ -211,7 +212,7 @@ def abort(repo: Workspace) -> CheckoutResult:
             transitions=_way_back(repo, staged, state),
             portable_names=repo.config.flag("core.portableNames"),
         )
-        discarded, saved = keep_files(repo, [o.path for o in update.obstacles()])
+        discarded, saved = keep_or_refuse(repo, update.obstacles())
         kept = merge_state.keep(repo, state)
         mirror = Mirror(repo, staged.root)
         operation = repo.record(

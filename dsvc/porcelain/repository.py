@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, BinaryIO, overload
 
 from dsvc.model.errors import NoRepositoryError
 from dsvc.porcelain.config import config_exists
-from dsvc.porcelain.workspace import Workspace
+from dsvc.porcelain.ref_verbs import RefVerbs
 
 if TYPE_CHECKING:
     from dsvc.diff.delta import Change
-    from dsvc.history.operations import Operation
-    from dsvc.history.reflog import ReflogEntry
     from dsvc.model.ids import CommitId
     from dsvc.porcelain import values
     from dsvc.porcelain.fsck import FsckResult
@@ -69,7 +67,7 @@ class _Open:
         return open_repository if instance is None else instance.open_file
 
 
-class Repository(Workspace):
+class Repository(RefVerbs):
     """A dsvc repository and its working tree.
 
     Paths are bytes relative to the working tree, ``/``-separated; ``b""`` is the tree itself. Revisions are
@@ -217,66 +215,6 @@ class Repository(Workspace):
 
         return reset(self, rev, mode, list(paths))
 
-    def undo(self, operation: str | None = None) -> values.UndoResult:
-        """Take an operation back; see `dsvc.porcelain.undo.undo`."""
-        from dsvc.porcelain.undo import undo
-
-        return undo(self, operation)
-
-    def operations(self, limit: int | None = None) -> list[Operation]:
-        """List operations, newest first."""
-        return self.history.operations.list(limit)
-
-    def reflog(self, ref: str = "HEAD") -> list[ReflogEntry]:
-        """Where a ref was, newest first; see `dsvc.porcelain.log.reflog`."""
-        from dsvc.porcelain.log import reflog
-
-        return reflog(self, ref)
-
-    def branches(self) -> list[values.RefInfo]:
-        """Branches by name."""
-        from dsvc.porcelain import branch
-
-        return branch.branches(self)
-
-    def create_branch(self, name: str, rev: str | None = None, *, force: bool = False) -> values.RefInfo:
-        """Make a branch at a revision; see `dsvc.porcelain.branch.create`."""
-        from dsvc.porcelain import branch
-
-        return branch.create(self, name, rev, force=force)
-
-    def delete_branch(self, name: str, *, force: bool = False) -> values.RefInfo:
-        """Delete a branch; see `dsvc.porcelain.branch.delete`."""
-        from dsvc.porcelain import branch
-
-        return branch.delete(self, name, force=force)
-
-    def rename_branch(self, old: str, new: str) -> values.RefInfo:
-        """Rename a branch; see `dsvc.porcelain.branch.rename`."""
-        from dsvc.porcelain import branch
-
-        return branch.rename(self, old, new)
-
-    def tags(self) -> list[values.RefInfo]:
-        """Tags by name."""
-        from dsvc.porcelain import tag
-
-        return tag.tags(self)
-
-    def create_tag(
-        self, name: str, rev: str | None = None, *, message: str | None = None, force: bool = False
-    ) -> values.RefInfo:
-        """Tag a revision; see `dsvc.porcelain.tag.create`."""
-        from dsvc.porcelain import tag
-
-        return tag.create(self, name, rev, message=message, force=force)
-
-    def delete_tag(self, name: str) -> values.RefInfo:
-        """Delete a tag; see `dsvc.porcelain.tag.delete`."""
-        from dsvc.porcelain import tag
-
-        return tag.delete(self, name)
-
     def open_file(self, path: bytes | str, rev: str | None = None) -> BinaryIO:
         """Stream a file of any version; see `dsvc.porcelain.read.open_file`.
 
@@ -297,7 +235,9 @@ class Repository(Workspace):
 
         return ls(self, rev, path, recursive=recursive)
 
-    def merge(self, rev: str, *, message: str | None = None, progress: Progress | None = None) -> values.MergeOutcome:
+    def merge(
+        self, rev: str, *, message: str | None = None, progress: Progress | None = None
+    ) -> values.MergeOutcome:
         """Merge a revision into the branch; see `dsvc.porcelain.merge.merge`."""
         from dsvc.porcelain.merge import merge
 

@@ -17,9 +17,7 @@ from dsvc.porcelain.values import CheckoutResult, ResetMode
 from dsvc.porcelain.workspace import Workspace
 
 
-def reset(
-    repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[bytes]
-) -> CheckoutResult:
+def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[bytes]) -> CheckoutResult:
     """Move HEAD's branch to a revision.
 
     Parameters

@@ -46,15 +46,19 @@ def restore(
         raise UsageError("restore needs a path", hint="dsvc restore . restores everything")
     if staged:
         return unstage(repo, paths, source or "HEAD", verb="restore")
-    return bring_paths(repo, paths, source or "STAGED", stage=False, force=True, verb="restore", progress=progress)
+    return bring_paths(
+        repo, paths, source or "STAGED", stage=False, force=True, verb="restore", progress=progress
+    )
 
 
 def covers(paths: Sequence[bytes], path: bytes) -> bool:
     """Whether a path is one of `paths` or below one."""
-    return any(p == b"" or path == p or path.startswith(p + b"/") for p in paths)
+    return any(p in (b"", path) or path.startswith(p + b"/") for p in paths)
 
 
-def _select(repo: Workspace, staged: Staged, paths: Sequence[bytes], source: str) -> dict[bytes, Entry | None]:
+def _select(
+    repo: Workspace, staged: Staged, paths: Sequence[bytes], source: str
+) -> dict[bytes, Entry | None]:
     """Entries of a source under paths; tracked paths that the source lacks map to None."""
     manifest = repo.manifest(staged.root) if source == "STAGED" else repo.manifest_of(source)
     tracked = repo.manifest(staged.root)
@@ -66,7 +70,8 @@ def _select(repo: Workspace, staged: Staged, paths: Sequence[bytes], source: str
         wanted.update((e.path, e) for e in manifest.entries(path))
         if len(wanted) == before and path and not any(covers([path], p) for p in wanted):
             raise NotFoundError(
-                f"{display_path(path)} is neither in {source} nor tracked", details={"path": display_path(path)}
+                f"{display_path(path)} is neither in {source} nor tracked",
+                details={"path": display_path(path)},
             )
     return wanted
 
@@ -85,7 +90,9 @@ def unstage(repo: Workspace, paths: Sequence[bytes], source: str, *, verb: str) 
         )
         repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
         mirror.follow(root)
-        return _result(head, Updated(unchanged=len(wanted)), None if operation.id is None else str(operation.id))
+        return _result(
+            head, Updated(unchanged=len(wanted)), None if operation.id is None else str(operation.id)
+        )
 
 
 def bring_paths(
@@ -171,9 +178,7 @@ def _path_transitions(
     wanted = _select(repo, staged, paths, source)
     sparse = repo.sparse
     return [
-        Transition(path, tracked.get(path), entry)
-        for path, entry in wanted.items()
-        if sparse.includes(path)
+        Transition(path, tracked.get(path), entry) for path, entry in wanted.items() if sparse.includes(path)
     ], set()
 
 

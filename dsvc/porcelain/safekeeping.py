@@ -7,8 +7,10 @@ import stat as stat_module
 from collections.abc import Iterable, Iterator
 
 from dsvc.fs.beneath import Beneath, NotAFolderError
+from dsvc.model.errors import WouldOverwriteError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry
+from dsvc.model.paths import check_structure, display_path
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.ingest import LARGE_BYTES, FileStat, read_stable, store_bytes, store_symlink
@@ -44,8 +46,17 @@ def store_file(store: ChunkStore, tree: Beneath, path: bytes, old: Entry | None 
     return content.entry(path, FileStat(*seen).entry_mode)
 
 
+def _is_special(stat: os.stat_result | None) -> bool:
+    return stat is not None and not stat_module.S_ISDIR(stat.st_mode)
+
+
 def keep_files(repo: Workspace, paths: Iterable[bytes]) -> tuple[NodeId | None, int]:
     """Store files that are about to go.
+
+    Raises
+    ------
+    WouldOverwriteError, MalformedInputError
+        If one is a FIFO, a socket or a device, or inside another repository: `undo` could not bring it back.
 
     Returns
     -------
@@ -57,9 +68,16 @@ def keep_files(repo: Workspace, paths: Iterable[bytes]) -> tuple[NodeId | None, 
     kept: dict[bytes, Entry] = {}
     with Beneath(repo.root) as tree:
         for path in paths:
+            check_structure(path)
             entry = store_file(repo.store, tree, path)
             if entry is not None:
                 kept[path] = entry
+            elif _is_special(tree.lstat(path)):
+                raise WouldOverwriteError(
+                    f"{display_path(path)} is in the way; it can't be stored, so it isn't overwritten",
+                    hint="move it away",
+                    details={"paths": [display_path(path)]},
+                )
     if not kept:
         return None, 0
     root = repo.manifest(EMPTY_ROOT).update(sorted(kept.items()))

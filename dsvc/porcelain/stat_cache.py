@@ -147,10 +147,10 @@ class StatCache:
         if body is None:
             return None
         try:
-            stored, names, stats, entries = msgspec.msgpack.decode(body, type=tuple[bytes, bytes, bytes, bytes])
+            parts = msgspec.msgpack.decode(body, type=tuple[bytes, bytes, bytes, bytes])
         except msgspec.DecodeError:
             return None
-        return Shard(folder, names, stats, entries) if stored == folder else None
+        return Shard(*parts) if parts[0] == folder else None
 
     def save_shard(self, shard: Shard) -> None:
         """Write a shard; an empty one removes its file."""
@@ -187,7 +187,7 @@ class StatCache:
         files.write_atomically(self._state, xxhash.xxh3_64_digest(body) + body, durable=False)
 
     def edit(self, folder: bytes, changes: Sequence[tuple[bytes, bytes, Entry | None]]) -> int:
-        """Set or remove (entry None) rows of a folder by (name, stat, entry); returns its rows' change in number."""
+        """Set or remove (entry None) rows of a folder by (name, stat, entry); returns how many more it has."""
         shard = self.shard(folder)
         before = {} if shard is None else {n: (s, encode(e)) for n, s, e in shard.rows()}
         after = dict(before)

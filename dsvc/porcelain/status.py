@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dsvc.diff.manifest_diff import diff_manifests, detect_renames
+from dsvc.diff.manifest_diff import detect_renames, diff_manifests
 from dsvc.fs import locks
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain import merge_state
-from dsvc.porcelain.stat_cache import State
 from dsvc.porcelain.staging import Staged
+from dsvc.porcelain.stat_cache import State
 from dsvc.porcelain.tree_scan import Findings, Progress, TreeScan
 from dsvc.porcelain.values import ConflictSummary, PathChange, Skipped, Status
 from dsvc.porcelain.workspace import Workspace
@@ -94,7 +94,8 @@ def status(
     paths : sequence of bytes
         Limit to these; none is the whole tree.
     untracked : str
-        ``normal`` names untracked folders as a whole (with a trailing ``/``), ``all`` every file, ``no`` none.
+        ``normal`` names untracked folders as a whole (with a trailing ``/``), ``all`` every file, ``no``
+        none.
 
     Raises
     ------

@@ -16,7 +16,8 @@ from dsvc.model.encoding import encode
 from dsvc.model.errors import NotFoundError, StorageError
 from dsvc.model.manifest import MODE_DIRECTORY
 from dsvc.model.paths import display_path
-from dsvc.porcelain.folder_worker import FolderWorker, Reply, Settings, Task
+from dsvc.porcelain.folder_task import Reply, Settings, Task
+from dsvc.porcelain.folder_worker import FolderWorker
 from dsvc.porcelain.sparse import SparsePatterns
 from dsvc.porcelain.stat_cache import UNKNOWN, Shard, StatCache, State
 from dsvc.store.backend import Backend
@@ -218,7 +219,9 @@ class TreeScan:
 
     def _forget(self, folder: bytes, names: Iterable[bytes] | None) -> None:
         """Count tracked files of a vanished folder (or some of its names) as missing."""
-        stored = self.cache.shard(folder) if self.settings.shards is None else self.settings.shards.get(folder)
+        stored = (
+            self.cache.shard(folder) if self.settings.shards is None else self.settings.shards.get(folder)
+        )
         rows = [] if stored is None else list(stored.rows())
         wanted = {r[0] for r in rows} if names is None else set(names)
         kept = []
@@ -260,9 +263,9 @@ class TreeScan:
         """Tracked empty folders that are gone or filled are missing; new ones are changes."""
         now = set(self.found.empty)
         for folder in self.state.empty:
-            if folder not in now and _is_within(folder, whole) and folder not in self.found.visited:
-                if self.settings.sparse.includes(folder):
-                    self.found.missing.append(folder)
+            gone = folder not in now and folder not in self.found.visited and _is_within(folder, whole)
+            if gone and self.settings.sparse.includes(folder):
+                self.found.missing.append(folder)
         self.found.empty = sorted(now - set(self.state.empty))
 
     def _on_reply(self, data: bytes) -> list[bytes]:
@@ -329,4 +332,4 @@ class TreeScan:
 
 
 def _is_within(path: bytes, folders: Sequence[bytes]) -> bool:
-    return any(f == b"" or path == f or path.startswith(f + b"/") for f in folders)
+    return any(f in (b"", path) or path.startswith(f + b"/") for f in folders)

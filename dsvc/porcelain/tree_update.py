@@ -10,44 +10,32 @@ from __future__ import annotations
 import os
 import stat as stat_module
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from dsvc.fs import files
-from dsvc.fs.beneath import Beneath, NotAFolderError
+from dsvc.fs.beneath import Beneath
 from dsvc.model.encoding import encode
-from dsvc.model.errors import DsvcError, StorageError, WouldOverwriteError
-from dsvc.model.manifest import MODE_DIRECTORY, MODE_SYMLINK, Entry
+from dsvc.model.errors import MalformedInputError, StorageError, WouldOverwriteError
+from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, Entry
 from dsvc.model.paths import check_structure, display_path, fold, portability_problem
-from dsvc.porcelain.stat_cache import STAT, StatCache, pack_stat
+from dsvc.porcelain.stat_cache import UNKNOWN, StatCache
+from dsvc.porcelain.tree_look import Look, Obstacle, Transition, TreeLook
 from dsvc.porcelain.tree_scan import FORK_FROM, Progress, parents
+from dsvc.porcelain.write_worker import SegmentTask, WriteTask, WriteWorker, remembered
 from dsvc.store.chunk_list import chunks_of
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.ingest import FileStat, hash_file
+from dsvc.store.ingest import FileStat
 from dsvc.store.layout import Layout
-from dsvc.store.materialize import TreeWriter
 from dsvc.store.workers import Runner
+
+__all__ = ["Obstacle", "Transition", "TreeUpdate", "Updated"]
 
 SPREAD_BYTES: Final = 32 * 1024 * 1024
 """From this size on the chunks of one file are written by several workers."""
 _SEGMENT_BYTES = 4 * 1024 * 1024
-
-
-class Transition(NamedTuple):
-    """A path, what is expected there, what shall be there; None is nothing."""
-
-    path: bytes
-    old: Entry | None
-    new: Entry | None
-
-
-class Obstacle(NamedTuple):
-    """Uncommitted work in the way of a transition."""
-
-    path: bytes
-    reason: str
 
 
 @dataclass(slots=True)
@@ -58,79 +46,6 @@ class Updated:
     removed: int = 0
     unchanged: int = 0
     bytes: int = 0
-    stats: dict[bytes, list[tuple[bytes, bytes, Entry | None]]] = field(default_factory=dict)
-
-
-class WriteTask(msgspec.Struct, frozen=True, array_like=True, tag="write"):
-    """Files of one folder to write: (entry, whether it replaces one)."""
-
-    folder: bytes
-    entries: list[tuple[Entry, bool]]
-
-
-class SegmentTask(msgspec.Struct, frozen=True, array_like=True, tag="segment"):
-    """Chunks of one large file to write at an offset of a temporary file."""
-
-    path: str
-    offset: int
-    chunks: list[tuple[int, bytes | None]]
-
-
-class WriteWorker:
-    """Writes files; a `dsvc.store.workers.Handler`."""
-
-    def __init__(self, store: ChunkStore, cache: StatCache | None, root: str, temporary: str) -> None:
-        self._store = store
-        self._cache = cache
-        self._tree = Beneath(root)
-        self._writer = TreeWriter(store, self._tree, temporary)
-
-    def handle(self, task: bytes) -> bytes:
-        """Carry out an encoded task; replies with the stats of what was written."""
-        work = msgspec.msgpack.decode(task, type=WriteTask | SegmentTask)
-        if isinstance(work, SegmentTask):
-            return self._segment(work)
-        rows: list[tuple[bytes, bytes, Entry | None]] = []
-        for entry, replace in work.entries:
-            stat = self._writer.write(entry, replace=replace)
-            if stat is not None:
-                rows.append((entry.path.rpartition(b"/")[2], remembered(stat), entry))
-        if self._cache is not None and rows:
-            try:
-                delta = self._cache.edit(work.folder, rows)
-            except StorageError:
-                delta = None
-        else:
-            delta = 0
-        return encode([work.folder, len(rows), delta, [stat for _, stat, _ in rows]])
-
-    def _segment(self, task: SegmentTask) -> bytes:
-        fd = os.open(task.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            position = task.offset
-            for length, id_ in task.chunks:
-                if id_ is not None:
-                    files.pwrite(fd, self._store.get(id_), position, task.path)
-                position += length
-        finally:
-            os.close(fd)
-        return encode([b"", 0, 0, []])
-
-    def finish(self) -> bytes:
-        """Close the tree."""
-        self._tree.close()
-        return b""
-
-    def abandon(self) -> None:
-        """Close the tree."""
-        self._tree.close()
-
-
-def remembered(stat: FileStat) -> bytes:
-    """Stat of a file that was just written here, to remember; unknown where stamps are coarse."""
-    if stat.mtime_ns % 1_000_000_000 == 0 and stat.ctime_ns % 1_000_000_000 == 0:
-        return STAT.pack(0, 0, -1, -1, 0)
-    return pack_stat(stat)
 
 
 class TreeUpdate:
@@ -168,6 +83,7 @@ class TreeUpdate:
         self.transitions = sorted(transitions)
         self._replaced: dict[bytes, bool] = {}
         self._done: set[bytes] = set()
+        self._in_the_way: dict[bytes, str] = {}
         self.result = Updated()
         self._check_names(portable_names)
 
@@ -180,7 +96,7 @@ class TreeUpdate:
                 continue
             check_structure(t.path)
             if t.new.mode != MODE_DIRECTORY and t.path in folders:
-                raise DsvcMalformedTree(
+                raise MalformedInputError(
                     f"the manifest has {display_path(t.path)} both as a file and as a folder",
                     details={"path": display_path(t.path)},
                 )
@@ -217,71 +133,24 @@ class TreeUpdate:
         found: list[Obstacle] = []
         removed = {t.path for t in self.transitions if t.new is None}
         with Beneath(self._root) as tree:
-            rows = _CachedRows(self.cache)
+            looker = TreeLook(tree, self.cache, removed)
             for t in self.transitions:
                 if known_absent(t.path):
                     continue
-                reason = self._look(tree, rows, t, removed)
-                if reason is not None:
-                    found.append(Obstacle(t.path, reason))
-        return found
-
-    def _look(self, tree: Beneath, rows: _CachedRows, t: Transition, removed: set[bytes]) -> str | None:
-        """Say what is in the way of a transition, or note how it's carried out."""
-        try:
-            folder, name = tree.split(t.path)
-        except FileNotFoundError:
-            if t.new is None:
-                self._done.add(t.path)
-            return None
-        except NotAFolderError as error:
-            blocking = str(error.details.get("path", "")).encode()
-            if any(p in removed for p in parents(t.path)):
-                return None
-            if t.new is None:
-                self._done.add(t.path)
-                return None
-            return f"{display_path(blocking)} is not a folder"
-        try:
-            stat = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except FileNotFoundError:
-            if t.new is None:
-                self._done.add(t.path)
-            return None
-        if stat_module.S_ISDIR(stat.st_mode):
-            return self._look_at_folder(tree, t, removed)
-        seen = FileStat.of(stat)
-        for entry, done in ((t.new, True), (t.old, False)):
-            if entry is not None and _holds(folder, name, seen, entry, rows.get(t.path)):
-                if done:
+                seen = looker.look(t)
+                if isinstance(seen, Obstacle):
+                    found.append(seen)
+                if seen is Look.DONE or (seen is Look.ABSENT and t.new is None):
                     self._done.add(t.path)
-                self._replaced[t.path] = True
-                return None
-        self._replaced[t.path] = True
-        return "it has changes that are not committed" if t.old is not None else "it is not tracked"
-
-    def _look_at_folder(self, tree: Beneath, t: Transition, removed: set[bytes]) -> str | None:
-        if t.new is None or t.new.mode == MODE_DIRECTORY:
-            if t.new is not None:
-                self._done.add(t.path)
-            return None
-        pending = [t.path]
-        while pending:
-            at = pending.pop()
-            with os.scandir(tree.folder(at)) as found:
-                for item in found:
-                    path = at + b"/" + os.fsencode(item.name)
-                    if item.is_dir(follow_symlinks=False):
-                        pending.append(path)
-                    elif path not in removed:
-                        return f"a folder with the file {display_path(path)} stands there"
-        return None
+                self._replaced[t.path] = seen is not Look.ABSENT
+        return found
 
     # Apply
 
     def apply(self) -> Updated:
         """Remove, then write; the caller has dealt with the obstacles and invalidated the stat cache."""
         self._remove()
+        self._mirror_done()
         runner = Runner(self._make_worker, self._on_reply, fork_now=self._worth_forking())
         try:
             by_folder: dict[bytes, list[tuple[Entry, bool]]] = {}
@@ -327,6 +196,9 @@ class TreeUpdate:
     def _remove(self) -> None:
         by_folder: dict[bytes, list[tuple[bytes, bytes, Entry | None]]] = {}
         with Beneath(self._root) as tree:
+            for path in sorted(self._in_the_way, reverse=True):
+                tree.remove(path)
+                tree.remove_empty_folders(path.rpartition(b"/")[0])
             for t in self.transitions:
                 if t.new is not None or t.old is None:
                     continue
@@ -347,10 +219,20 @@ class TreeUpdate:
                 if t.new is not None and t.new.mode != MODE_DIRECTORY and t.path not in self._done:
                     _clear_folder(tree, t.path)
 
+    def _mirror_done(self) -> None:
+        """Tell the stat cache of files that were in place already: its rows are of what was there before."""
+        rows: dict[bytes, list[tuple[bytes, bytes, Entry | None]]] = {}
+        for t in self.transitions:
+            if self._mirror and t.new is not None and t.path in self._done and t.new.mode != MODE_DIRECTORY:
+                folder, _, name = t.path.rpartition(b"/")
+                rows.setdefault(folder, []).append((name, UNKNOWN, t.new))
+        for folder, changes in rows.items():
+            self.cache.edit(folder, changes)
+
     def _write_spread(self, runner: Runner, entry: Entry, replace: bool) -> None:
         """Write one large file through a temporary file that several workers fill."""
         temporary = os.path.join(self._layout.temporary, files.temporary_name())
-        fd = files.open_new(temporary, mode=0o777 if entry.mode == 0o100755 else 0o666)
+        fd = files.open_new(temporary, mode=0o777 if entry.mode == MODE_EXECUTABLE else 0o666)
         try:
             files.truncate(fd, entry.size, temporary)
             batch: list[tuple[int, bytes | None]] = []
@@ -384,46 +266,6 @@ class TreeUpdate:
         if self._mirror:
             self.cache.edit(entry.path.rpartition(b"/")[0], [(name, remembered(stat), entry)])
         self.result.written += 1
-
-
-class DsvcMalformedTree(DsvcError):
-    """A manifest that no working tree can hold."""
-
-    code = "malformed-input"
-    exit_code = 41
-
-
-class _CachedRows:
-    """Rows of the stat cache by path, one shard at a time."""
-
-    def __init__(self, cache: StatCache) -> None:
-        self._cache = cache
-        self._folder: bytes | None = None
-        self._rows: dict[bytes, tuple[bytes, Entry]] = {}
-
-    def get(self, path: bytes) -> tuple[bytes, Entry] | None:
-        """Stat and entry of a path."""
-        folder, _, name = path.rpartition(b"/")
-        if folder != self._folder:
-            shard = self._cache.shard(folder)
-            self._rows = {} if shard is None else {n: (s, e) for n, s, e in shard.rows()}
-            self._folder = folder
-        return self._rows.get(name)
-
-
-def _holds(folder: int, name: bytes, seen: FileStat, entry: Entry, known: tuple[bytes, Entry] | None) -> bool:
-    """Whether the file at hand has an entry's content and mode."""
-    if seen.size != entry.size or entry.mode == MODE_DIRECTORY:
-        return False
-    if known is not None and known[0] == pack_stat(seen):
-        return known[1].same_content(entry)
-    if stat_module.S_ISLNK(seen.mode):
-        import blake3
-
-        return entry.mode == MODE_SYMLINK and blake3.blake3(os.readlink(name, dir_fd=folder)).digest() == entry.digest
-    if not stat_module.S_ISREG(seen.mode) or entry.mode != seen.entry_mode:
-        return False
-    return hash_file(name, folder, seen)[0] == entry.digest
 
 
 def _clear_folder(tree: Beneath, path: bytes) -> None:

@@ -9,12 +9,14 @@ from dsvc.history.operations import Operation
 from dsvc.history.refs import Head, RefChange
 from dsvc.model.errors import ConcurrentChangeError, NotFoundError
 from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.manifest import MODE_DIRECTORY
 from dsvc.model.paths import display_path
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import refusal
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import read_note
 from dsvc.porcelain.staging import Staged
+from dsvc.porcelain.tree_scan import parents
 from dsvc.porcelain.tree_update import Transition, TreeUpdate
 from dsvc.porcelain.values import UndoResult
 from dsvc.porcelain.workspace import Workspace
@@ -185,6 +187,14 @@ def _transitions(repo: Workspace, operation: Operation) -> Iterator[Transition]:
         left = repo.manifest(after)
         for entry in repo.manifest(NodeId.parse(operation.discarded)).entries():
             yield Transition(entry.path, left.get(entry.path), entry)
+            # Where a folder took a file's place, or a file a folder's, it goes again.
+            for other in left.entries(entry.path):
+                if other.path != entry.path:
+                    yield Transition(other.path, other, None)
+            for folder in parents(entry.path):
+                other_file = left.get(folder)
+                if other_file is not None and other_file.mode != MODE_DIRECTORY:
+                    yield Transition(folder, other_file, None)
 
 
 def _follow(repo: Workspace, mirror: Mirror, update: TreeUpdate, root: NodeId) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import xxhash
@@ -102,7 +103,9 @@ def stored_checksum(buffers: Sequence[Buffer]) -> bytes:
     return state.digest()
 
 
-_decompressor: zstandard.ZstdDecompressor | None = None
+@lru_cache(maxsize=1)
+def _decompressor() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(max_window_size=MAX_RAW_BYTES)
 
 
 def decode(info: BlockInfo, stored: bytes | memoryview, what: str) -> bytes | memoryview:
@@ -122,12 +125,9 @@ def decode(info: BlockInfo, stored: bytes | memoryview, what: str) -> bytes | me
         return stored
     if info.codec != Codec.ZSTD:
         raise CorruptDataError(f"{what} has the unknown codec {info.codec}")
-    global _decompressor
-    if _decompressor is None:
-        _decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_RAW_BYTES)
     try:
         if zstandard.get_frame_parameters(stored).content_size != info.raw_length:
             raise CorruptDataError(f"{what} has a frame of another length")
-        return _decompressor.decompress(stored, max_output_size=info.raw_length)
+        return _decompressor().decompress(stored, max_output_size=info.raw_length)
     except zstandard.ZstdError as error:
         raise CorruptDataError(f"{what} does not decompress: {error}") from error

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from dsvc.model.encoding import decode
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import ListId
 from dsvc.model.manifest import ChunkRef, Entry
 from dsvc.store.block import MAX_ITEM_BYTES, ItemType
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.manifest_tree import MAX_LEVELS, Child, TreeBuilder
+from dsvc.store.tree_builder import MAX_LEVELS, Child, InnerNode, TreeBuilder
 
-_LEAF = tuple[int, list[ChunkRef]]
-_INNER = tuple[int, list[Child]]
+
+class ListNode(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A leaf of a chunk list, as it is encoded."""
+
+    level: int
+    chunks: list[ChunkRef]
 
 
 def write_list(store: ChunkStore, chunks: Iterable[ChunkRef]) -> ListId:
@@ -41,11 +47,11 @@ def read_list_node(store: ChunkStore, id_: bytes) -> tuple[int, list[ChunkRef] |
     if len(data) < 3 or data[0] != 0x92 or data[1] >= MAX_LEVELS:
         raise MalformedInputError(f"{what} is malformed")
     if data[1]:
-        level, children = decode(data, _INNER, what)
-        if not children or any(len(c.id) != 32 or c.size < 1 or c.files < 1 for c in children):
+        node = decode(data, InnerNode, what)
+        if not node.children or any(len(c.id) != 32 or c.size < 1 or c.files < 1 for c in node.children):
             raise MalformedInputError(f"{what}: wrong child")
-        return level, children
-    _, chunks = decode(data, _LEAF, what)
+        return node.level, node.children
+    chunks = decode(data, ListNode, what).chunks
     for chunk in chunks:
         if chunk.length_bytes < 1 or (
             chunk.id is not None and (len(chunk.id) != 32 or chunk.length_bytes > MAX_ITEM_BYTES)

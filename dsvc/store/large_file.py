@@ -17,7 +17,7 @@ import msgspec
 import xxhash
 
 from dsvc.fs.files import storage_error
-from dsvc.model.manifest import ChunkClass, ChunkRef, Entry
+from dsvc.model.manifest import ChunkClass, ChunkRef, Entry, Kind
 from dsvc.store import content
 from dsvc.store.chunk_list import write_list
 from dsvc.store.chunk_store import ChunkStore
@@ -43,7 +43,7 @@ class Segment(msgspec.Struct, frozen=True, array_like=True, tag="segment"):
     offset: int
     lengths: list[int]
     raw: bool
-    stat: tuple[int, int, int, int, int]
+    stat: tuple[int, ...]
 
 
 class Digests:
@@ -198,7 +198,7 @@ def store_segment(store: ChunkStore, fd: int, segment: Segment) -> bytes:
     return b"".join(ids)
 
 
-def choose_class(fd: int, old: Entry | None) -> tuple[content.Kind, ChunkClass]:
+def choose_class(fd: int, old: Entry | None) -> tuple[Kind, ChunkClass]:
     """Kind of a file and the class in which it's cut: that of the path's entry, else by kind."""
     kind = content.sniff(os.pread(fd, content.SNIFF_BYTES, 0))
     if old is not None and old.is_file and old.size > 0:

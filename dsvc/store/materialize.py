@@ -28,7 +28,7 @@ def content_parts(store: ChunkStore, entry: Entry) -> Iterator[bytes | memoryvie
         data = store.get(chunk.id)
         if len(data) != chunk.length_bytes:
             raise CorruptDataError(
-                f"chunk {chunk.id.hex()[:12]} of {display_path(entry.path)} has another length than its list says"
+                f"chunk {chunk.id.hex()[:12]} of {display_path(entry.path)}: its list says another length"
             )
         yield data
 

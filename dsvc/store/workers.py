@@ -6,6 +6,7 @@ ignores SIGINT, which the parent turns into a close.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import pickle
@@ -224,11 +225,9 @@ def _serve(task_fd: int, reply_fd: int, make_handler: Callable[[], Handler]) -> 
             _send(reply_fd, _REPLY, handler.handle(task))
     except (EOFError, BrokenPipeError):
         pass
-    except BaseException as error:  # noqa: BLE001  every failure travels to the parent
-        try:
+    except BaseException as error:
+        with contextlib.suppress(OSError):
             _send(reply_fd, _ERROR, _pickled(error))
-        except OSError:
-            pass
     finally:
         try:
             if handler is not None:
@@ -241,7 +240,7 @@ def _pickled(error: BaseException) -> bytes:
     try:
         data = pickle.dumps(error)
         pickle.loads(data)  # noqa: S301  a round trip of our own bytes
-    except Exception:  # noqa: BLE001  an error that doesn't pickle is told by its text
+    except Exception:
         data = pickle.dumps(StorageError(f"a worker failed: {type(error).__name__}: {error}"))
     return data
 

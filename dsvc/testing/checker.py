@@ -88,7 +88,13 @@ def tree_state(root: str) -> dict[bytes, FileState]:
 def unchanged(*states: Mapping[bytes, FileState]) -> dict[bytes, frozenset[FileState | None]]:
     """What each path may hold where the tree is in one of `states`, or between them."""
     paths = {path for state in states for path in state}
-    return {path: frozenset(state.get(path) for state in states) for path in paths}
+    found = {path: frozenset(state.get(path) for state in states) for path in paths}
+    empty: FileState = (MODE_DIRECTORY, b"")
+    for path in [path for path, allowed in found.items() if len(allowed) > 1]:
+        # A folder is there before the first file in it, and after the last.
+        while (path := path.rpartition(b"/")[0]) != b"":
+            found[path] = found.get(path, frozenset({None})) | {empty}
+    return found
 
 
 def commit_contents(repo: Repository, commit: CommitId) -> dict[bytes, bytes]:

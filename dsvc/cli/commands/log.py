@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.commits import commit_summary_fields, full_lines, one_line
+from dsvc.cli.commits import RefNames, commit_summary_fields, full_lines, one_line
 from dsvc.cli.i18n import _
 from dsvc.cli.log_graph import Graph
 from dsvc.cli.paths import tree_paths
@@ -19,18 +19,27 @@ if TYPE_CHECKING:
     from dsvc.porcelain.values import LogEntry
 
 
-def _write(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> None:
+def _texts(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> Iterator[list[str]]:
+    """Yield the lines of each commit."""
     output = session.output
-    for number, entry in enumerate(entries):
-        if session.as_json:
-            output.json(commit_summary_fields(entry.commit, entry.refs))
-        elif oneline:
-            output.answer(one_line(output, entry.commit, entry.refs))
+    names = RefNames(session.repository())
+    for entry in entries:
+        shown = names.show(output, entry.commit, entry.refs)
+        if oneline:
+            yield [one_line(output, entry.commit, shown)]
         else:
-            if number:
-                output.answer()
-            for line in full_lines(output, entry.commit, entry.refs):
-                output.answer(line)
+            yield list(full_lines(output, entry.commit, shown))
+
+
+def _write(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> None:
+    number = 0
+    for number, lines in enumerate(_texts(session, entries, oneline=oneline), 1):
+        if number > 1 and not oneline:
+            session.output.answer()
+        for line in lines:
+            session.output.answer(line)
+    if not number:
+        session.output.line(_("no commits"))
 
 
 def _draw(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> None:
@@ -39,23 +48,17 @@ def _draw(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> No
     graph = Graph()
     listed = list(entries)
     shown = {entry.commit.id for entry in listed}
-    for entry in listed:
+    for entry, text in zip(listed, _texts(session, listed, oneline=oneline), strict=True):
         parents = [parent for parent in entry.commit.parents if parent in shown]
-        above, star, between = graph.rows(entry.commit.id, parents)
+        above, star, below = graph.rows(entry.commit.id, parents)
         for row in above:
             output.answer(row)
-        text = (
-            [one_line(output, entry.commit, entry.refs)]
-            if oneline
-            else [*full_lines(output, entry.commit, entry.refs), ""]
-        )
         output.answer(f"{star} {text[0]}")
-        cells = len(star)
-        margins = [*between, *[graph.margin()] * len(text)]
-        rest = text[1:] if not oneline else []
+        rest = text[1:] if oneline else [*text[1:], ""]
         for line in rest:
-            output.answer(f"{margins.pop(0):{cells}} {line}".rstrip())
-        for row in between[len(rest) :]:
+            margin = below.pop(0) if below else graph.margin()
+            output.answer(f"{margin:{len(star)}} {line}".rstrip())
+        for row in below:
             output.answer(row)
 
 
@@ -74,13 +77,16 @@ def command(
     repo = session.repository()
     revisions, paths = split_words(session, words, after_dashes(), at_most=1)
     entries = repo.log(
-        revisions[0] if revisions else ("HEAD" if not everything else None),
+        revisions[0] if revisions else None,
         limit=limit,
         paths=tree_paths(paths, repo.root),
         all=everything,
     )
     with session.paged():
-        if graph and not session.as_json:
+        if session.as_json:
+            for entry in entries:
+                session.output.json(commit_summary_fields(entry.commit, entry.refs))
+        elif graph:
             _draw(session, entries, oneline=oneline)
         else:
             _write(session, entries, oneline=oneline)

@@ -7,7 +7,7 @@ from collections import Counter
 import click
 
 from dsvc.cli.changes import LETTERS, STYLES, count_files
-from dsvc.cli.commits import commit_summary_fields, full_lines
+from dsvc.cli.commits import RefNames, commit_summary_fields, full_lines
 from dsvc.cli.diff_text import change_fields, show_path, show_sizes
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.session import Session
@@ -19,7 +19,8 @@ from dsvc.cli.verb import complete_refs, verb
 @click.argument("revision", default="HEAD", metavar="[REV]", shell_complete=complete_refs)
 def command(session: Session, revision: str) -> None:
     """Show one commit."""
-    shown = session.repository().show(revision)
+    repo = session.repository()
+    shown = repo.show(revision)
     output = session.output
     counts = Counter(change.kind.value for change in shown.changes)
     summary = {kind: counts[kind] for kind in ("added", "removed", "modified", "renamed")}
@@ -34,7 +35,8 @@ def command(session: Session, revision: str) -> None:
     if session.as_json:
         return
     with session.paged():
-        for line in full_lines(output, shown.commit, shown.refs):
+        names = RefNames(repo).show(output, shown.commit, shown.refs)
+        for line in full_lines(output, shown.commit, names):
             output.answer(line)
         output.answer()
         output.answer(count_files(summary))

@@ -12,7 +12,7 @@ from dsvc.cli.verb import verb
 
 @verb(
     "undo",
-    _("OP is an id of: dsvc op log. An undo is an operation too: undone again, it is as if it had not been."),
+    _("OP is an id of: dsvc op log; without it, the newest operation that stands. An undo has an id too."),
 )
 @click.argument("operation", required=False, metavar="[OP]")
 def command(session: Session, operation: str | None) -> None:
@@ -35,4 +35,4 @@ def command(session: Session, operation: str | None) -> None:
     )
     if result.restored:
         output.line(ngettext("{n} file restored", "{n} files restored", result.restored))
-    session.advise("undo", _("to take this back too: dsvc undo"))
+    session.advise("undo", _("to take this back too: dsvc undo {id}").format(id=result.operation[:8]))

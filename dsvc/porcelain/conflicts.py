@@ -1,0 +1,195 @@
+"""conflicts and resolve: what a merge could not settle, and settling it path by path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from dsvc.fs.beneath import Beneath
+from dsvc.fs.files import storage_error
+from dsvc.model.errors import NotFoundError, UsageError
+from dsvc.model.ids import NodeId
+from dsvc.model.manifest import MODE_DIRECTORY, Entry
+from dsvc.model.paths import display_path
+from dsvc.porcelain import merge_state
+from dsvc.porcelain.join import keep_or_refuse
+from dsvc.porcelain.merge_state import MergeState, OpenConflict
+from dsvc.porcelain.mirror import Mirror
+from dsvc.porcelain.restore import covers
+from dsvc.porcelain.safekeeping import store_file
+from dsvc.porcelain.staging import Staged
+from dsvc.porcelain.tree_scan import parents
+from dsvc.porcelain.tree_update import Transition, TreeUpdate
+from dsvc.porcelain.values import ConflictDetail
+from dsvc.porcelain.workspace import Workspace
+from dsvc.store.manifest_tree import Manifest
+
+SIDES = ("ours", "theirs")
+
+
+def conflicts(repo: Workspace, path: bytes | None = None) -> list[ConflictDetail]:
+    """List the open conflicts with their three sides.
+
+    Parameters
+    ----------
+    path : bytes or None
+        Only the one here, or those below this folder.
+    """
+    state = merge_state.load(repo.layout)
+    return [
+        ConflictDetail(path=c.path, kind=c.kind, base=c.base, ours=c.ours, theirs=c.theirs)
+        for c in (state.conflicts if state else [])
+        if path is None or covers([path], c.path)
+    ]
+
+
+def resolve(repo: Workspace, path: bytes, *, side: str | None = None, file: str | None = None) -> None:
+    """Settle a conflict: write and stage one side of it, or the content of a file.
+
+    Edits of the file at `path` are stored first; `undo` brings them and the conflict back.
+
+    Parameters
+    ----------
+    side : str or None
+        ``ours`` or ``theirs``; where that side has no such path, it's removed.
+    file : str or None
+        A file with the merged content; the one at `path` itself is allowed.
+
+    Raises
+    ------
+    NotFoundError
+        If `path` isn't in conflict, or there is no such file.
+    UsageError
+        If neither or both of `side` and `file` are given; or if `path` would be a file and a folder at once.
+    WouldOverwriteError
+        If a folder with untracked files stands there.
+    """
+    if (side is None) == (file is None) or side not in (None, *SIDES):
+        raise UsageError("settle with one of: ours, theirs, a file")
+    with repo.changing():
+        staged = repo.staged()
+        state = merge_state.load(repo.layout)
+        conflict = next((c for c in state.conflicts if c.path == path), None) if state else None
+        if state is None or conflict is None:
+            raise NotFoundError(
+                f"{display_path(path)} is not in conflict",
+                hint="dsvc conflicts lists those that are",
+                details={"path": display_path(path)},
+            )
+        manifest = repo.manifest(staged.root)
+        entry = _stored(repo, conflict, file) if file is not None else _of_side(conflict, str(side))
+        removed = _check_tree(manifest, conflict.path, entry)
+        transitions = [Transition(path, manifest.get(path), entry), *removed]
+        _settle(repo, staged, state, path, transitions, [f"--{side}" if side else "--with"])
+
+
+def _of_side(conflict: OpenConflict, side: str) -> Entry | None:
+    entry = conflict.ours if side == "ours" else conflict.theirs
+    return None if entry is None else msgspec.structs.replace(entry, path=conflict.path)
+
+
+def _stored(repo: Workspace, conflict: OpenConflict, file: str) -> Entry:
+    """Store a file as the content of a conflicted path."""
+    folder, name = os.path.split(
+        os.path.realpath(os.path.dirname(file) or ".") + "/" + os.path.basename(file)
+    )
+    try:
+        with Beneath(folder) as tree:
+            entry = store_file(repo.store, tree, os.fsencode(name), conflict.ours or conflict.theirs)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise NotFoundError(f"there is no file {file}", details={"path": file}) from error
+        raise storage_error(error, "read", file) from error
+    if entry is None:
+        raise NotFoundError(f"there is no file {file}", details={"path": file})
+    own = os.path.join(os.path.realpath(repo.root), os.fsdecode(conflict.path))
+    mode = entry.mode if os.path.join(folder, name) == own else _merged_mode(conflict, entry)
+    return msgspec.structs.replace(entry, path=conflict.path, mode=mode)
+
+
+def _merged_mode(conflict: OpenConflict, entry: Entry) -> int:
+    """Mode for content from elsewhere: that of the side that changed it."""
+    sides = [s for s in (conflict.ours, conflict.theirs) if s is not None and s.is_file]
+    if not entry.is_file or not sides:
+        return entry.mode
+    was = conflict.base.mode if conflict.base is not None else None
+    return next((s.mode for s in sides if s.mode != was), sides[0].mode)
+
+
+def _check_tree(manifest: Manifest, path: bytes, entry: Entry | None) -> list[Transition]:
+    """Refuse what would be a file and a folder at once; returns empty folders that have to go."""
+    if entry is None:
+        return []
+    gone = []
+    for folder in parents(path):
+        above = manifest.get(folder)
+        if above is not None and above.mode != MODE_DIRECTORY:
+            raise UsageError(
+                f"{display_path(folder)} is a file, so that {display_path(path)} can't be",
+                hint=f"settle {display_path(folder)} first, as the side that has the folder",
+            )
+        if above is not None:
+            gone.append(Transition(folder, above, None))
+    below = next((e for e in manifest.entries(path) if e.path != path), None)
+    if below is not None:
+        raise UsageError(
+            f"{display_path(below.path)} is staged, so that {display_path(path)} can't be a file",
+            hint=f"settle {display_path(below.path)} first, as the side that has the file",
+        )
+    return gone
+
+
+def _settle(
+    repo: Workspace,
+    staged: Staged,
+    state: MergeState,
+    path: bytes,
+    transitions: Sequence[Transition],
+    arguments: Sequence[str],
+) -> None:
+    sparse = repo.sparse
+    update = TreeUpdate(
+        layout=repo.layout,
+        root=repo.root,
+        store=repo.store,
+        transitions=[t for t in transitions if sparse.includes(t.path)],
+        portable_names=repo.config.flag("core.portableNames"),
+    )
+    discarded, _ = keep_or_refuse(repo, update.obstacles())
+    root = repo.manifest(staged.root).update(sorted((t.path, t.new) for t in transitions))
+    kept = merge_state.keep(repo, state)
+    repo.store.publish()
+    mirror = Mirror(repo, staged.root)
+    repo.record(
+        "resolve",
+        arguments=[display_path(path), *arguments],
+        before=staged.root,
+        after=root,
+        discarded=discarded,
+        tree=True,
+        merge=kept,
+    )
+    update.apply()
+    # The staged state first: a conflict that is still listed after a kill is settled by the same command.
+    repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
+    merge_state.save(repo.layout, state.without({path}), durable=repo.durability != "none")
+    mirror.follow(root, written={t.path for t in update.transitions})
+
+
+def settled_by_adding(
+    repo: Workspace, state: MergeState, scope: Collection[bytes], before: NodeId, after: NodeId
+) -> set[bytes]:
+    """Conflicts that `add` settles: named paths, and others in its scope whose files were edited.
+
+    ``add -A`` alone must not commit conflict markers, or one side, that nobody has looked at.
+    """
+    was, now = repo.manifest(before), repo.manifest(after)
+    found = set()
+    for conflict in state.conflicts:
+        path = conflict.path
+        edited = covers(list(scope), path) and was.get(path) != now.get(path)
+        if path in scope or edited:
+            found.add(path)
+    return found
