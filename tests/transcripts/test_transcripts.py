@@ -56,6 +56,7 @@ def run(command: str, folder: Path, home: Path) -> list[str]:
         timeout=120,
     )
     text = done.stdout.decode("utf-8", "backslashreplace").replace(os.fspath(folder), "[folder]")
+    text = text.replace(os.fspath(folder.parent), "[parent]")
     for pattern, word in VARYING:
         text = pattern.sub(word, text)
     lines = text.split("\n")
