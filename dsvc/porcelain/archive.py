@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import os
+import stat as stat_module
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
-from typing import IO, Final, NamedTuple, cast
+from datetime import UTC, datetime
+from typing import IO, Final, NamedTuple, Protocol, cast
 
 from dsvc.fs import files
 from dsvc.model.errors import UsageError
-from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_SYMLINK, Entry
-from dsvc.porcelain.archive_output import ArchiveOutput
-from dsvc.porcelain.read import StoredFile
+from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_SYMLINK, Entry, Kind
+from dsvc.model.paths import display_path
 from dsvc.porcelain.workspace import Workspace
+from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.manifest_tree import Manifest
-from dsvc.store.materialize import read_content
+from dsvc.store.materialize import content_parts, read_content
 
-COPY_BYTES: Final = 1 << 20
 GZIP_LEVEL: Final = 6
 ZSTD_LEVEL: Final = 3
+_GATHER_BYTES: Final = 1 << 20
+_ZEROS: Final = bytes(1 << 20)
+_UINT32_MAX: Final = 0xFFFFFFFF
+_ZIP_FIRST: Final = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp())
+_ZIP_LAST: Final = int(datetime(2107, 12, 31, 23, 59, 58, tzinfo=UTC).timestamp())
+
+
+class Sink(Protocol):
+    """What an archive is written to."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Take all of `data`."""
 
 
 class Member(NamedTuple):
@@ -27,7 +42,51 @@ class Member(NamedTuple):
     entry: Entry | None
 
 
-Writer = Callable[[Workspace, Iterator[Member], ArchiveOutput, int], None]
+class Output:
+    """A new file, written through the seam in large pieces; `write` goes on where `seek` went.
+
+    Parameters
+    ----------
+    fd : int
+        The file; the caller closes it.
+    name : str
+        Its name for messages.
+    """
+
+    def __init__(self, fd: int, name: str) -> None:
+        self._fd = fd
+        self._name = name
+        self._position = 0
+        self._gathered: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Take all of `data`."""
+        self._gathered.append(bytes(data))
+        self._size += len(data)
+        if self._size >= _GATHER_BYTES:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        files.pwrite(self._fd, b"".join(self._gathered), self._position, self._name)
+        self._position += self._size
+        self._gathered, self._size = [], 0
+
+    def tell(self) -> int:
+        """Position in bytes."""
+        return self._position + self._size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to `offset` from the start; going past the end leaves a hole."""
+        assert whence == os.SEEK_SET
+        self.flush()
+        self._position = offset
+        return offset
+
+
+Writer = Callable[[ChunkStore, Iterator[Member], Output, int], None]
 
 
 def archive(repo: Workspace, rev: str, output: str) -> int:
@@ -53,7 +112,7 @@ def archive(repo: Workspace, rev: str, output: str) -> int:
     Raises
     ------
     UsageError
-        If the name says no known kind, or is a folder's.
+        If the name says no known kind, or is a folder's, or a zip can't hold a path that is not UTF-8.
     NotFoundError
         If there is no such revision.
     StorageError
@@ -72,8 +131,9 @@ def archive(repo: Workspace, rev: str, output: str) -> int:
     fd = files.open_new(temporary)
     try:
         try:
-            with ArchiveOutput(fd, output) as stream:
-                write(repo, _members(manifest), stream, commit.committer.seconds)
+            stream = Output(fd, output)
+            write(repo.store, _members(manifest), stream, commit.committer.seconds)
+            stream.flush()
             if repo.durability == "full":
                 files.sync(fd, output)
         finally:
@@ -100,35 +160,113 @@ def _writer_for(output: str) -> Writer:
 
 def _members(manifest: Manifest) -> Iterator[Member]:
     """Entries in order, each folder before what is in it."""
-    above = b""
+    above: list[bytes] = []
     for entry in manifest.entries():
-        folder = entry.path.rpartition(b"/")[0]
-        if folder and folder != above:
-            # Everything in a folder stands together, so the folder at hand is enough to know the new ones.
-            names, known = folder.split(b"/"), above.split(b"/") if above else []
-            shared = len(os.path.commonprefix([names, known]))
-            for end in range(shared + 1, len(names) + 1):
-                yield Member(b"/".join(names[:end]), None)
-        above = folder
+        *folder, _ = entry.path.split(b"/")
+        if folder != above:
+            # What is in a folder stands together: only those of the path before are known already.
+            shared = 0
+            while shared < min(len(folder), len(above)) and folder[shared] == above[shared]:
+                shared += 1
+            for end in range(shared + 1, len(folder) + 1):
+                yield Member(b"/".join(folder[:end]), None)
+            above = folder
         yield Member(entry.path, None if entry.mode == MODE_DIRECTORY else entry)
 
 
-def _tar(repo: Workspace, members: Iterator[Member], stream: IO[bytes], seconds: int) -> None:
-    import tarfile
+def _permissions(entry: Entry | None) -> int:
+    if entry is None or entry.mode == MODE_EXECUTABLE:
+        return 0o755
+    return 0o777 if entry.mode == MODE_SYMLINK else 0o644
 
-    with tarfile.open(
-        fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape"
-    ) as tar:
-        tar.copybufsize = COPY_BYTES
+
+def _name(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def _copy(store: ChunkStore, entry: Entry, sink: Sink) -> None:
+    for part in content_parts(store, entry):
+        if not isinstance(part, int):
+            sink.write(part)
+        elif isinstance(sink, Output):
+            sink.seek(sink.tell() + part)
+        else:
+            for start in range(0, part, len(_ZEROS)):
+                sink.write(_ZEROS[: part - start])
+
+
+def _tar(store: ChunkStore, members: Iterator[Member], sink: Sink, seconds: int) -> None:
+    """Write a tar in the pax format; `TarFile` would keep every header in memory."""
+    total = 0
+    for path, entry in members:
+        info = tarfile.TarInfo(_name(path))
+        info.mtime, info.mode, info.type = seconds, _permissions(entry), tarfile.DIRTYPE
+        if entry is not None and entry.mode == MODE_SYMLINK:
+            info.type, info.linkname = tarfile.SYMTYPE, _name(read_content(store, entry))
+        elif entry is not None:
+            info.type, info.size = tarfile.REGTYPE, entry.size
+        total += sink.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        if entry is not None and info.size:
+            _copy(store, entry, sink)
+            padding = -info.size % tarfile.BLOCKSIZE
+            sink.write(_ZEROS[:padding])
+            total += info.size + padding
+    end = 2 * tarfile.BLOCKSIZE
+    sink.write(_ZEROS[: end + -(total + end) % tarfile.RECORDSIZE])
+
+
+def _tar_gz(store: ChunkStore, members: Iterator[Member], output: Output, seconds: int) -> None:
+    import gzip
+
+    with gzip.GzipFile("", "wb", GZIP_LEVEL, output, min(seconds, _UINT32_MAX)) as sink:
+        _tar(store, members, sink, seconds)
+
+
+def _tar_zst(store: ChunkStore, members: Iterator[Member], output: Output, seconds: int) -> None:
+    import zstandard
+
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+    with compressor.stream_writer(cast(IO[bytes], output), closefd=False) as sink:
+        _tar(store, members, sink, seconds)
+
+
+def _zip_name(path: bytes) -> str:
+    """Name of a member: a zip holds UTF-8, and what programs make of other bytes is not what went in."""
+    try:
+        return path.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{display_path(path)} is not UTF-8, which a zip can't hold",
+            hint="a tar holds names of any bytes: .tar.gz",
+            details={"path": display_path(path)},
+        ) from error
+
+
+def _zip(store: ChunkStore, members: Iterator[Member], output: Output, seconds: int) -> None:
+    moment = datetime.fromtimestamp(min(max(seconds, _ZIP_FIRST), _ZIP_LAST), UTC)
+    date = (moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second)
+    with zipfile.ZipFile(cast(IO[bytes], output), "w") as archived:
         for path, entry in members:
-            info = tarfile.TarInfo(os.fsdecode(path))
-            info.mtime, info.mode, info.type = seconds, 0o755, tarfile.DIRTYPE
-            content: IO[bytes] | None = None
+            info = zipfile.ZipInfo(_zip_name(path) + ("/" if entry is None else ""), date)
+            info.create_system = 3
+            kind = stat_module.S_IFDIR if entry is None else stat_module.S_IFREG
             if entry is not None and entry.mode == MODE_SYMLINK:
-                info.type, info.mode = tarfile.SYMTYPE, 0o777
-                info.linkname = os.fsdecode(read_content(repo.store, entry))
-            elif entry is not None:
-                info.type, info.size = tarfile.REGTYPE, entry.size
-                info.mode = 0o755 if entry.mode == MODE_EXECUTABLE else 0o644
-                content = cast(IO[bytes], StoredFile(repo.store, entry))
-            tar.addfile(info, content)
+                kind = stat_module.S_IFLNK
+            info.external_attr = (kind | _permissions(entry)) << 16 | (0x10 if entry is None else 0)
+            if entry is not None:
+                info.file_size = entry.size
+                if entry.size and entry.kind != Kind.IMAGE:
+                    info.compress_type = zipfile.ZIP_DEFLATED
+            with archived.open(info, "w") as sink:
+                if entry is not None:
+                    _copy(store, entry, sink)
+
+
+_WRITERS: Final[dict[str, Writer]] = {
+    ".tar": _tar,
+    ".tar.gz": _tar_gz,
+    ".tgz": _tar_gz,
+    ".tar.zst": _tar_zst,
+    ".tzst": _tar_zst,
+    ".zip": _zip,
+}

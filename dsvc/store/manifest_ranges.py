@@ -57,7 +57,7 @@ def totals_between(manifest: Manifest, low: bytes, high: bytes | None) -> tuple[
 
 
 def _totals(
-    manifest: Manifest, level: int, items: Sequence[Entry] | Sequence[Child], low: bytes, high: bytes | None
+    manifest: Manifest, level: int, items: Sequence[Entry | Child], low: bytes, high: bytes | None
 ) -> tuple[int, int]:
     files = size = 0
     before: bytes | None = None
