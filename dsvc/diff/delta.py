@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import msgspec
 
 from dsvc.model.manifest import Entry
 
@@ -21,8 +22,7 @@ class ChangeKind(StrEnum):
     """The same bytes under another path; the permission may differ too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One path that differs.
 
     Attributes
@@ -55,7 +55,7 @@ def invert(changes: Iterable[Change]) -> list[Change]:
     for change in changes:
         path = change.path if change.old_path is None else change.old_path
         turned.append(
-            replace(
+            msgspec.structs.replace(
                 change,
                 path=path,
                 kind=_OPPOSITE.get(change.kind, change.kind),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import signal
 from collections.abc import Sequence
 from typing import NoReturn
@@ -30,6 +29,7 @@ _HINTS = {
     errno.EIO: "the disk reports an error; check it, then run dsvc fsck --read-data",
 }
 _IOV_MAX = 512
+_STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY, errno.EINVAL}
 
 
 def _show(path: Path) -> str:
@@ -233,7 +233,7 @@ def remove_folder(path: Path, *, dir_fd: int | None = None) -> bool:
         _hit("rmdir", path)
         os.rmdir(path, dir_fd=dir_fd)
     except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.EBUSY, errno.EINVAL):
+        if error.errno in _STAYS:
             return False
         _fail(error, "remove folder", path)
     return True
@@ -252,7 +252,7 @@ def symlink(target: bytes, name: Path, *, dir_fd: int | None = None) -> None:
 
 def temporary_name(prefix: str = "tmp") -> str:
     """Make a name that no other writer chooses."""
-    return f"{prefix}-{os.getpid()}-{secrets.token_hex(8)}"
+    return f"{prefix}-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def write_atomically(path: str, data: Buffer, *, durable: bool = True, temporary: str | None = None) -> None:

@@ -24,6 +24,15 @@ def _holder(fd: int) -> str:
         return ""
 
 
+def _say_who(fd: int) -> None:
+    """Name the holder, for messages only: a full disk keeps nobody from a lock."""
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps({"pid": os.getpid()}).encode(), 0)
+    except OSError:
+        return
+
+
 def _acquire(fd: int, operation: int, timeout: float) -> bool:
     deadline = time.monotonic() + timeout
     while True:
@@ -75,8 +84,7 @@ def hold(path: str, *, what: str, shared: bool = False, timeout: float = 10.0) -
                 hint="wait until the other command ends, or raise core.lockTimeout",
             )
         if not shared:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps({"pid": os.getpid()}).encode(), 0)
+            _say_who(fd)
         yield
     finally:
         os.close(fd)

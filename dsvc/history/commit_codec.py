@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
+
+import msgspec
 
 from dsvc.history.git_object import MAX_PARENTS, GitObject, encode_tree, object_id, parse_commit
 from dsvc.history.signature import Signature
@@ -30,8 +31,7 @@ _COUNT = re.compile("0|[1-9][0-9]{0,18}")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded state of the data, with its history.
 
     Attributes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Self
+
+import msgspec
 
 from dsvc.history import merge_base, walk
 from dsvc.history.commit_codec import BLOB_NAME, Commit, decode_commit, encode_commit, manifest_blob
@@ -26,8 +27,7 @@ _MAX_TAGS: Final = 10
 _CACHED_COMMITS: Final = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A commit or a tag that is not written yet.
 
     Attributes
@@ -309,7 +309,7 @@ def _filled(
             hint="run the command again",
             details={"ref": "HEAD", "expected": operation.head_before, "found": now},
         )
-    return replace(
+    return msgspec.structs.replace(
         operation,
         refs=tuple((ref, old, new) for ref, old, new in changes),
         head_before=now,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import msgspec
@@ -34,8 +33,7 @@ _DIGITS = re.compile("[0-9a-f]{4,40}")
 RefRow = tuple[str, str | None, str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What one command did.
 
     Attributes
@@ -249,7 +247,7 @@ class OperationLog:
         return PreparedOperation(
             [("blob", blob), ("tree", tree), ("commit", commit)],
             RefChange(OPERATIONS, before, id_),
-            replace(operation, id=id_),
+            msgspec.structs.replace(operation, id=id_),
         )
 
     def read(self, id: CommitId) -> Operation:  # noqa: A002

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from dsvc.fs import files
 from dsvc.history.git_object import ZERO_ID
@@ -22,8 +23,7 @@ _LINE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\t\n]*)(?:\t([^\n]*))?")
 _ASIDE = "refs/dsvc/deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReflogEntry:
+class ReflogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One move of a ref; `old` or `new` is None where it was made or deleted."""
 
     old: CommitId | None

@@ -6,8 +6,9 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 from dsvc.fs import files, locks
 from dsvc.history import ref_lock
@@ -43,8 +44,7 @@ class RefMovedError(ConcurrentChangeError):
     """A ref is not where the caller saw it; nothing was changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Where HEAD stands.
 
     Attributes

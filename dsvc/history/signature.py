@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Self
+
+import msgspec
 
 from dsvc.model.errors import MalformedInputError
 
@@ -18,8 +19,7 @@ _FORBIDDEN = re.compile("[<>\x00-\x1f\x7f]")
 _CYCLE_YEARS, _CYCLE_SECONDS = 400, 146_097 * 86_400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """A person and a moment.
 
     Attributes

@@ -17,9 +17,8 @@ MAX_NAME_BYTES: Final = 255
 MAX_DEPTH: Final = 1000
 
 # Fast accept: printable ASCII without the characters that any rule looks at, no dot at either end of a name.
-_PLAIN = re.compile(
-    rb"[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*(?:/[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*)*"
-)
+_NAME = rb"[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*"
+_PLAIN = re.compile(_NAME + rb"(?:/" + _NAME + rb")*")
 # Fast accept for portability: no reserved character, no dot or space at an end, no device name.
 _PORTABLE = re.compile(
     rb"(?:(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:[./]|$))[0-9A-Za-z_\-][0-9A-Za-z_\-.]*(?<!\.)(?:/|$))+(?<!/)"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import msgspec
 
 from dsvc.porcelain.sparse import SparsePatterns
@@ -49,8 +47,7 @@ class Reply(msgspec.Struct, array_like=True, tag="folder"):
     saved: bool = False
 
 
-@dataclass(slots=True)
-class Settings:
+class Settings(msgspec.Struct):
     """What every folder is handled with; shared by all workers.
 
     Attributes
@@ -74,7 +71,7 @@ class Settings:
     now_ns: int
     save: bool
     sparse: SparsePatterns
-    tracked_folders: set[bytes] = field(default_factory=set)
+    tracked_folders: set[bytes] = set()
     descend_untracked: bool = True
     force: bool = False
     check_names: bool = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
+
+import msgspec
 
 from dsvc.diff.manifest_diff import detect_renames, diff_manifests
 from dsvc.history import walk
@@ -124,7 +125,7 @@ def _touching(
                 shown = bool(commit.parents) or differs(commit.manifest, EMPTY_ROOT)
                 known[id_] = (commit.parents, shown)
         parents = tuple(parent for parent in known[id_][0] if parent not in hidden)
-        return commit if parents == commit.parents else replace(commit, parents=parents)
+        return commit if parents == commit.parents else msgspec.structs.replace(commit, parents=parents)
 
     for commit in walk.log(simplified, [start for start in starts if start not in hidden]):
         if known[commit.id][1]:

@@ -187,7 +187,7 @@ class StatCache:
         files.write_atomically(self._state, xxhash.xxh3_64_digest(body) + body, durable=False)
 
     def edit(self, folder: bytes, changes: Sequence[tuple[bytes, bytes, Entry | None]]) -> int:
-        """Set or remove (entry None) rows of a folder by (name, stat, entry); returns how many more it has."""
+        """Set or remove (entry None) rows of a folder by (name, stat, entry); returns the gain in rows."""
         shard = self.shard(folder)
         before = {} if shard is None else {n: (s, encode(e)) for n, s, e in shard.rows()}
         after = dict(before)

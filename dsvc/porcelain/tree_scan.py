@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -31,19 +30,18 @@ FORK_FROM: Final = 2000
 Progress = Callable[[str, int, int | None], None]
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(msgspec.Struct):
     """What a scan found; paths as in `Reply`."""
 
-    changed: list[tuple[bytes, bytes, int]] = field(default_factory=list)
-    missing: list[bytes] = field(default_factory=list)
-    untracked: list[bytes] = field(default_factory=list)
-    untracked_folders: list[bytes] = field(default_factory=list)
-    large: list[bytes] = field(default_factory=list)
-    skipped: list[tuple[bytes, str]] = field(default_factory=list)
-    warnings: list[tuple[bytes, str]] = field(default_factory=list)
-    empty: list[bytes] = field(default_factory=list)
-    visited: dict[bytes, int] = field(default_factory=dict)
+    changed: list[tuple[bytes, bytes, int]] = []
+    missing: list[bytes] = []
+    untracked: list[bytes] = []
+    untracked_folders: list[bytes] = []
+    large: list[bytes] = []
+    skipped: list[tuple[bytes, str]] = []
+    warnings: list[tuple[bytes, str]] = []
+    empty: list[bytes] = []
+    visited: dict[bytes, int] = {}
     unchanged: int = 0
     files_delta: int = 0
     put_bytes: int = 0

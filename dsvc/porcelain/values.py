@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
+
+import msgspec
 
 from dsvc.diff.delta import Change, ChangeKind
 from dsvc.history.commit_codec import Commit
@@ -35,8 +36,7 @@ class Author(NamedTuple):
     email: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddResult:
+class AddResult(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of `add`: numbers of paths, what was skipped, bytes.
 
     Attributes
@@ -59,12 +59,11 @@ class AddResult:
     bytes: int
     new_bytes: int
     stored_bytes: int
-    paths: list[PathChange] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    paths: list[PathChange] = []
+    warnings: list[str] = []
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitResult:
+class CommitResult(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of `commit`, `merge` (without conflicts), `revert`, `cherry_pick`."""
 
     commit: CommitId
@@ -74,11 +73,10 @@ class CommitResult:
     files: int
     bytes: int
     verdict: str | None = None
-    changes: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of `status`; `operation` names a merge, revert or cherry-pick in progress."""
 
     branch: str | None
@@ -105,8 +103,7 @@ class ConflictSummary(NamedTuple):
     rows: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConflictDetail:
+class ConflictDetail(msgspec.Struct, frozen=True, kw_only=True):
     """One conflict with its three sides; None where a side has no such path."""
 
     path: bytes
@@ -116,16 +113,14 @@ class ConflictDetail:
     theirs: Entry | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A commit with the refs that point at it."""
 
     commit: Commit
     refs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShowResult:
+class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
     """A commit, what it changed against its first parent, and its refs."""
 
     commit: Commit
@@ -133,8 +128,7 @@ class ShowResult:
     changes: list[Change]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiffResult:
+class DiffResult(msgspec.Struct, frozen=True, kw_only=True):
     """Two sides and the changes between them, renames found.
 
     Attributes
@@ -152,8 +146,7 @@ class DiffResult:
         return {kind.value: sum(c.kind is kind for c in self.changes) for kind in ChangeKind}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckoutResult:
+class CheckoutResult(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of verbs that write the working tree; `undo` names the operation that takes it back."""
 
     head: CommitId | None
@@ -164,11 +157,10 @@ class CheckoutResult:
     bytes: int
     undo: str | None = None
     saved: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[Skipped] = []
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeOutcome:
+class MergeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of `merge`, `revert`, `cherry_pick`, `stash_pop`: a commit, or the conflicts left."""
 
     commit: CommitId | None
@@ -186,8 +178,7 @@ class ResetMode(StrEnum):
     HARD = "hard"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefInfo:
+class RefInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A branch or tag."""
 
     name: str
@@ -196,8 +187,7 @@ class RefInfo:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `ls`: a file, or a folder (entry None) with totals of what is below."""
 
     path: bytes
@@ -206,8 +196,7 @@ class Listing:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UndoResult:
+class UndoResult(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of `undo`."""
 
     undone: str

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from pyfastcdc import FastCDC
-
 from dsvc.model.manifest import ChunkClass
 
 
@@ -39,6 +37,8 @@ class Chunker:
     """
 
     def __init__(self, chunk_class: ChunkClass) -> None:
+        from pyfastcdc import FastCDC  # not needed for files of one chunk, nor by verbs that only read
+
         sizes = SIZES[chunk_class]
         self._maximum = sizes.maximum
         self._cutter = FastCDC(
