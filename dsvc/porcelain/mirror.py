@@ -61,7 +61,9 @@ class Mirror:
                 rows[folder].append((name, new))
         for path in unknown:
             folder, _, name = path.rpartition(b"/")
-            rows.setdefault(folder, []).append((name, manifest.get(path)))
+            held = manifest.get(path)
+            if held is None or held.mode != MODE_DIRECTORY:
+                rows.setdefault(folder, []).append((name, held))
         try:
             folders = set(self._state.folders)
             for folder, names in rows.items():
