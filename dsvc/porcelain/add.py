@@ -20,6 +20,7 @@ from dsvc.model.errors import DsvcError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
+from dsvc.porcelain import merge_state
 from dsvc.porcelain.folder_worker import FLUSH
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.stat_cache import State, trusted_stat
@@ -97,13 +98,31 @@ def add(
         changes = _changes(repo, found, staged.root, root)
         result = _result(repo, found, changes)
         _audit_collisions(repo, changes.sides)
-        if root != staged.root:
-            repo.record(
-                "add", arguments=[display_path(p) or "." for p in paths], before=staged.root, after=root
-            )
-            repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
+        _record(repo, paths, staged, root)
         _save_state(scan, found, root)
         return result
+
+
+def _record(repo: Workspace, paths: Sequence[bytes], staged: Staged, root: NodeId) -> None:
+    """Log and save what is staged now; conflicts that were settled by it are no longer open."""
+    state = merge_state.load(repo.layout)
+    settled: set[bytes] = set()
+    if state is not None and state.conflicts:
+        from dsvc.porcelain.conflicts import settled_by_adding
+
+        settled = settled_by_adding(repo, state, paths, staged.root, root)
+    if root == staged.root and not settled:
+        return
+    repo.record(
+        "add",
+        arguments=[display_path(p) or "." for p in paths],
+        before=staged.root,
+        after=root,
+        merge=merge_state.keep(repo, state) if settled else None,
+    )
+    repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
+    if state is not None and settled:
+        merge_state.save(repo.layout, state.without(settled), durable=repo.durability != "none")
 
 
 class _LargeFiles:

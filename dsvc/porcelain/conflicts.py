@@ -20,8 +20,9 @@ from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.restore import covers
 from dsvc.porcelain.safekeeping import store_file
 from dsvc.porcelain.staging import Staged
+from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import parents
-from dsvc.porcelain.tree_update import Transition, TreeUpdate
+from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import ConflictDetail
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import Manifest
