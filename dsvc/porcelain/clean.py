@@ -11,8 +11,9 @@ from dsvc.porcelain.add import folder_entry
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.safekeeping import store_file
 from dsvc.porcelain.status import scan_tree
+from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import Findings
-from dsvc.porcelain.tree_update import Transition, TreeUpdate
+from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import CheckoutResult, Skipped
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT

@@ -19,8 +19,9 @@ from dsvc.porcelain.operation_note import NO_MERGE, read_note
 from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.three_way import Merged, Names, merge_roots
+from dsvc.porcelain.tree_look import Obstacle, Transition
 from dsvc.porcelain.tree_scan import Progress
-from dsvc.porcelain.tree_update import Obstacle, Transition, TreeUpdate
+from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import ConflictSummary, MergeOutcome
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT

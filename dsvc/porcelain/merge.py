@@ -15,8 +15,9 @@ from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.three_way import Names, base_of
+from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import Progress
-from dsvc.porcelain.tree_update import Transition, TreeUpdate
+from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import CheckoutResult, MergeOutcome
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT

@@ -20,8 +20,8 @@ from dsvc.porcelain.safekeeping import store_file
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.stat_cache import StatCache, pack_stat
 from dsvc.porcelain.tree_scan import parents
-from dsvc.porcelain.tree_update import remembered
 from dsvc.porcelain.workspace import Workspace
+from dsvc.porcelain.write_worker import remembered
 from dsvc.store.ingest import FileStat
 from dsvc.store.manifest_tree import Manifest
 

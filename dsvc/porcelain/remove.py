@@ -13,7 +13,8 @@ from dsvc.porcelain import merge_state
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.staging import Staged
-from dsvc.porcelain.tree_update import Obstacle, Transition, TreeUpdate, Updated
+from dsvc.porcelain.tree_look import Obstacle, Transition
+from dsvc.porcelain.tree_update import TreeUpdate, Updated
 from dsvc.porcelain.values import CheckoutResult
 from dsvc.porcelain.workspace import Workspace
 

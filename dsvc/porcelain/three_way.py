@@ -64,6 +64,8 @@ def base_of(repo: Workspace, bases: Sequence[CommitId], depth: int = 0) -> NodeI
         below = base_of(repo, repo.history.merge_bases(bases[0], other), depth + 1)
         theirs = repo.history.read_commit(other).manifest
         root = _Combination(repo, below, root, theirs, Names(), virtual=True).merged().root
+        # Its new texts are read next; chunks can be read once they are published.
+        repo.store.publish()
     return root
 
 
