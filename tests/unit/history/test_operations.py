@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dsvc.history.git_object import encode_tree, object_id
 from dsvc.history.operations import Operation, decode_operation, encode_operation
