@@ -153,7 +153,8 @@ class Boundary:
             return self._report(error.exit_code, error.code, error.message, error.hint, details)
         message = _(error.message)
         if not (_made_here(error) or is_translated(error.message)) and error.exit_code in TITLES:
-            message = f"{_(TITLES[error.exit_code])}: {message}"
+            title = _(TITLES[error.exit_code])
+            message = _("{title}: {message}").format(title=title, message=message)
         return self._report(error.exit_code, error.code, message, _(error.hint) if error.hint else None)
 
     def _os_error(self, error: OSError) -> int:

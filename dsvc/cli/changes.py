@@ -80,7 +80,8 @@ def list_skipped(session: Session, skipped: Sequence[Skipped]) -> None:
 
 def count_changes(counts: dict[str, int]) -> str:
     """Return counts by kind of change in words: ``2 added, 1 removed``; empty where nothing changed."""
-    parts = [f"{count:,} {label(kind)}" for kind, count in counts.items() if count]
+    one = _("{n:,} {change}")
+    parts = [one.format(n=count, change=label(kind)) for kind, count in counts.items() if count]
     return _(", ").join(parts)
 
 

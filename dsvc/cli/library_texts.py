@@ -74,6 +74,9 @@ CONFLICT_KINDS: Final = (
     N_("modify/delete"),
     N_("file/folder"),
     N_("folder/file"),
+    N_("rename/delete"),
+    N_("delete/rename"),
+    N_("rename/rename"),
     N_("type"),
 )
 OPERATIONS: Final = (N_("merge"), N_("revert"), N_("cherry-pick"), N_("stash pop"))

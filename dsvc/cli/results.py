@@ -35,14 +35,14 @@ def report_checkout(session: Session, result: CheckoutResult, headline: str | No
     output.json(checkout_fields(result))
     if headline:
         output.line(headline)
-    if result.written or result.removed:
+    parts = []
+    if result.written:
         written = ngettext("{n} file written", "{n} files written", result.written)
-        removed = ngettext("{n} removed", "{n} removed", result.removed)
-        output.line(
-            _("{written} ({size}), {removed}").format(
-                written=written, size=show_bytes(result.bytes), removed=removed
-            )
-        )
+        parts.append(_("{written} ({size})").format(written=written, size=show_bytes(result.bytes)))
+    if result.removed:
+        parts.append(ngettext("{n} file removed", "{n} files removed", result.removed))
+    if parts:
+        output.line(_(", ").join(parts))
     list_skipped(session, result.skipped)
     report_saved(session, result)
 

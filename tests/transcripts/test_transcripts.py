@@ -27,7 +27,10 @@ VARYING = [
     (re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{12}\b"), "[short]"),
     (re.compile(r"\b[0-9a-f]{8}\b(?!-)"), "[id]"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:Z| [+-]\d{4})"), "[date]"),
-    (re.compile(r"[\d,.]+ (?:B|KiB|MiB)(?= (?:new|stored|of packs))"), "[size]"),
+    (re.compile(r"[\d,.]+ (?:B|KiB|MiB)(?= (?:new|stored))"), "[size]"),
+    # Sizes of what is compressed, and has times in it.
+    (re.compile(r"(?<=objects, )[\d.]+ (?:B|KiB)|(?<=存储占用 )[\d.]+ KiB"), "[size]"),
+    (re.compile(r'(?<="objects": 11, "bytes": )\d+'), "[size]"),
 ]
 
 

@@ -36,6 +36,8 @@ def command(
             raise UsageError(_("a list shows every setting; name none"))
         _list(session, show_origin)
         return 0
+    if show_origin:
+        raise UsageError(_("--show-origin goes with the list of all settings"))
     config = session.repository().config
     if unset:
         if value is not None:

@@ -48,5 +48,4 @@ def command(session: Session, action: str, limit: int | None) -> None:
                 continue
             date = show_date(operation.who.seconds, operation.who.offset_minutes)
             words = show_line(shlex.join([operation.verb, *operation.arguments]))
-            note = f"  ({show_line(operation.note)})" if operation.note else ""
-            output.answer(f"{output.style((operation.id or '')[:8], 'id')} {date}  {words}{note}")
+            output.answer(f"{output.style((operation.id or '')[:8], 'id')} {date}  {words}")
