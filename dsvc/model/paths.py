@@ -79,6 +79,11 @@ def check_structure(path: bytes) -> None:
             _refuse(path, "a component is an alias of .dsvc or .git")
 
 
+def is_plain(path: bytes) -> bool:
+    """Whether a path is beyond doubt: plain names that every system takes; the quick answer for most."""
+    return len(path) <= MAX_NAME_BYTES and _PORTABLE.fullmatch(path) is not None
+
+
 def portability_problem(path: bytes) -> str | None:
     """Say why other systems refuse this path, or None where they take it."""
     if _PORTABLE.fullmatch(path):

@@ -282,7 +282,7 @@ def _save_state(scan: TreeScan, found: Findings, root: NodeId) -> None:
     for folder, count in found.visited.items():
         (folders.add if count else folders.discard)(folder)
     gone = set(found.missing)
-    filled = {f for p, _, _ in found.changed for f in parents(p)}
+    filled = {f for p, _, _ in found.changed for f in parents(p)} if scan.state.empty else set()
     empty = [f for f in scan.state.empty if f not in gone and f not in filled] + found.empty
     try:
         scan.cache.save_state(

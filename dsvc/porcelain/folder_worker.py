@@ -11,9 +11,9 @@ import msgspec
 
 from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.model.encoding import encode
-from dsvc.model.errors import DsvcError, MalformedInputError, StorageError
+from dsvc.model.errors import DsvcError, ErasedError, MalformedInputError, StorageError
 from dsvc.model.manifest import Entry
-from dsvc.model.paths import check_structure, portability_problem
+from dsvc.model.paths import check_structure, is_plain, portability_problem
 from dsvc.porcelain import scan
 from dsvc.porcelain.folder_task import Reply, Settings, Task
 from dsvc.porcelain.ignore import IgnoreRules
@@ -265,16 +265,17 @@ class FolderWorker:
         seen = unpack_stat(packed)
         try:
             if self._settings.stage:
-                self._stage(path, name, seen, old, rows, reply)
+                self._stage(folder, path, name, seen, old, rows, reply)
             else:
                 self._compare(path, name, seen, old, rows, reply)
         except MalformedInputError as error:
             reply.skipped.append((path, str(error.details.get("why", error.message))))
-        except UnstableFileError as error:
+        except (UnstableFileError, ErasedError) as error:
             reply.skipped.append((path, error.message))
 
     def _stage(
         self,
+        folder: bytes,
         path: bytes,
         name: bytes,
         seen: FileStat,
@@ -282,13 +283,13 @@ class FolderWorker:
         rows: dict[bytes, tuple[bytes, bytes]],
         reply: Reply,
     ) -> None:
-        if old is None:
+        if old is None and not is_plain(path):
             check_structure(path)
             if self._settings.check_names and len(reply.warnings) < _MAX_WARNINGS:
                 problem = portability_problem(path)
                 if problem is not None:
                     reply.warnings.append((path, problem))
-        folder_fd = self._tree.folder(path.rpartition(b"/")[0])
+        folder_fd = self._tree.folder(folder)
         if seen.mode & _TYPE_MASK == stat_module.S_IFLNK:
             entry = store_symlink(self._store, path, os.readlink(name, dir_fd=folder_fd))
         elif seen.size >= LARGE_BYTES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -182,7 +183,7 @@ def encode_footer(blocks: Sequence[BlockInfo], rows: list[tuple[bytes, int, int,
     """Encode block rows, fanout, sorted ids and their rows; a repeated id keeps one place that has bytes."""
     rows = sorted(rows)
     ids = [row[0] for row in rows]
-    if any(a == b for a, b in itertools.pairwise(ids)):
+    if len(set(ids)) != len(ids):
         # An erased row sorts last, since its length has the top bit.
         rows = [row for n, row in enumerate(rows) if not n or ids[n - 1] != row[0]]
         ids = [row[0] for row in rows]
@@ -193,13 +194,17 @@ def encode_footer(blocks: Sequence[BlockInfo], rows: list[tuple[bytes, int, int,
     for byte in range(256):
         running += counts[byte]
         counts[byte] = running
-    pack_row = ID_ROW.pack
+    columns = array("I", bytes(ID_ROW.size * len(rows)))
+    for position in (1, 2, 3):
+        columns[position - 1 :: 3] = array("I", [row[position] for row in rows])
+    if sys.byteorder == "big":
+        columns.byteswap()
     return b"".join(
         [
             *(BLOCK_ROW.pack(*info) for info in blocks),
             FANOUT.pack(*counts),
             *ids,
-            *(pack_row(length, number, offset) for _, length, number, offset in rows),
+            columns.tobytes(),
         ]
     )
 

@@ -19,7 +19,7 @@ from dsvc.store.block import ItemType
 from dsvc.store.chunk_list import read_list_node
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.defects import Defect, by_error
-from dsvc.store.manifest_tree import EMPTY_ROOT, Child, read_node
+from dsvc.store.manifest_tree import EMPTY_ROOT, Child, Items, read_node
 from dsvc.store.mark import Marks
 from dsvc.store.rewrite import is_sound
 
@@ -110,8 +110,8 @@ class TreeCheck:
                 self._entry(item)
 
     def _reread(
-        self, read: Callable[[], tuple[int, list[Entry] | list[Child]]]
-    ) -> tuple[int, list[Entry] | list[Child]]:
+        self, read: Callable[[], tuple[int, Items]]
+    ) -> tuple[int, Items]:
         """Read again what failed once, after a look at the packs that are there now."""
         try:
             return read()
