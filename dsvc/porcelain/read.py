@@ -366,7 +366,9 @@ def _grouped(entries: Iterator[Entry], folder: bytes) -> Iterator[Listing]:
     group: Listing | None = None
     for entry in entries:
         end = entry.path.find(b"/", start)
-        if end < 0 or not entry.path.startswith(folder):
+        if entry.path == folder and entry.mode == MODE_DIRECTORY:
+            continue
+        if end < 0:
             if group is not None:
                 yield group
                 group = None
