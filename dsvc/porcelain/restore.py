@@ -20,6 +20,10 @@ from dsvc.porcelain.values import CheckoutResult
 from dsvc.porcelain.workspace import Workspace
 
 
+_MANY = 500
+"""From this many paths on walking the manifest is quicker than looking each up."""
+
+
 def restore(
     repo: Workspace,
     paths: Sequence[bytes],
@@ -170,10 +174,12 @@ def _path_transitions(
         scope = [p for p in paths if p == b"" or tracked.get(p) is not None or next(tracked.entries(p), None)]
         found = scan_tree(repo, staged, scope, untracked="no", locked=True)
         missing = set(found.missing)
-        transitions = []
-        for path in sorted({p for p, _, _ in found.changed} | missing):
-            entry = tracked.get(path)
-            transitions.append(Transition(path, entry, entry))
+        differing = {p for p, _, _ in found.changed} | missing
+        if len(differing) > _MANY:
+            entries = {e.path: e for p in scope for e in tracked.entries(p) if e.path in differing}
+        else:
+            entries = {p: e for p in differing if (e := tracked.get(p)) is not None}
+        transitions = [Transition(p, e, e) for p, e in entries.items()]
         return transitions, missing
     wanted = _select(repo, staged, paths, source)
     sparse = repo.sparse

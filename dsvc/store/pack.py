@@ -195,8 +195,9 @@ def encode_footer(blocks: Sequence[BlockInfo], rows: list[tuple[bytes, int, int,
         running += counts[byte]
         counts[byte] = running
     columns = array("I", bytes(ID_ROW.size * len(rows)))
-    for position in (1, 2, 3):
-        columns[position - 1 :: 3] = array("I", [row[position] for row in rows])
+    _, lengths, numbers, offsets = zip(*rows, strict=True)
+    for position, column in enumerate((lengths, numbers, offsets)):
+        columns[position::3] = array("I", column)
     if sys.byteorder == "big":
         columns.byteswap()
     return b"".join(

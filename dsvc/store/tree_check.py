@@ -5,7 +5,7 @@ Goes on after a defect, and walks no subtree twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import blake3
@@ -109,9 +109,7 @@ class TreeCheck:
             else:
                 self._entry(item)
 
-    def _reread(
-        self, read: Callable[[], tuple[int, Items]]
-    ) -> tuple[int, Items]:
+    def _reread(self, read: Callable[[], tuple[int, Items]]) -> tuple[int, Items]:
         """Read again what failed once, after a look at the packs that are there now."""
         try:
             return read()
@@ -223,7 +221,7 @@ class TreeCheck:
                 yield from (ref for ref in items if isinstance(ref, ChunkRef))
 
 
-def _summary(id_: bytes, items: list[Entry] | list[Child]) -> Child:
+def _summary(id_: bytes, items: Items) -> Child:
     """What a parent must say of a node."""
     last = items[-1] if items else None
     if isinstance(last, Child):
@@ -233,7 +231,7 @@ def _summary(id_: bytes, items: list[Entry] | list[Child]) -> Child:
     return Child(last.path if last else b"", id_, len(items), size)
 
 
-def _sums(items: list[ChunkRef] | list[Entry] | list[Child]) -> tuple[int, int]:
+def _sums(items: Sequence[ChunkRef] | Items) -> tuple[int, int]:
     children = [item for item in items if isinstance(item, Child)]
     if children:
         return sum(c.files for c in children), sum(c.size for c in children)
