@@ -199,7 +199,7 @@ def _section(repo: Workspace, change: Change, result: DiffResult) -> Iterator[st
     old, new = change.old, change.new
     old_name = _text(b"a/" + (change.old_path or change.path))
     new_name = _text(b"b/" + change.path)
-    yield f"diff --git {quoted_path(old_name)} {quoted_path(new_name)}"
+    yield f"diff --git {_delimited(old_name)} {_delimited(new_name)}"
     yield from _mode_lines(old, new)
     if change.old_path is not None:
         yield "similarity index 100%"
@@ -224,6 +224,11 @@ def _mode_lines(old: Entry | None, new: Entry | None) -> Iterator[str]:
     elif old is not None and new is not None and old.mode != new.mode:
         yield f"old mode {old.mode:06o}"
         yield f"new mode {new.mode:06o}"
+
+
+def _delimited(name: str) -> str:
+    # git knows where an unquoted name with spaces ends, patch doesn't; both take quotes.
+    return f'"{name}"' if " " in name and quoted_path(name) == name else quoted_path(name)
 
 
 def _text(name: bytes) -> str:
