@@ -8,18 +8,10 @@ import sys
 def main() -> int:
     """Run the command line and return the exit code."""
     arguments = sys.argv[1:]
-    if arguments in (["version"], ["--version"]):
-        # The fast path: nothing is imported for it.
-        from dsvc import __version__
+    if len(arguments) == 1 and arguments[0] in {"version", "--version"}:
+        from dsvc.cli.fast_path import print_version
 
-        try:
-            print(f"dsvc {__version__}", flush=True)
-        except BrokenPipeError:
-            import os
-
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return 141
-        return 0
+        return print_version()
     from dsvc.cli.main import run
 
     return run(arguments)

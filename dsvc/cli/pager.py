@@ -9,20 +9,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from shutil import which
+from typing import Final
 
 from dsvc.cli.settings import Settings
+
+# A config comes with a repository, so nothing that stands in it is run but one of these, without arguments.
+PAGERS: Final = frozenset({"bat", "batcat", "cat", "less", "moar", "more", "most", "ov"})
 
 
 def pager_command(settings: Settings, configured: str | None) -> str | None:
     """Choose the pager: ``DSVC_PAGER``, ``core.pager``, ``PAGER``, else less; None for none.
 
-    ``cat`` and the empty command mean none, as in git.
+    ``cat`` and the empty command mean none, as in git. The environment may hold any command; ``core.pager``
+    counts only where it is the name of a known pager.
     """
-    for command in (
-        settings.environ.get("DSVC_PAGER"),
-        configured,
-        settings.environ.get("PAGER"),
-    ):
+    known = configured if configured in PAGERS else None
+    for command in (settings.environ.get("DSVC_PAGER"), known, settings.environ.get("PAGER")):
         if command is not None:
             return None if command.strip() in {"", "cat"} else command
     return "less" if which("less") else None

@@ -44,11 +44,17 @@ def test_colours(
 @pytest.mark.parametrize(
     ("environ", "configured", "command"),
     [
-        ({"DSVC_PAGER": "a", "PAGER": "c"}, "b", "a"),
-        ({"PAGER": "c"}, "b", "b"),
-        ({"PAGER": "c"}, None, "c"),
+        ({"DSVC_PAGER": "a", "PAGER": "c"}, "more", "a"),
+        ({"PAGER": "c -x"}, "more", "more"),
+        ({"PAGER": "c -x"}, None, "c -x"),
         ({"PAGER": "cat"}, None, None),
-        ({"DSVC_PAGER": ""}, "b", None),
+        ({"DSVC_PAGER": ""}, "more", None),
+        ({"PAGER": "c"}, "cat", None),
+        # A config comes with a repository: no command of it is run.
+        ({"PAGER": "c"}, "less -o file", "c"),
+        ({"PAGER": "c"}, "touch owned", "c"),
+        ({"PAGER": "c"}, "./less", "c"),
+        ({"PAGER": "c"}, "less;touch owned", "c"),
     ],
 )
 def test_the_pager(environ: dict[str, str], configured: str | None, command: str | None) -> None:
