@@ -139,6 +139,10 @@ def bring_paths(
         if stage:
             root = repo.manifest(root).update([(t.path, t.new) for t in update.transitions])
             repo.store.publish()
+        held = root
+        if not stage and source != "STAGED":
+            held = repo.manifest(root).update([(t.path, t.new) for t in update.transitions])
+            repo.store.publish()
         mirror = Mirror(repo, staged.root)
         operation = repo.record(
             verb,
@@ -146,7 +150,7 @@ def bring_paths(
             before=staged.root,
             after=root,
             discarded=discarded,
-            tree=True,
+            tree=True if held == root else (staged.root, held),
         )
         done = update.apply()
         if stage:
