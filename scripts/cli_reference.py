@@ -28,9 +28,9 @@ for `:`. Where a word could be a revision or a path, `--` stands before the path
 
 The environment: `DSVC_LANG` (language: `en`, `zh_CN`), `DSVC_PAGER`, `DSVC_EDITOR`, `DSVC_AUTHOR_NAME`,
 `DSVC_AUTHOR_EMAIL`, `NO_COLOR`, `FORCE_COLOR`; and, where those are not set, `PAGER`, `VISUAL`, `EDITOR`,
-`LC_ALL`, `LC_MESSAGES`, `LANG` and git's settings for the author. `core.pager` of a repository's config counts
-only where it is the bare name of a known pager (`less`, `more`, `most`, `bat`, …): no command of a repository is
-run. A reader that closes the pipe early ends dsvc with 141, SIGTERM with 143, as in git.
+`LC_ALL`, `LC_MESSAGES`, `LANG` and git's settings for the author. `core.pager` of a repository's config
+counts only where it is the bare name of a known pager (`less`, `more`, `most`, `bat`, …): no command of a
+repository is run. A reader that closes the pipe early ends dsvc with 141, SIGTERM ends it with 143.
 
 """
 
