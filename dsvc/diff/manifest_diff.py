@@ -58,7 +58,7 @@ class _Cursor:
         self._high = high
         level, items = manifest.node(bytes(manifest.root))
         # One frame a level: items, position, level of the node that the items stand in.
-        self._frames: list[tuple[Sequence[Entry] | Sequence[Child], int, int]] = []
+        self._frames: list[tuple[Sequence[Entry | Child], int, int]] = []
         # The root is an item too, so that equal subtrees are found in trees of different heights.
         root = Child(b"", bytes(manifest.root), 0, 0)
         self.item: Entry | Child | None = root if items else None
@@ -92,9 +92,7 @@ class _Cursor:
         self._frames.clear()
         self.item = None
 
-    def _is_beyond(
-        self, items: Sequence[Entry] | Sequence[Child], position: int, item: Entry | Child
-    ) -> bool:
+    def _is_beyond(self, items: Sequence[Entry | Child], position: int, item: Entry | Child) -> bool:
         assert self._high is not None
         if isinstance(item, Entry):
             return item.path >= self._high

@@ -125,16 +125,26 @@ def archive(repo: Workspace, rev: str, output: str) -> int:
         raise UsageError(f"{output} is a folder", hint="name a file")
     commit = repo.history.read_commit(repo.history.revisions.resolve(rev))
     manifest = repo.manifest(commit.manifest)
+
+    def fill(stream: Output) -> None:
+        write(repo.store, _members(manifest), stream, commit.committer.seconds)
+
+    _replace(output, fill, durable=repo.durability == "full")
+    return manifest.totals()[0]
+
+
+def _replace(output: str, fill: Callable[[Output], None], *, durable: bool) -> None:
+    """Write a new file beside `output` and put it in its place once it is whole."""
     target = os.path.realpath(output)
-    # A dot in front, so that an archive of the working tree's own folder isn't seen half made.
+    # A dot in front, so that few take it for something while it is being made.
     temporary = os.path.join(os.path.dirname(target), files.temporary_name(".dsvc-archive"))
     fd = files.open_new(temporary)
     try:
         try:
             stream = Output(fd, output)
-            write(repo.store, _members(manifest), stream, commit.committer.seconds)
+            fill(stream)
             stream.flush()
-            if repo.durability == "full":
+            if durable:
                 files.sync(fd, output)
         finally:
             os.close(fd)
@@ -142,9 +152,8 @@ def archive(repo: Workspace, rev: str, output: str) -> int:
     except BaseException:
         files.discard(temporary)
         raise
-    if repo.durability == "full":
+    if durable:
         files.sync_folder(os.path.dirname(target))
-    return manifest.totals()[0]
 
 
 def _writer_for(output: str) -> Writer:
