@@ -90,17 +90,21 @@ def write(fd: int, data: Buffer, path: Path = "file") -> None:
 
 
 def writev(fd: int, buffers: Sequence[Buffer], path: Path = "file") -> None:
-    """Write all `buffers` in order."""
+    """Write all `buffers` in order at the descriptor's position."""
+    _write_all(fd, buffers, path, None)
+
+
+def _write_all(fd: int, buffers: Sequence[Buffer], path: Path, offset: int | None) -> None:
     try:
         pending = [memoryview(b).cast("B") for b in buffers if len(b)]
         while pending:
             action = _hit("write", path)
-            if action in (Action.SHORT_WRITE, Action.TORN_WRITE):
-                done = os.write(fd, pending[0][: max(1, len(pending[0]) // 2)])
-                if action is Action.TORN_WRITE:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            else:
-                done = os.writev(fd, pending[:_IOV_MAX])
+            torn = action in (Action.SHORT_WRITE, Action.TORN_WRITE)
+            now = [pending[0][: max(1, len(pending[0]) // 2)]] if torn else pending[:_IOV_MAX]
+            done = os.writev(fd, now) if offset is None else os.pwritev(fd, now, offset)
+            if action is Action.TORN_WRITE:
+                os.kill(os.getpid(), signal.SIGKILL)
+            offset = None if offset is None else offset + done
             while done:
                 if done >= len(pending[0]):
                     done -= len(pending.pop(0))
@@ -113,19 +117,12 @@ def writev(fd: int, buffers: Sequence[Buffer], path: Path = "file") -> None:
 
 def pwrite(fd: int, data: Buffer, offset: int, path: Path = "file") -> None:
     """Write all of `data` at `offset`."""
-    view = memoryview(data).cast("B")
-    try:
-        while view:
-            action = _hit("write", path)
-            part = (
-                view[: max(1, len(view) // 2)] if action in (Action.SHORT_WRITE, Action.TORN_WRITE) else view
-            )
-            done = os.pwrite(fd, part, offset)
-            if action is Action.TORN_WRITE:
-                os.kill(os.getpid(), signal.SIGKILL)
-            view, offset = view[done:], offset + done
-    except OSError as error:
-        _fail(error, "write", path)
+    pwritev(fd, [data], offset, path)
+
+
+def pwritev(fd: int, buffers: Sequence[Buffer], offset: int, path: Path = "file") -> None:
+    """Write all `buffers` in order at `offset`."""
+    _write_all(fd, buffers, path, offset)
 
 
 def truncate(fd: int, size: int, path: Path = "file") -> None:

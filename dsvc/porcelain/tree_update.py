@@ -11,7 +11,6 @@ import os
 import stat as stat_module
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 
@@ -21,21 +20,17 @@ from dsvc.model.encoding import encode
 from dsvc.model.errors import MalformedInputError, StorageError, WouldOverwriteError
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, Entry
 from dsvc.model.paths import check_structure, display_path, fold, portability_problem
+from dsvc.porcelain.spread_write import SPREAD_BYTES, segment_tasks
 from dsvc.porcelain.stat_cache import UNKNOWN, StatCache
 from dsvc.porcelain.tree_look import Look, Obstacle, Transition, TreeLook
 from dsvc.porcelain.tree_scan import FORK_FROM, Progress, parents
-from dsvc.porcelain.write_worker import SegmentTask, WriteTask, WriteWorker, remembered
-from dsvc.store.chunk_list import chunks_of
+from dsvc.porcelain.write_worker import WriteTask, WriteWorker, remembered
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.ingest import FileStat
 from dsvc.store.layout import Layout
 from dsvc.store.workers import Runner
 
 __all__ = ["Obstacle", "Transition", "TreeUpdate", "Updated"]
-
-SPREAD_BYTES: Final = 32 * 1024 * 1024
-"""From this size on the chunks of one file are written by several workers."""
-_SEGMENT_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -83,7 +78,7 @@ class TreeUpdate:
         self.transitions = sorted(transitions)
         self._replaced: dict[bytes, bool] = {}
         self._done: set[bytes] = set()
-        self._in_the_way: dict[bytes, str] = {}
+        self._cleared: set[bytes] = set()
         self.result = Updated()
         self._check_names(portable_names)
 
@@ -140,10 +135,13 @@ class TreeUpdate:
                 seen = looker.look(t)
                 if isinstance(seen, Obstacle):
                     found.append(seen)
-                if seen is Look.DONE or (seen is Look.ABSENT and t.new is None):
+                # A folder that stands may go with the last file in it: it's made again then.
+                folder = t.new is not None and t.new.mode == MODE_DIRECTORY
+                if (seen is Look.DONE and not folder) or (seen is Look.ABSENT and t.new is None):
                     self._done.add(t.path)
                 self._replaced[t.path] = seen is not Look.ABSENT
-        return found
+        self._cleared = looker.gives_way.union(looker.in_the_way)
+        return found + [Obstacle(path, reason) for path, reason in looker.in_the_way.items()]
 
     # Apply
 
@@ -154,19 +152,19 @@ class TreeUpdate:
         runner = Runner(self._make_worker, self._on_reply, fork_now=self._worth_forking())
         try:
             by_folder: dict[bytes, list[tuple[Entry, bool]]] = {}
-            spread: list[tuple[Entry, bool]] = []
+            spread: list[tuple[Entry, bool, Entry | None]] = []
             for t in self.transitions:
                 if t.new is None or t.path in self._done:
                     self.result.unchanged += t.new is not None
                     continue
                 work = (t.new, self._replaced.get(t.path, False))
                 if t.new.chunks is not None and t.new.size >= SPREAD_BYTES:
-                    spread.append(work)
+                    spread.append((*work, t.old))
                 else:
                     by_folder.setdefault(t.path.rpartition(b"/")[0], []).append(work)
                 self.result.bytes += t.new.size
-            for entry, replace in spread:
-                self._write_spread(runner, entry, replace)
+            for entry, replace, old in spread:
+                self._write_spread(runner, entry, replace, old if replace else None)
             runner.run(encode(WriteTask(folder, entries)) for folder, entries in by_folder.items())
             runner.finish()
         finally:
@@ -196,7 +194,7 @@ class TreeUpdate:
     def _remove(self) -> None:
         by_folder: dict[bytes, list[tuple[bytes, bytes, Entry | None]]] = {}
         with Beneath(self._root) as tree:
-            for path in sorted(self._in_the_way, reverse=True):
+            for path in sorted(self._cleared, reverse=True):
                 tree.remove(path)
                 tree.remove_empty_folders(path.rpartition(b"/")[0])
             for t in self.transitions:
@@ -229,22 +227,14 @@ class TreeUpdate:
         for folder, changes in rows.items():
             self.cache.edit(folder, changes)
 
-    def _write_spread(self, runner: Runner, entry: Entry, replace: bool) -> None:
+    def _write_spread(self, runner: Runner, entry: Entry, replace: bool, old: Entry | None) -> None:
         """Write one large file through a temporary file that several workers fill."""
         temporary = os.path.join(self._layout.temporary, files.temporary_name())
         fd = files.open_new(temporary, mode=0o777 if entry.mode == MODE_EXECUTABLE else 0o666)
         try:
             files.truncate(fd, entry.size, temporary)
-            batch: list[tuple[int, bytes | None]] = []
-            start = position = 0
-            for chunk in chunks_of(self._store, entry):
-                batch.append((chunk.length_bytes, chunk.id))
-                position += chunk.length_bytes
-                if position - start >= _SEGMENT_BYTES:
-                    runner.submit(encode(SegmentTask(temporary, start, batch)))
-                    batch, start = [], position
-            if batch:
-                runner.submit(encode(SegmentTask(temporary, start, batch)))
+            for task in segment_tasks(self._store, entry, temporary, old):
+                runner.submit(encode(task))
             runner.run()
             self._place(temporary, fd, entry, replace)
         finally:

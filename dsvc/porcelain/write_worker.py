@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import msgspec
 
-from dsvc.fs import files
 from dsvc.fs.beneath import Beneath
 from dsvc.model.encoding import encode
 from dsvc.model.manifest import Entry
+from dsvc.porcelain.spread_write import SegmentTask, write_segment
 from dsvc.porcelain.stat_cache import UNKNOWN, StatCache, pack_stat
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.ingest import FileStat
@@ -21,14 +19,6 @@ class WriteTask(msgspec.Struct, frozen=True, array_like=True, tag="write"):
 
     folder: bytes
     entries: list[tuple[Entry, bool]]
-
-
-class SegmentTask(msgspec.Struct, frozen=True, array_like=True, tag="segment"):
-    """Chunks of one large file to write at an offset of a temporary file."""
-
-    path: str
-    offset: int
-    chunks: list[tuple[int, bytes | None]]
 
 
 class WriteWorker:
@@ -44,7 +34,8 @@ class WriteWorker:
         """Carry out an encoded task; replies with the stats of what was written."""
         work = msgspec.msgpack.decode(task, type=WriteTask | SegmentTask)
         if isinstance(work, SegmentTask):
-            return self._segment(work)
+            write_segment(self._store, self._tree, work)
+            return encode([b"", 0, 0, []])
         rows: list[tuple[bytes, bytes, Entry | None]] = []
         for entry, replace in work.entries:
             stat = self._writer.write(entry, replace=replace)
@@ -53,18 +44,6 @@ class WriteWorker:
         # Where this fails the command does: a row left as it was would speak of what the file held before.
         delta = self._cache.edit(work.folder, rows) if self._cache is not None and rows else 0
         return encode([work.folder, len(rows), delta, [stat for _, stat, _ in rows]])
-
-    def _segment(self, task: SegmentTask) -> bytes:
-        fd = os.open(task.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            position = task.offset
-            for length, id_ in task.chunks:
-                if id_ is not None:
-                    files.pwrite(fd, self._store.get(id_), position, task.path)
-                position += length
-        finally:
-            os.close(fd)
-        return encode([b"", 0, 0, []])
 
     def finish(self) -> bytes:
         """Close the tree."""
