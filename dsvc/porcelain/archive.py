@@ -129,15 +129,23 @@ def archive(repo: Workspace, rev: str, output: str) -> int:
     def fill(stream: Output) -> None:
         write(repo.store, _members(manifest), stream, commit.committer.seconds)
 
-    _replace(output, fill, durable=repo.durability == "full")
+    _replace(output, fill, _temporary_folder(repo, output), durable=repo.durability == "full")
     return manifest.totals()[0]
 
 
-def _replace(output: str, fill: Callable[[Output], None], *, durable: bool) -> None:
-    """Write a new file beside `output` and put it in its place once it is whole."""
+def _temporary_folder(repo: Workspace, output: str) -> str:
+    """Where the file is made: in the working tree, which `add` might look at, in gc's own folder."""
+    folder = os.path.dirname(os.path.realpath(output))
+    inside = os.path.commonpath([folder, repo.root]) == repo.root and os.path.isdir(folder)
+    same = inside and os.stat(folder).st_dev == os.stat(repo.layout.temporary).st_dev
+    return repo.layout.temporary if same else folder
+
+
+def _replace(output: str, fill: Callable[[Output], None], folder: str, *, durable: bool) -> None:
+    """Write a new file in `folder` and put it in its place once it is whole."""
     target = os.path.realpath(output)
     # A dot in front, so that few take it for something while it is being made.
-    temporary = os.path.join(os.path.dirname(target), files.temporary_name(".dsvc-archive"))
+    temporary = os.path.join(folder, files.temporary_name(".dsvc-archive"))
     fd = files.open_new(temporary)
     try:
         try:

@@ -131,6 +131,19 @@ def test_older_versions_and_an_empty_one(work: Work, tmp_path: Path) -> None:
         assert tar.getnames() == ["a"]
 
 
+def test_inside_the_working_tree_add_never_sees_it_half_made(one: Work) -> None:
+    seen: list[set[bytes]] = []
+
+    def look(number: int, name: str, path: str) -> None:
+        seen.append({name for name in one.tree() if b"archive" in name})
+
+    with armed(Plan(observer=look)):
+        one.repo.archive("HEAD", os.fsdecode(one.path(b"d/x.tar")))
+    assert len(seen) > 2
+    assert set().union(*seen) == set()
+    assert one.tree()[b"d/x.tar"][1].startswith(b"a\0")
+
+
 def test_what_is_refused(one: Work, tmp_path: Path) -> None:
     (tmp_path / "folder.tar").mkdir()
     for name in ("x", "x.rar", "tar", "folder.tar"):
