@@ -117,7 +117,7 @@ def _switch(
     obstacles = plan.conflicts + update.obstacles()
     if obstacles and not force:
         raise refusal(obstacles)
-    discarded, saved = keep_files(repo, [o.path for o in obstacles]) if force else (None, 0)
+    discarded, saved = keep_files(repo, [*(o.path for o in obstacles), *update.settled])
     changes = [RefChange(str(where), None, commit)] if new_branch is not None and commit is not None else []
     name = rev or new_branch or "HEAD"
     mirror = Mirror(repo, staged.root)

@@ -58,7 +58,7 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
                 transitions=plan.transitions,
                 portable_names=repo.config.flag("core.portableNames"),
             )
-            discarded, saved = keep_files(repo, [o.path for o in update.obstacles()])
+            discarded, saved = keep_files(repo, [*(o.path for o in update.obstacles()), *update.settled])
         mirror = Mirror(repo, staged.root)
         changes = []
         if head.branch is not None and commit is not None and commit != head.commit:

@@ -75,10 +75,13 @@ class TreeUpdate:
         self._store = store
         self._progress = progress
         self.cache = StatCache(layout.cache)
+        self.cache.state(None)
         self.transitions = sorted(transitions)
         self._replaced: dict[bytes, bool] = {}
         self._done: set[bytes] = set()
         self._cleared: set[bytes] = set()
+        self.settled: list[bytes] = []
+        """Paths that held what they shall hold already, uncommitted: what `undo` has to leave alone."""
         self.result = Updated()
         self._check_names(portable_names)
 
@@ -140,6 +143,8 @@ class TreeUpdate:
                 if (seen is Look.DONE and not folder) or (seen is Look.ABSENT and t.new is None):
                     self._done.add(t.path)
                 self._replaced[t.path] = seen is not Look.ABSENT
+                if seen is Look.DONE and not folder and t.old != t.new:
+                    self.settled.append(t.path)
         self._cleared = looker.gives_way.union(looker.in_the_way)
         return found + [Obstacle(path, reason) for path, reason in looker.in_the_way.items()]
 
