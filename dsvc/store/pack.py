@@ -83,7 +83,11 @@ class PackWriter:
         )
         self._blocks: list[BlockInfo] = []
         self._rows: list[tuple[bytes, int, int, int]] = []
-        self._sink.write([HEADER])
+        try:
+            self._sink.write([HEADER])
+        except BaseException:
+            self._sink.abandon()
+            raise
         self.raw_bytes = 0
 
     @property
@@ -297,6 +301,10 @@ class Footer:
         if number >= self.blocks:
             raise CorruptDataError(f"pack {self.pack.short()} has no block {number}")
         return BlockInfo(*BLOCK_ROW.unpack_from(self._blocks_view, number * BLOCK_ROW.size))
+
+    def prefixes(self) -> Iterator[int]:
+        """First four bytes of every id, as numbers in order."""
+        return (prefix for (prefix,) in struct.iter_unpack(">I28x", self._ids))
 
     def rows(self) -> Iterator[tuple[bytes, Location]]:
         """Every id with its location, in order of ids."""
