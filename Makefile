@@ -45,6 +45,7 @@ clean: ## remove what the targets made, the virtual environment included
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf ./*.egg-info
 
+# The compat mode of editable installs adds a path, not an import hook that each start-up would pay for.
 # One stamp for each set of packages; a change of setup.cfg installs again.
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -70,5 +71,5 @@ $(VENV)/.installed-lint: setup.cfg pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-bench: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --editable '.[bench]'
+	$(PIP) install --config-settings editable_mode=compat --editable '.[bench]'
 	@touch $@
