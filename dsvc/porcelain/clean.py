@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dsvc.fs.beneath import Beneath
+from dsvc.history.refs import Head
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.add import folder_entry
 from dsvc.porcelain.mirror import Mirror
+from dsvc.porcelain.outcome import tree_outcome
 from dsvc.porcelain.safekeeping import store_file
+from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.status import scan_tree
 from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import Findings
@@ -51,44 +54,40 @@ def clean(
         found = scan_tree(repo, staged, paths, untracked="all", locked=True)
         if dry_run or not (found.untracked or found.empty):
             return sorted([*found.untracked, *(f + b"/" for f in found.empty)]), None
-        kept = _kept(repo, found)
-        discarded = repo.manifest(EMPTY_ROOT).update(sorted(kept.items()))
-        repo.store.publish()
-        update = TreeUpdate(
-            layout=repo.layout,
-            root=repo.root,
-            store=repo.store,
-            transitions=[Transition(path, entry, None) for path, entry in kept.items()],
-            portable_names=False,
-            mirror=False,
-        )
-        changed = {o.path for o in update.obstacles()}
-        update.transitions = [t for t in update.transitions if t.path not in changed]
-        mirror = Mirror(repo, staged.root)
-        operation = repo.record(
-            "clean",
-            arguments=[display_path(p) or "." for p in paths],
-            before=staged.root,
-            after=staged.root,
-            discarded=discarded,
-            tree=True,
-        )
-        done = update.apply()
-        mirror.follow(staged.root)
-        removed = [
-            t.path + (b"/" if kept[t.path].mode == MODE_DIRECTORY else b"") for t in update.transitions
-        ]
-        return sorted(removed), CheckoutResult(
-            head=head.commit,
-            branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
-            written=0,
-            removed=done.removed,
-            unchanged=0,
-            bytes=0,
-            undo=None if operation.id is None else str(operation.id),
-            saved=len(update.transitions),
-            skipped=[Skipped(path, "it changed meanwhile") for path in sorted(changed)],
-        )
+        return _remove(repo, head, staged, _kept(repo, found), paths)
+
+
+def _remove(
+    repo: Workspace, head: Head, staged: Staged, kept: dict[bytes, Entry], paths: Sequence[bytes]
+) -> tuple[list[bytes], CheckoutResult]:
+    """Remove what was stored, unless it changed meanwhile."""
+    discarded = repo.manifest(EMPTY_ROOT).update(sorted(kept.items()))
+    repo.store.publish()
+    update = TreeUpdate(
+        layout=repo.layout,
+        root=repo.root,
+        store=repo.store,
+        transitions=[Transition(path, entry, None) for path, entry in kept.items()],
+        portable_names=False,
+        mirror=False,
+    )
+    changed = {o.path for o in update.obstacles()}
+    update.transitions = [t for t in update.transitions if t.path not in changed]
+    mirror = Mirror(repo, staged.root)
+    operation = repo.record(
+        "clean",
+        arguments=[display_path(p) or "." for p in paths],
+        before=staged.root,
+        after=staged.root,
+        discarded=discarded,
+        tree=True,
+    )
+    done = update.apply()
+    mirror.follow(staged.root)
+    gone = [t.path for t in update.transitions]
+    removed = sorted(path + b"/" if kept[path].mode == MODE_DIRECTORY else path for path in gone)
+    skipped = [Skipped(path, "it changed meanwhile") for path in sorted(changed)]
+    return removed, tree_outcome(head, operation, done, saved=len(gone), skipped=skipped)
 
 
 def _kept(repo: Workspace, found: Findings) -> dict[bytes, Entry]:

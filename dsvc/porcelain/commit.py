@@ -132,6 +132,7 @@ def record_commit(
     tree: bool = False,
     before: NodeId | None = None,
     after: NodeId | None = None,
+    discarded: NodeId | None = None,
     merge: str | None = None,
 ) -> CommitResult:
     """Write a commit of a manifest and move HEAD's branch to it: the only commit point.
@@ -142,6 +143,8 @@ def record_commit(
         Whose change it is, where that isn't who commits it.
     before, after : NodeId or None
         Staged manifests, where they aren't the commit's.
+    discarded : NodeId or None
+        Manifest of files that were stored before the tree was written.
     merge : str or None
         Merge state that this ends, as kept for `undo`.
 
@@ -173,6 +176,7 @@ def record_commit(
         head=None if head.branch is not None else prepared.id,
         before=root if before is None else before,
         after=root if after is None else after,
+        discarded=discarded,
         tree=tree,
         merge=merge,
         message=f"{verb}: {message.splitlines()[0][:200]}",

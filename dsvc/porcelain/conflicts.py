@@ -158,7 +158,7 @@ def _settle(
         transitions=[t for t in transitions if sparse.includes(t.path)],
         portable_names=repo.config.flag("core.portableNames"),
     )
-    discarded, _ = keep_or_refuse(repo, update.obstacles())
+    discarded, _ = keep_or_refuse(repo, update)
     root = repo.manifest(staged.root).update(sorted((t.path, t.new) for t in transitions))
     kept = merge_state.keep(repo, state)
     repo.store.publish()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsvc.history.refs import Head
@@ -19,7 +18,7 @@ from dsvc.porcelain.operation_note import NO_MERGE, read_note
 from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.three_way import Merged, Names, merge_roots
-from dsvc.porcelain.tree_look import Obstacle, Transition
+from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import ConflictSummary, MergeOutcome
@@ -77,19 +76,31 @@ def refuse_second(repo: Workspace, verb: str, other: CommitId, staged: Staged) -
     )
 
 
-def keep_or_refuse(repo: Workspace, obstacles: Sequence[Obstacle]) -> tuple[NodeId | None, int]:
-    """Store the files that are about to go, as `keep_files` does.
+def keep_or_refuse(repo: Workspace, update: TreeUpdate) -> tuple[NodeId | None, int]:
+    """Store the files that are about to go, and those that hold already what they shall hold.
 
     Raises
     ------
     WouldOverwriteError
         If something else than a file is in the way, or a file where a folder has to be.
     """
-    root, count = keep_files(repo, [o.path for o in obstacles])
-    if count < len(obstacles):
-        kept = repo.manifest(root or EMPTY_ROOT)
-        raise refusal([o for o in obstacles if kept.get(o.path) is None])
+    obstacles = update.obstacles()
+    root, count = keep_files(repo, [*(o.path for o in obstacles), *update.settled])
+    kept = repo.manifest(root or EMPTY_ROOT)
+    stuck = [o for o in obstacles if kept.get(o.path) is None]
+    if stuck:
+        raise refusal(stuck)
     return root, count
+
+
+def found_in_place(repo: Workspace, update: TreeUpdate) -> NodeId | None:
+    """Store uncommitted work that is what a merge brings, so that `undo` leaves it where it is.
+
+    Where the merge is run again after a kill, what is in place is the merge's own.
+    """
+    if merge_state.load(repo.layout) is not None:
+        return None
+    return keep_files(repo, update.settled)[0]
 
 
 def checked_update(
@@ -141,6 +152,7 @@ def join_into_head(
     mirror = Mirror(repo, staged.root)
     if merged.conflicts:
         return _leave_conflicts(repo, staged, join, merged, plan, update, mirror)
+    discarded = found_in_place(repo, update)
     update.apply()
     result = record_commit(
         repo,
@@ -155,6 +167,7 @@ def join_into_head(
         tree=True,
         before=staged.root,
         after=plan.staged_root,
+        discarded=discarded,
     )
     repo.staging.save(Staged(result.commit, merged.root, plan.staged_root))
     merge_state.clear(repo.layout)
@@ -196,6 +209,7 @@ def leave_conflicts(
 ) -> None:
     """Write what a merge with conflicts leaves: its state, the files, the operation, the staged state."""
     after = NodeId(state.after)
+    discarded = found_in_place(repo, update)
     merge_state.save(repo.layout, state, durable=repo.durability != "none")
     update.apply()
     last = next(iter(repo.history.operations), None)
@@ -206,6 +220,7 @@ def leave_conflicts(
             arguments=arguments,
             before=NodeId(state.before),
             after=after,
+            discarded=discarded,
             tree=True,
             merge=NO_MERGE,
         )

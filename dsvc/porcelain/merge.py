@@ -10,9 +10,17 @@ from dsvc.model.errors import UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import SwitchPlan
-from dsvc.porcelain.join import Join, checked_update, join_into_head, keep_or_refuse, refuse_second
+from dsvc.porcelain.join import (
+    Join,
+    checked_update,
+    found_in_place,
+    join_into_head,
+    keep_or_refuse,
+    refuse_second,
+)
 from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
+from dsvc.porcelain.outcome import tree_outcome
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.three_way import Names, base_of
 from dsvc.porcelain.tree_look import Transition
@@ -33,8 +41,6 @@ def merge(
 
     Parameters
     ----------
-    rev : str
-        What to merge.
     message : str or None
         Message of the merge commit.
 
@@ -49,8 +55,7 @@ def merge(
     """
     with repo.changing():
         head = repo.history.refs.head()
-        other = repo.history.revisions.resolve(rev)
-        staged = repo.staged(head)
+        other, staged = repo.history.revisions.resolve(rev), repo.staged(head)
         refuse_second(repo, "merge", other, staged)
         if head.commit is None:
             return _fast_forward(repo, head, staged, rev, other, progress)
@@ -95,10 +100,12 @@ def _fast_forward(
     update = checked_update(repo, plan, [], progress)
     repo.store.publish()
     mirror = Mirror(repo, staged.root)
+    discarded = found_in_place(repo, update)
     update.apply()
     repo.record(
         "merge",
         arguments=[rev],
+        discarded=discarded,
         changes=[] if head.branch is None else [RefChange(head.branch, head.commit, other)],
         head=other if head.branch is None else None,
         before=staged.root,
@@ -213,7 +220,7 @@ def abort(repo: Workspace) -> CheckoutResult:
             transitions=_way_back(repo, staged, state),
             portable_names=repo.config.flag("core.portableNames"),
         )
-        discarded, saved = keep_or_refuse(repo, update.obstacles())
+        discarded, saved = keep_or_refuse(repo, update)
         kept = merge_state.keep(repo, state)
         mirror = Mirror(repo, staged.root)
         operation = repo.record(
@@ -229,16 +236,7 @@ def abort(repo: Workspace) -> CheckoutResult:
         repo.staging.save(Staged(staged.base_commit, staged.base_root, before))
         merge_state.clear(repo.layout)
         mirror.follow(before, written={t.path for t in update.transitions if t.old != t.new})
-        return CheckoutResult(
-            head=head.commit,
-            branch=None if head.branch is None else head.branch.removeprefix(HEADS),
-            written=done.written,
-            removed=done.removed,
-            unchanged=done.unchanged,
-            bytes=done.bytes,
-            undo=None if operation.id is None else str(operation.id),
-            saved=saved,
-        )
+        return tree_outcome(head, operation, done, saved=saved)
 
 
 def _way_back(repo: Workspace, staged: Staged, state: MergeState) -> list[Transition]:

@@ -11,6 +11,7 @@ from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.mirror import Mirror
+from dsvc.porcelain.outcome import tree_outcome
 from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.tree_look import Obstacle, Transition
@@ -78,19 +79,10 @@ def remove(
             tree=not cached,
             merge=kept,
         )
-        done = Updated() if cached else plan.update.apply()
+        done = Updated(removed=len(plan.entries)) if cached else plan.update.apply()
         _save(repo, staged, root, state, settled)
         mirror.follow(root, written=() if cached else {t.path for t in plan.update.transitions})
-        return CheckoutResult(
-            head=head.commit,
-            branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
-            written=0,
-            removed=len(plan.entries) if cached else done.removed,
-            unchanged=0,
-            bytes=0,
-            undo=None if operation.id is None else str(operation.id),
-            saved=saved,
-        )
+        return tree_outcome(head, operation, done, saved=saved)
 
 
 def _save(

@@ -19,7 +19,6 @@ from dsvc.porcelain.tree_update import Transition, TreeUpdate, Updated
 from dsvc.porcelain.values import CheckoutResult
 from dsvc.porcelain.workspace import Workspace
 
-
 _MANY = 500
 """From this many paths on walking the manifest is quicker than looking each up."""
 
@@ -134,7 +133,7 @@ def bring_paths(
         obstacles = update.obstacles(missing.__contains__)
         if obstacles and not force:
             raise refusal(obstacles)
-        discarded, saved = keep_files(repo, [o.path for o in obstacles])
+        discarded, saved = keep_files(repo, [*(o.path for o in obstacles), *update.settled])
         root = staged.root
         if stage:
             root = repo.manifest(root).update([(t.path, t.new) for t in update.transitions])

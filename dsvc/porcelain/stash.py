@@ -19,8 +19,8 @@ from dsvc.model.errors import NotFoundError, UsageError, WouldOverwriteError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.porcelain import merge_state
-from dsvc.porcelain.checkout import SwitchPlan
-from dsvc.porcelain.join import checked_update, leave_conflicts, refuse_second
+from dsvc.porcelain.checkout import SwitchPlan, refusal
+from dsvc.porcelain.join import checked_update, found_in_place, leave_conflicts, refuse_second
 from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.safekeeping import store_file
@@ -61,7 +61,7 @@ def push(repo: Workspace, message: str | None = None) -> CommitId | None:
     UsageError
         If there is no commit yet.
     WouldOverwriteError
-        If a merge is in progress, or a file changed meanwhile.
+        If a merge is in progress, or an untracked file stands where a removed one goes.
     """
     with repo.changing():
         head = repo.history.refs.head()
@@ -77,24 +77,12 @@ def push(repo: Workspace, message: str | None = None) -> CommitId | None:
         held = _worktree(repo, staged)
         if held == staged.root == staged.base_root:
             return None
-        sparse = repo.sparse
-        update = TreeUpdate(
-            layout=repo.layout,
-            root=repo.root,
-            store=repo.store,
-            transitions=[
-                Transition(c.path, c.old, c.new)
-                for c in diff_manifests(repo.manifest(held), repo.manifest(staged.base_root))
-                if sparse.includes(c.path)
-            ],
-            portable_names=False,
-        )
-        if update.obstacles():
-            raise WouldOverwriteError("files changed meanwhile", hint="run the command again")
+        update = _back_to_head(repo, staged, held)
         before = repo.history.refs.get(REF)
         index, made = _commits(repo, head, staged, held, message, before)
         repo.store.publish()
         mirror = Mirror(repo, staged.root)
+        # The stash first: a kill then leaves changes twice, never nowhere.
         repo.record(
             "stash",
             arguments=[] if message is None else [message],
@@ -108,6 +96,22 @@ def push(repo: Workspace, message: str | None = None) -> CommitId | None:
         repo.staging.save(Staged(staged.base_commit, staged.base_root, staged.base_root))
         mirror.follow(staged.base_root, written={t.path for t in update.transitions})
         return made.id
+
+
+def _back_to_head(repo: Workspace, staged: Staged, held: NodeId) -> TreeUpdate:
+    sparse = repo.sparse
+    changes = diff_manifests(repo.manifest(held), repo.manifest(staged.base_root))
+    update = TreeUpdate(
+        layout=repo.layout,
+        root=repo.root,
+        store=repo.store,
+        transitions=[Transition(c.path, c.old, c.new) for c in changes if sparse.includes(c.path)],
+        portable_names=False,
+    )
+    obstacles = update.obstacles()
+    if obstacles:
+        raise refusal(obstacles)
+    return update
 
 
 def _worktree(repo: Workspace, staged: Staged) -> NodeId:
@@ -223,9 +227,11 @@ def _take_over(
     repo: Workspace, staged: Staged, stash: _Stash, tree: NodeId, after: NodeId, update: TreeUpdate
 ) -> None:
     mirror = Mirror(repo, staged.root)
+    discarded = found_in_place(repo, update)
     update.apply()
     repo.record(
         "stash pop",
+        discarded=discarded,
         changes=[RefChange(REF, stash.commit.id, stash.before)],
         before=staged.root,
         after=after,

@@ -62,23 +62,13 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         head = repo.history.refs.head()
         staged = repo.staged(head)
         changes = _ref_changes(repo, operation)
-        before, after = (
-            _root(operation.staged_before, staged.root),
-            _root(operation.staged_after, staged.root),
-        )
-        root = repo.staging.carry(after, before, staged.root)
-        _check_staged(repo, after, before, staged.root)
+        root = _staged_root(repo, operation, staged.root)
         target = _target_head(operation, head)
         kept = read_note(operation.note).merge
         state = merge_state.load(repo.layout)
-        if (
-            state is not None
-            and kept is None
-            and (target is not None or any(c.ref == head.branch for c in changes))
-        ):
-            raise ConcurrentChangeError(
-                f"a {state.verb} is in progress", hint="dsvc undo takes it back first"
-            )
+        moves = target is not None or any(change.ref == head.branch for change in changes)
+        if moves and state is not None and kept is None:
+            raise ConcurrentChangeError(f"a {state.verb} is in progress", hint="undo that first")
         update = _tree_update(repo, operation)
         obstacles = update.obstacles()
         if obstacles:
@@ -110,6 +100,13 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             restored=done.written,
             arguments=operation.arguments,
         )
+
+
+def _staged_root(repo: Workspace, operation: Operation, now: NodeId) -> NodeId:
+    """What is staged once an operation is taken back."""
+    before, after = _root(operation.staged_before, now), _root(operation.staged_after, now)
+    _check_staged(repo, after, before, now)
+    return repo.staging.carry(after, before, now)
 
 
 def _target_head(operation: Operation, head: Head) -> str | CommitId | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 
 import pytest
 
@@ -111,6 +112,7 @@ def test_a_missing_file_is_not_moved(data: Work) -> None:
 
 
 def test_the_stat_cache_follows(data: Work) -> None:
+    time.sleep(0.05)  # files that were written just before they were read are looked at again
     data.repo.status()
     data.repo.move("数据".encode(), b"d")
     opened: list[bytes] = []

@@ -141,6 +141,18 @@ def test_pop_refuses_where_work_is_in_the_way(work: Work) -> None:
     assert work.tree() == {b"a": text("2"), b"b": text("4")}
 
 
+def test_pop_of_what_is_there_already(work: Work) -> None:
+    work.commit("base", {b"a": b"1", b"b": b"1"})
+    work.write({b"a": b"2", b"b": b"2"})
+    work.repo.stash()
+    work.write({b"a": b"2"})
+    before = work.everything()
+    work.repo.stash_pop()
+    assert work.tree() == {b"a": text("2"), b"b": text("2")}
+    work.repo.undo()
+    assert work.everything() == before
+
+
 def test_push_is_refused_without_a_commit_or_in_a_merge(work: Work) -> None:
     work.write({b"a": b"1"})
     work.repo.add([b"a"])

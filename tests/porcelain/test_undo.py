@@ -137,10 +137,18 @@ def test_undo(work: Work, action: Action, littered: bool) -> None:
     there_and_back(work, action)
 
 
+@pytest.mark.parametrize("verb", ["merge", "merge ff", "merge with conflicts", "cherry-pick"])
+def test_work_that_was_what_the_merge_brings_stays(work: Work, verb: str) -> None:
+    history(work)
+    work.write({b"t/t": b"t", b"r": b"r", b"ahead": b"1", b"run": program(b"#!")})
+    there_and_back(work, CLEAN[verb])
+
+
 DURING: dict[str, Action] = {
     "abort": lambda repo: repo.merge_abort(),
     "resolve theirs": lambda repo: repo.resolve(b"b.bin", side="theirs"),
     "resolve edited": lambda repo: repo.resolve(CN, side="ours"),
+    "resolve by hand": lambda repo: repo.resolve(CN, file=f"{repo.root}/{CN.decode()}"),
     "resolve a link": lambda repo: repo.resolve(b"l", side="theirs"),
     "add": lambda repo: repo.add([CN, b"b.bin"]),
     "add all": lambda repo: repo.add(all=True),
