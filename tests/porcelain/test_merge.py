@@ -445,3 +445,27 @@ def test_nothing_is_followed_outside(work: Work) -> None:
     with pytest.raises(WouldOverwriteError):
         work.repo.merge("topic")
     assert not list(outside.iterdir())
+
+
+def test_sparse_trees_merge_what_they_don_t_hold(work: Work) -> None:
+    work.diverge(
+        {b"in/a": b"1", b"out/b": b"1", b"out/c": b"\0base"},
+        {b"in/o": b"o", b"out/c": b"\0ours"},
+        {b"in/a": b"2", b"out/b": b"2", b"out/c": b"\0theirs"},
+    )
+    work.repo.checkout(sparse=["/in/"])
+    held = {b"in/a": text("1"), b"in/o": text("o")}
+    assert work.tree() == held
+    before = work.everything()
+    assert [c.path for c in work.repo.merge("topic").conflicts] == [b"out/c"]
+    assert work.tree() == held | {b"in/a": text("2")}
+    work.repo.merge_abort()
+    assert work.everything() == before
+    work.repo.merge("topic")
+    work.repo.resolve(b"out/c", side="theirs")
+    work.repo.commit("merged")
+    assert work.tree() == held | {b"in/a": text("2")}
+    assert work.clean()
+    work.repo.checkout(sparse=["*"])
+    assert work.tree()[b"out/c"] == text(b"\0theirs")
+    assert work.tree()[b"out/b"] == text("2")
