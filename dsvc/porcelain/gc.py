@@ -266,7 +266,7 @@ def leftovers(layout: Layout) -> list[str]:
             raise files.storage_error(error, "list", folder) from error
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
-            if match and entry.is_file(follow_symlinks=False) and _is_left(entry, int(match[1])):
+            if match and not entry.is_dir(follow_symlinks=False) and _is_left(entry, int(match[1])):
                 found.append(entry.path)
     return sorted(found)
 
