@@ -1,0 +1,1 @@
+"""Forged twins: other bytes with the same XXH3-128."""

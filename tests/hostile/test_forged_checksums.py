@@ -1,0 +1,1 @@
+"""Different content with equal XXH3-128 stays different content."""

@@ -1,0 +1,1 @@
+"""The path rule over arbitrary bytes."""

@@ -1,0 +1,1 @@
+"""The path rule: fast answers agree with slow ones."""
