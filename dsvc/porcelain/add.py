@@ -185,8 +185,7 @@ class _LargeFiles:
         self._scan.flush(FLUSH)
         self._store.publish()
         for folder, rows in self._rows.items():
-            found.files_delta += (delta := self._scan.cache.edit(folder, rows))
-            found.visited[folder] = found.visited.get(folder, 0) + delta
+            self._scan.edit_rows(folder, rows)
         self._rows.clear()
         self._pending_bytes = 0
 
@@ -276,7 +275,7 @@ def _preview(found: Findings) -> AddResult:
 
 def _save_state(scan: TreeScan, found: Findings, root: NodeId) -> None:
     """Declare that the stat cache mirrors the new staged manifest; without it the next scan rebuilds it."""
-    if not found.cache_complete or (scan.settings.shards is not None and not _save_rebuilt(scan, found)):
+    if not found.cache_complete:
         return
     folders = set(scan.state.folders)
     for folder, count in found.visited.items():
@@ -285,22 +284,12 @@ def _save_state(scan: TreeScan, found: Findings, root: NodeId) -> None:
     filled = {f for p, _, _ in found.changed for f in parents(p)} if scan.state.empty else set()
     empty = [f for f in scan.state.empty if f not in gone and f not in filled] + found.empty
     try:
+        scan.save_rebuilt()
         scan.cache.save_state(
             State(bytes(root), sorted(folders), sorted(set(empty)), scan.state.files + found.files_delta)
         )
     except DsvcError:
         return
-
-
-def _save_rebuilt(scan: TreeScan, found: Findings) -> bool:
-    """Save the rebuilt shards of folders that this scan didn't write itself."""
-    try:
-        for folder, shard in (scan.settings.shards or {}).items():
-            if folder not in scan.written:
-                scan.cache.save_shard(shard)
-    except DsvcError:
-        return False
-    return True
 
 
 def _audit_collisions(repo: Workspace, entries: Sequence[Entry]) -> None:

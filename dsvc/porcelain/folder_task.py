@@ -60,6 +60,10 @@ class Settings(msgspec.Struct):
         Shards that mirror the staged manifest, where the cache's own don't; those then only spare reading.
     tracked_folders : set of bytes
         Folders that hold tracked paths at any depth; others are untracked as a whole.
+    mirrored : frozenset of bytes
+        Folders whose shards mirror the staged manifest; a shard of another folder is of another time.
+    manifest : bytes
+        Root of the staged manifest.
     descend_untracked : bool
         Whether untracked folders are listed file by file.
     force : bool
@@ -76,3 +80,5 @@ class Settings(msgspec.Struct):
     force: bool = False
     check_names: bool = False
     shards: dict[bytes, Shard] | None = None
+    mirrored: frozenset[bytes] = frozenset()
+    manifest: bytes = b""

@@ -12,13 +12,14 @@ import msgspec
 from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.model.encoding import encode
 from dsvc.model.errors import DsvcError, ErasedError, MalformedInputError, StorageError
+from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import check_structure, is_plain, portability_problem
 from dsvc.porcelain import scan
 from dsvc.porcelain.folder_task import Reply, Settings, Task
 from dsvc.porcelain.ignore import IgnoreRules
 from dsvc.porcelain.scan import Comparison, unpack_stat
-from dsvc.porcelain.stat_cache import UNKNOWN, Shard, StatCache, trusted_stat
+from dsvc.porcelain.stat_cache import UNKNOWN, Shard, StatCache, shard_of, trusted_stat
 from dsvc.store.chunk_list import chunks_of
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.ingest import (
@@ -31,6 +32,7 @@ from dsvc.store.ingest import (
     store_symlink,
 )
 from dsvc.store.large_file import Segment, store_segment
+from dsvc.store.manifest_tree import Manifest
 
 FLUSH: Final = b"flush"
 _MAX_WARNINGS = 5
@@ -117,7 +119,7 @@ class FolderWorker:
             return reply
         stored = self._cache.shard(task.folder)
         rebuilt = self._settings.shards
-        shard = stored if rebuilt is None else rebuilt.get(task.folder)
+        shard = self._shard(task.folder, stored)
         only = None if task.only is None else frozenset(task.only)
         found = scan.compare(listing, shard, only)
         reply.empty = listing.empty
@@ -130,6 +132,15 @@ class FolderWorker:
             resume = stored if rebuilt is not None else None
             self._differences(task.folder, shard, found, reply, resume)
         return reply
+
+    def _shard(self, folder: bytes, stored: Shard | None) -> Shard | None:
+        """Shard that mirrors the staged manifest; one that is damaged is made from the manifest."""
+        settings = self._settings
+        if settings.shards is not None:
+            return settings.shards.get(folder)
+        if folder not in settings.mirrored:
+            return None
+        return stored or shard_of(Manifest(self._store, NodeId(settings.manifest)), folder)
 
     def _path(self, folder: bytes, name: bytes) -> bytes:
         return folder + b"/" + name if folder else name

@@ -77,6 +77,8 @@ class Mirror:
     def _edit(self, folder: bytes, changes: dict[bytes, Entry | None], unknown: set[bytes]) -> bool:
         """Set rows of a folder; returns whether any is left."""
         shard = self.cache.shard(folder)
+        if shard is None and self.cache.holds(folder):  # damaged: left to the next scan
+            return True
         known = {} if shard is None else {n: (s, e) for n, s, e in shard.rows()}
         prefix = folder + b"/" if folder else b""
         edits = []
@@ -86,4 +88,7 @@ class Mirror:
             edits.append((name, stat if same and prefix + name not in unknown else UNKNOWN, entry))
         if edits:
             self.cache.edit(folder, edits)
-        return self.cache.shard(folder) is not None
+        shard = self.cache.shard(folder)
+        if shard is not None and not len(shard):
+            self.cache.save_shard(shard)
+        return shard is not None and len(shard) > 0

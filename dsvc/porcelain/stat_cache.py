@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -19,8 +19,9 @@ import xxhash
 from dsvc.fs import files
 from dsvc.model.encoding import encode
 from dsvc.model.ids import NodeId
-from dsvc.model.manifest import Entry
+from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.store.ingest import FileStat
+from dsvc.store.manifest_tree import Manifest
 
 STAT: Final = struct.Struct("<QQqqI")
 """Inode, size, mtime_ns, ctime_ns, mode."""
@@ -128,6 +129,7 @@ class StatCache:
         self._folder = os.path.join(cache_folder, "stat")
         self._state = os.path.join(self._folder, "state")
         self._made: set[str] = set()
+        self._mirrored: frozenset[bytes] = frozenset()
 
     def _shard_path(self, folder: bytes) -> str:
         name = xxhash.xxh3_128_hexdigest(folder)
@@ -154,18 +156,21 @@ class StatCache:
 
     def save_shard(self, shard: Shard) -> None:
         """Write a shard; an empty one removes its file."""
+        if len(shard):
+            self._write(shard)
+        else:
+            files.unlink(self._shard_path(shard.folder), missing_ok=True)
+
+    def _write(self, shard: Shard) -> None:
         path = self._shard_path(shard.folder)
-        if not len(shard):
-            files.unlink(path, missing_ok=True)
-            return
         parent = os.path.dirname(path)
         if parent not in self._made:
             files.make_folders(parent, durable=False)
             self._made.add(parent)
         files.write_atomically(path, shard.encode(), durable=False)
 
-    def state(self, staged: NodeId) -> State | None:
-        """State, if the shards mirror the staged manifest `staged`."""
+    def state(self, staged: NodeId | None) -> State | None:
+        """State, if the shards mirror the staged manifest `staged`, or (None) any."""
         body = self._read(self._state)
         if body is None:
             return None
@@ -173,7 +178,14 @@ class StatCache:
             state = msgspec.msgpack.decode(body, type=State)
         except msgspec.DecodeError:
             return None
-        return state if state.root == bytes(staged) else None
+        if staged is not None and state.root != bytes(staged):
+            return None
+        self._mirrored = frozenset(state.folders)
+        return state
+
+    def holds(self, folder: bytes) -> bool:
+        """Whether the state that was read says that a folder has a shard; if it's gone, it was damaged."""
+        return folder in self._mirrored
 
     def invalidate(self) -> None:
         """Declare the shards out of step until `save_state`; done before they change."""
@@ -189,6 +201,10 @@ class StatCache:
     def edit(self, folder: bytes, changes: Sequence[tuple[bytes, bytes, Entry | None]]) -> int:
         """Set or remove (entry None) rows of a folder by (name, stat, entry); returns the gain in rows."""
         shard = self.shard(folder)
+        if shard is None and self.holds(folder):
+            # Damaged: it's made again from the manifest when it's needed.
+            files.unlink(self._shard_path(folder), missing_ok=True)
+            return 0
         before = {} if shard is None else {n: (s, encode(e)) for n, s, e in shard.rows()}
         after = dict(before)
         for name, stat, entry in changes:
@@ -196,5 +212,24 @@ class StatCache:
                 after.pop(name, None)
             else:
                 after[name] = (stat, encode(entry))
-        self.save_shard(Shard.build(folder, ((n, *after[n]) for n in sorted(after))))
+        # Also where no row is left: a shard that isn't there counts as damaged.
+        self._write(Shard.build(folder, ((n, *after[n]) for n in sorted(after))))
         return len(after) - len(before)
+
+    def prune(self, folders: Collection[bytes]) -> None:
+        """Remove the shards of other folders: what they say is of another time."""
+        kept = {self._shard_path(folder) for folder in folders}
+        for at, _, names in os.walk(self._folder):
+            for path in (os.path.join(at, name) for name in names):
+                if path not in kept and path != self._state:
+                    files.unlink(path, missing_ok=True)
+
+
+def shard_of(manifest: Manifest, folder: bytes) -> Shard:
+    """Shard of a folder from the manifest alone: every file is looked at again."""
+    rows = []
+    for entry in manifest.entries(folder):
+        parent, _, name = entry.path.rpartition(b"/")
+        if parent == folder and entry.mode != MODE_DIRECTORY:
+            rows.append((name, UNKNOWN, encode(entry)))
+    return Shard.build(folder, sorted(rows))

@@ -75,9 +75,7 @@ def _scan(
 def _save_rebuilt(scan: TreeScan, found: Findings) -> None:
     """Keep the shards that had to be rebuilt, so that the next scan needn't."""
     try:
-        for folder, shard in (scan.settings.shards or {}).items():
-            if folder not in scan.written:
-                scan.cache.save_shard(shard)
+        scan.save_rebuilt()
         if found.cache_complete:
             scan.cache.save_state(scan.state)
     except DsvcError:

@@ -13,12 +13,12 @@ from dsvc.fs import files
 from dsvc.fs.beneath import Beneath
 from dsvc.model.encoding import encode
 from dsvc.model.errors import NotFoundError, StorageError
-from dsvc.model.manifest import MODE_DIRECTORY
+from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.folder_task import Reply, Settings, Task
 from dsvc.porcelain.folder_worker import FolderWorker
 from dsvc.porcelain.sparse import SparsePatterns
-from dsvc.porcelain.stat_cache import UNKNOWN, Shard, StatCache, State
+from dsvc.porcelain.stat_cache import UNKNOWN, Shard, StatCache, State, shard_of
 from dsvc.store.backend import Backend
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.layout import Layout
@@ -138,6 +138,8 @@ class TreeScan:
             save=save,
             sparse=sparse,
             shards=shards,
+            mirrored=frozenset(state.folders),
+            manifest=bytes(manifest.root),
         )
         self.settings.tracked_folders = tracked = set(state.folders)
         for folder in [*state.folders, *state.empty]:
@@ -217,9 +219,10 @@ class TreeScan:
 
     def _forget(self, folder: bytes, names: Iterable[bytes] | None) -> None:
         """Count tracked files of a vanished folder (or some of its names) as missing."""
-        stored = (
-            self.cache.shard(folder) if self.settings.shards is None else self.settings.shards.get(folder)
-        )
+        if self.settings.shards is not None:
+            stored = self.settings.shards.get(folder)
+        else:
+            stored = self.cache.shard(folder) or shard_of(self.manifest, folder)
         rows = [] if stored is None else list(stored.rows())
         wanted = {r[0] for r in rows} if names is None else set(names)
         kept = []
@@ -323,6 +326,30 @@ class TreeScan:
                 self.found.cache_complete &= complete
         finally:
             self._runner.abandon()
+
+    def save_rebuilt(self) -> None:
+        """Save the shards that had to be rebuilt and weren't written by this scan, and no others.
+
+        Raises
+        ------
+        StorageError
+            If they can't be written; the cache's state must not be saved then.
+        """
+        if self.settings.shards is None:
+            return
+        for folder, shard in self.settings.shards.items():
+            if folder not in self.written:
+                self.cache.save_shard(shard)
+        self.cache.prune(self.written.union(self.settings.shards))
+
+    def edit_rows(self, folder: bytes, rows: Sequence[tuple[bytes, bytes, Entry | None]]) -> None:
+        """Set rows of a folder after the scan has been through it."""
+        if self.settings.shards is not None and folder not in self.written:
+            self.cache.save_shard(self.settings.shards.get(folder) or Shard.build(folder, []))
+        self.written.add(folder)
+        delta = self.cache.edit(folder, rows)
+        self.found.files_delta += delta
+        self.found.visited[folder] = self.found.visited.get(folder, 0) + delta
 
     def abandon(self) -> None:
         """Stop the workers; what they have published stays for the next attempt."""
