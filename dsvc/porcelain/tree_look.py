@@ -56,6 +56,10 @@ class TreeLook:
         self._tree = tree
         self._rows = _CachedRows(cache)
         self._removed = removed
+        self.in_the_way: dict[bytes, str] = {}
+        """Uncommitted files where a folder goes, or in a folder where a file goes, and why they must go."""
+        self.gives_way: set[bytes] = set()
+        """Committed files where an empty folder goes."""
 
     def look(self, t: Transition) -> Look | Obstacle:
         """Say what stands at a path, or what uncommitted work is in the way."""
@@ -64,14 +68,20 @@ class TreeLook:
             stat = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return Look.ABSENT
-        except NotAFolderError as error:
-            if t.new is None or any(p in self._removed for p in parents(t.path)):
-                return Look.ABSENT
-            return Obstacle(t.path, error.message)
+        except NotAFolderError:
+            if t.new is not None and not any(p in self._removed for p in parents(t.path)):
+                self._look_above(t.path)
+            return Look.ABSENT
         if stat_module.S_ISDIR(stat.st_mode):
             return self._look_at_folder(t)
         seen = FileStat.of(stat)
         known = self._rows.get(t.path)
+        if t.new is not None and t.new.mode == MODE_DIRECTORY:
+            if t.old is not None and _holds(folder, name, seen, t.old, known):
+                self.gives_way.add(t.path)
+            else:
+                self.in_the_way[t.path] = "it stands where a folder goes"
+            return Look.ABSENT
         if t.new is not None and _holds(folder, name, seen, t.new, known):
             return Look.DONE
         if t.old is not None and _holds(folder, name, seen, t.old, known):
@@ -79,9 +89,17 @@ class TreeLook:
         reason = "it has changes that are not committed" if t.old is not None else "it is not tracked"
         return Obstacle(t.path, reason)
 
-    def _look_at_folder(self, t: Transition) -> Look | Obstacle:
+    def _look_above(self, path: bytes) -> None:
+        """Note the file that stands where a folder of `path` goes."""
+        for folder in reversed(list(parents(path))):
+            stat = self._tree.lstat(folder)
+            if stat is not None and not stat_module.S_ISDIR(stat.st_mode):
+                self.in_the_way[folder] = f"it stands where the folder of {display_path(path)} goes"
+                return
+
+    def _look_at_folder(self, t: Transition) -> Look:
         if t.new is None:
-            return Look.EXPECTED
+            return Look.ABSENT
         if t.new.mode == MODE_DIRECTORY:
             return Look.DONE
         pending = [t.path]
@@ -93,7 +111,7 @@ class TreeLook:
                     if item.is_dir(follow_symlinks=False):
                         pending.append(path)
                     elif path not in self._removed:
-                        return Obstacle(t.path, f"a folder with the file {display_path(path)} stands there")
+                        self.in_the_way[path] = f"it stands where the file {display_path(t.path)} goes"
         return Look.ABSENT
 
 

@@ -16,21 +16,24 @@ import msgspec
 
 from dsvc.fs import files
 from dsvc.fs.beneath import Beneath
+from dsvc.history.operations import Operation
 from dsvc.model.encoding import encode
 from dsvc.model.errors import MalformedInputError, StorageError, WouldOverwriteError
+from dsvc.model.ids import CommitId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, Entry
 from dsvc.model.paths import check_structure, display_path, fold, portability_problem
 from dsvc.porcelain.spread_write import SPREAD_BYTES, segment_tasks
 from dsvc.porcelain.stat_cache import UNKNOWN, StatCache
 from dsvc.porcelain.tree_look import Look, Obstacle, Transition, TreeLook
 from dsvc.porcelain.tree_scan import FORK_FROM, Progress, parents
+from dsvc.porcelain.values import CheckoutResult
+from dsvc.porcelain.workspace import Workspace
 from dsvc.porcelain.write_worker import WriteTask, WriteWorker, remembered
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.ingest import FileStat
-from dsvc.store.layout import Layout
 from dsvc.store.workers import Runner
 
-__all__ = ["Obstacle", "Transition", "TreeUpdate", "Updated"]
+__all__ = ["Obstacle", "Transition", "TreeUpdate", "Updated", "tree_result"]
 
 
 @dataclass(slots=True)
@@ -43,38 +46,49 @@ class Updated:
     bytes: int = 0
 
 
+def tree_result(
+    commit: CommitId | None, branch: str | None, done: Updated, operation: Operation | None, saved: int = 0
+) -> CheckoutResult:
+    """Say what a verb did to the working tree; `branch` is HEAD's full ref, `operation` takes it back."""
+    return CheckoutResult(
+        head=commit,
+        branch=None if branch is None else branch.removeprefix("refs/heads/"),
+        written=done.written,
+        removed=done.removed,
+        unchanged=done.unchanged,
+        bytes=done.bytes,
+        undo=None if operation is None else str(operation.id),
+        saved=saved,
+    )
+
+
 class TreeUpdate:
     """Transitions of a working tree.
 
     Parameters
     ----------
-    layout, root, store
-        The repository.
+    repo : Workspace
+        The repository; where ``core.portableNames`` is set, names that other systems refuse are refused.
     transitions : iterable of Transition
         Each path once.
-    portable_names : bool
-        Whether names that other systems refuse are refused here.
     mirror : bool
         Whether what is written is also what is staged, so that the stat cache takes it over.
     """
 
     def __init__(
         self,
-        *,
-        layout: Layout,
-        root: str,
-        store: ChunkStore,
+        repo: Workspace,
         transitions: Iterable[Transition],
-        portable_names: bool,
+        *,
         progress: Progress | None = None,
         mirror: bool = True,
     ) -> None:
-        self._layout = layout
+        self._layout = repo.layout
         self._mirror = mirror
-        self._root = root
-        self._store = store
+        self._root = repo.root
+        self._store = repo.store
         self._progress = progress
-        self.cache = StatCache(layout.cache)
+        self.cache = StatCache(repo.layout.cache)
         self.cache.state(None)
         self.transitions = sorted(transitions)
         self._replaced: dict[bytes, bool] = {}
@@ -83,7 +97,7 @@ class TreeUpdate:
         self.settled: list[bytes] = []
         """Paths that held what they shall hold already, uncommitted: what `undo` has to leave alone."""
         self.result = Updated()
-        self._check_names(portable_names)
+        self._check_names(repo.config.flag("core.portableNames"))
 
     def _check_names(self, portable: bool) -> None:
         """Refuse paths that may not be written, before anything is."""
