@@ -194,7 +194,9 @@ def check_tip(repo: Repository, ref: str, commit: CommitId, expected: Expected) 
         return
     contents = commit_contents(repo, commit)
     if not any(contents == dict(possible) for possible in expected.possible):
-        raise BrokenPromiseError(f"{ref} is at {commit[:12]}, which nobody made whole: {sorted(contents)[:5]}")
+        raise BrokenPromiseError(
+            f"{ref} is at {commit[:12]}, which nobody made whole: {sorted(contents)[:5]}"
+        )
 
 
 def check_fsck(repo: Repository) -> None:

@@ -30,7 +30,7 @@ tally: Counter[str] = Counter()
 
 
 def tried(kind: str, count: int = 1) -> None:
-    """Count tried faults of a kind: ``kill points``, ``disk errors``, ``cuts``, ``flips``, ``hostile cases``."""
+    """Count faults: ``kill points``, ``disk errors``, ``cuts``, ``flips``, ``hostile cases``."""
     tally[kind] += count
 
 
@@ -93,7 +93,7 @@ def _be_child(command: Callable[[], object], plan: Plan | None, write_fd: int) -
                 command()
         except (DsvcError, MemoryError) as raised:
             error = _portable(raised)
-        except BaseException:  # noqa: BLE001  told to the parent
+        except BaseException:
             trace = traceback.format_exc()
         _write_all(write_fd, pickle.dumps((plan.fired > 0, error, trace, [name for name, _ in plan.seen])))
         status = 0
@@ -112,7 +112,7 @@ def _portable(error: BaseException) -> BaseException:
     error.__cause__ = error.__context__ = None
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301  a round trip of our own bytes
-    except Exception:  # noqa: BLE001  told by its text
+    except Exception:
         return DsvcError(f"{type(error).__name__}: {error}")
     return error
 
@@ -206,7 +206,13 @@ def count_operations(image: Image, folder: str, command: Callable[[str], object]
 
 
 def points(
-    image: Image, folder: str, command: Callable[[str], object], fault: Fault, *, step: int = 1, first: int = 1
+    image: Image,
+    folder: str,
+    command: Callable[[str], object],
+    fault: Fault,
+    *,
+    step: int = 1,
+    first: int = 1,
 ) -> Iterator[tuple[str, Outcome]]:
     """Lay the image out and run the command with the fault at its n-th operation, for every n that there is.
 
@@ -219,21 +225,24 @@ def points(
         Which operations are taken.
     """
     names = count_operations(image, folder, command)
+    writes = {number for number, name in enumerate(names, 1) if name == "write"}
+    wanted = {min(writes)} if fault.persistent and writes else writes
     for at in range(first, MAX_POINTS, step):
-        reached = at <= len(names)
-        if fault.of_writes and reached and (names[at - 1] != "write" or (fault.persistent and at > names.index("write") + 1)):
+        if fault.of_writes and at <= len(names) and at not in wanted:
             continue
         root = os.path.join(folder, f"{at}")
         image.lay_out(root)
         plan = Plan(action=fault.action, at=at, persistent=fault.persistent)
         outcome = run_in_child(functools.partial(command, root), plan)
-        tried(fault.kind, int(outcome.fired))
+        # A fault in a forked worker shows as an error alone.
+        came_up = outcome.fired or outcome.error is not None
+        tried(fault.kind, int(came_up))
         try:
             yield root, outcome
         except BaseException:
             tried("lost")
             raise
         shutil.rmtree(root)
-        if not outcome.fired:
+        if not came_up:
             return
     raise RuntimeError(f"the command never ran through in {MAX_POINTS} operations")

@@ -1,0 +1,163 @@
+"""Scenarios for faults: small repositories in memory, commands, and what each makes of its repository."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dsvc.model.errors import DsvcError
+from dsvc.model.ids import CommitId
+from dsvc.model.manifest import MODE_DIRECTORY
+from dsvc.porcelain.repository import Repository
+from dsvc.porcelain.values import Author
+from dsvc.testing.checker import (
+    BrokenPromiseError,
+    Expected,
+    FileState,
+    check,
+    commit_contents,
+    opened,
+    tree_state,
+    unchanged,
+)
+from dsvc.testing.faults import Fault, Image, points
+
+AUTHOR = Author("Ada", "ada@example.org")
+Command = Callable[[Repository], object]
+
+
+def write(root: str | Path, files: dict[bytes, bytes]) -> None:
+    for path, data in files.items():
+        full = os.path.join(os.fsencode(str(root)), path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "wb") as file:
+            file.write(data)
+
+
+def commit_all(repo: Repository, message: str) -> CommitId:
+    repo.add(all=True)
+    return repo.commit(message).commit
+
+
+def open_in(root: str) -> Repository:
+    return Repository.open(root, author=AUTHOR, lock_timeout=5.0)
+
+
+@contextmanager
+def repository(root: str) -> Iterator[Repository]:
+    repo = open_in(root)
+    try:
+        yield repo
+    finally:
+        repo.backend.forget()
+
+
+def state(repo: Repository) -> tuple[Any, ...]:
+    """What tells that a command is done: HEAD, staged state, files, and that nothing is in progress."""
+    head = repo.history.refs.head()
+    return head.branch, repo.head_root(head), repo.staged(head).root, tree_state(repo.root)
+
+
+@dataclass(kw_only=True)
+class Scenario:
+    """A repository before a command, and what the command makes of it."""
+
+    command: Command
+    image: Image
+    commits: dict[CommitId, dict[bytes, bytes]]
+    possible: list[dict[bytes, bytes]] = field(default_factory=list)
+    before: dict[bytes, FileState]
+    after: dict[bytes, FileState]
+    end: tuple[Any, ...]
+    already: tuple[str, ...] = ()
+    """Codes of errors that say that the command was done."""
+    leaves_files: bool = False
+    """Whether run again it may leave committed files of the version before, as untracked ones."""
+
+    @classmethod
+    def make(
+        cls, folder: Path, prepare: Callable[[str], object], command: Command, already: tuple[str, ...] = ()
+    ) -> Scenario:
+        """Prepare a repository, run the command on a copy, and remember both."""
+        first, second = str(folder / "before"), str(folder / "after")
+        os.makedirs(first)
+        prepare(first)
+        image = Image(first)
+        with repository(first) as repo:
+            tips = list(repo.history.refs.list("refs/heads/").values())
+            commits = {commit.id: commit_contents(repo, commit.id) for commit in repo.history.log(tips)}
+        image.lay_out(second)
+        with repository(second) as repo:
+            command(repo)
+            end = state(repo)
+            head = repo.history.refs.head().commit
+            possible = [] if head is None else [commit_contents(repo, head)]
+        found = cls(
+            command=command,
+            image=image,
+            commits=commits,
+            possible=possible,
+            before=tree_state(first),
+            after=tree_state(second),
+            end=end,
+            already=already,
+        )
+        shutil.rmtree(first)
+        shutil.rmtree(second)
+        return found
+
+    def run(self, root: str) -> None:
+        """Run the command as a process of its own would."""
+        self.command(open_in(root))
+
+    def again(self, repo: Repository) -> None:
+        """Run the command again; afterwards everything is as if it had never been interrupted."""
+        repo = open_in(repo.root)
+        try:
+            self.command(repo)
+        except DsvcError as error:
+            if error.code not in self.already:
+                raise
+        with repository(repo.root) as fresh:
+            self._compare_end(state(fresh))
+        repo.backend.forget()
+
+    def _compare_end(self, found: tuple[Any, ...]) -> None:
+        if self.leaves_files:
+            left = {
+                path
+                for path, now in found[3].items()
+                if path not in self.end[3] and now in (self.before.get(path), (MODE_DIRECTORY, b""))
+            }
+            found = (*found[:3], {p: s for p, s in found[3].items() if p not in left})
+        for now, then in zip(found, self.end, strict=True):
+            if now != then:
+                raise BrokenPromiseError(f"run again, it comes to {now}, not to {then}")
+
+    def expected(self) -> Expected:
+        return Expected(
+            commits=self.commits, possible=self.possible, files=unchanged(self.before, self.after)
+        )
+
+    def check(self, root: str) -> None:
+        check(root, self.expected(), rerun=self.again)
+
+    def loop(self, folder: Path, fault: Fault, *, step: int = 1, first: int = 1) -> int:
+        """Try the fault at every operation; returns at how many."""
+        count = 0
+        for root, outcome in points(self.image, str(folder), self.run, fault, step=step, first=first):
+            if not outcome.fired:
+                assert outcome.error is None
+                with repository(root) as repo:
+                    assert state(repo) == self.end
+            self.check(root)
+            count += outcome.fired
+        return count
+
+
+__all__ = ["AUTHOR", "Scenario", "commit_all", "open_in", "opened", "repository", "state", "write"]

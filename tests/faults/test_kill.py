@@ -1,0 +1,204 @@
+"""P1, P4, P5: killed at any write, a command leaves the state before or after it, and runs again."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsvc.fs.failpoints import Action, Plan
+from dsvc.model.errors import NoRepositoryError, StorageError, UsageError
+from dsvc.porcelain import tree_scan, tree_update
+from dsvc.porcelain.repository import Repository
+from dsvc.testing.checker import Expected, check, check_files, commit_contents, tree_state, unchanged
+from dsvc.testing.faults import KILLS, Fault, Image, points, run_in_child, tried
+from tests import scenarios
+from tests.faultkit import Scenario, commit_all, open_in, repository, write
+
+
+@pytest.mark.parametrize("fault", KILLS, ids=lambda fault: fault.action.value)
+@pytest.mark.parametrize("name", scenarios.COMMANDS)
+def test_killed_at_every_operation(fast_path: Path, name: str, fault: Fault) -> None:
+    scenario = scenarios.make(name, fast_path / "scenario")
+    count = scenario.loop(fast_path, fault)
+    assert count >= 5
+
+
+@pytest.mark.parametrize("fault", KILLS, ids=lambda fault: fault.action.value)
+def test_init_killed_at_every_operation(fast_path: Path, fault: Fault) -> None:
+    (fast_path / "before").mkdir()
+    write(fast_path / "before", {b"mine": b"my file\n"})
+    image = Image(str(fast_path / "before"))
+    files = unchanged(tree_state(str(fast_path / "before")))
+    for root, _ in points(image, str(fast_path), Repository.init, fault):
+        check_files(root, files)
+        try:
+            Repository.open(root)
+        except NoRepositoryError:
+            Repository.init(root)
+        else:
+            with pytest.raises(UsageError, match="already"):
+                Repository.init(root)
+        check(
+            root,
+            Expected(files=files, possible=[{b"mine": b"my file\n"}]),
+            rerun=lambda repo: commit_all(open_in(repo.root), "first"),
+        )
+        with repository(root) as repo:
+            head = repo.history.refs.head()
+            assert head.commit is not None
+            assert commit_contents(repo, head.commit) == {b"mine": b"my file\n"}
+
+
+@pytest.mark.parametrize("name", ["checkout-force", "restore", "reset-hard"])
+def test_what_a_killed_verb_discarded_comes_back(fast_path: Path, name: str) -> None:
+    """At each kill point work is still in the tree, or `undo` brings it back."""
+    scenario = scenarios.make(name, fast_path / "scenario")
+    # The files whose content is nowhere but in the tree.
+    work = [b"data/noise.bin", b"a.txt"]
+    for root, _ in points(scenario.image, str(fast_path), scenario.run, Fault(action=Action.KILL), step=2):
+        found = tree_state(root)
+        if all(found.get(path) == scenario.before[path] for path in work):
+            continue
+        with repository(root) as repo:
+            repo.undo()
+        now = tree_state(root)
+        assert {path: now.get(path) for path in work} == {path: scenario.before[path] for path in work}
+
+
+def test_recovery_is_killed_too(fast_path: Path) -> None:
+    """A command killed while it cleans up after a killed one is no worse than either."""
+    scenario = scenarios.make("commit", fast_path / "scenario")
+    (fast_path / "second").mkdir()
+    for number, (root, outcome) in enumerate(
+        points(scenario.image, str(fast_path), scenario.run, Fault(action=Action.KILL), first=2, step=7)
+    ):
+        if not outcome.killed:
+            break
+        again = Image(root)
+        for second, _ in points(
+            again,
+            str(fast_path / "second"),
+            _tolerant(scenario),
+            Fault(action=Action.KILL),
+            first=1 + number % 5,
+            step=5,
+        ):
+            scenario.check(second)
+
+
+def _tolerant(scenario: Scenario) -> Any:
+    return lambda root: scenario.again(open_in(root))
+
+
+# Forked workers
+
+
+def _many(root: str) -> None:
+    Repository.init(root)
+    repo = open_in(root)
+    write(root, {b"%d/file%d" % (n % 5, n): b"content %d\n" % n for n in range(40)})
+    commit_all(repo, "first")
+    write(root, {b"%d/file%d" % (n % 5, n): b"changed %d\n" % n for n in range(0, 40, 3)})
+
+
+@pytest.fixture
+def early_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are forked for a few files already."""
+    monkeypatch.setattr(tree_scan, "FORK_FROM", 2)
+    monkeypatch.setattr(tree_update, "FORK_FROM", 2)
+    monkeypatch.setattr("dsvc.porcelain.tree_scan.worker_count", lambda: 2, raising=False)
+    monkeypatch.setattr("dsvc.store.workers.worker_count", lambda: 2)
+
+
+@pytest.mark.usefixtures("early_workers")
+@pytest.mark.parametrize("verb", ["add", "checkout"])
+def test_killed_with_workers(fast_path: Path, verb: str) -> None:
+    """The armed plan counts in each process; whichever comes first to its n-th operation dies."""
+    commands = {"add": lambda r: r.add(all=True), "checkout": lambda r: r.checkout("HEAD", force=True)}
+    (fast_path / "scenario").mkdir()
+    scenario = Scenario.make(fast_path / "scenario", _many, commands[verb])
+    count = 0
+    for root, outcome in points(
+        scenario.image, str(fast_path), scenario.run, Fault(action=Action.KILL), step=2
+    ):
+        # Killed in a worker alone, the command ends with a typed error.
+        assert outcome.error is None or isinstance(outcome.error, StorageError)
+        scenario.check(root)
+        count += 1
+    assert count >= 10
+
+
+def _kill_a_worker(grandparent: int, at: int, number: int, _name: str, _path: str) -> None:
+    if os.getppid() != grandparent and number >= at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("early_workers")
+def test_a_worker_that_dies_is_a_storage_error(fast_path: Path) -> None:
+    (fast_path / "scenario").mkdir()
+    scenario = Scenario.make(fast_path / "scenario", _many, lambda r: r.add(all=True))
+    for at in range(1, 12):
+        root = str(fast_path / str(at))
+        scenario.image.lay_out(root)
+        plan = Plan(observer=functools.partial(_kill_a_worker, os.getpid(), at))
+        outcome = run_in_child(functools.partial(scenario.run, root), plan)
+        tried("kill points")
+        assert not outcome.killed
+        assert outcome.error is None or isinstance(outcome.error, StorageError)
+        scenario.check(root)
+
+
+# Signals to the command line
+
+
+def _dsvc(root: str, *arguments: str, pause: Path) -> subprocess.Popen[bytes]:
+    """Run the command line with a pause at its 20th write, which makes the file `pause`."""
+    code = (
+        "import sys, time\nwhere = sys.argv[1]\n"
+        "from dsvc.fs import failpoints\n"
+        "def stop(number, name, path):\n"
+        "    if number == 20:\n"
+        "        open(where, 'w').close()\n"
+        "        time.sleep(20)\n"
+        "failpoints.plan = failpoints.Plan(observer=stop)\n"
+        "sys.argv = ['dsvc', *sys.argv[2:]]\n"
+        "from dsvc.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    command = [sys.executable, "-c", code, str(pause), "-C", root, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("verb", ["add", "commit"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_soon_and_frees_the_locks(
+    fast_path: Path, verb: str, number: signal.Signals, code: int
+) -> None:
+    scenario = scenarios.make(verb, fast_path / "scenario")
+    root, pause = str(fast_path / "repo"), fast_path / "pause"
+    scenario.image.lay_out(root)
+    arguments = {"add": ["add", "--all"], "commit": ["commit", "-m", "second"]}[verb]
+    process = _dsvc(root, *arguments, pause=pause)
+    deadline = time.monotonic() + 20
+    while not pause.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    started = time.monotonic()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == code, errors
+    assert b"Traceback" not in errors
+    assert time.monotonic() - started < 2
+    tried("kill points")
+    with repository(root) as repo, repo.changing():
+        pass
+    scenario.check(root)

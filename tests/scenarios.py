@@ -1,0 +1,120 @@
+"""The commands that faults are tried on, each with a small repository where it has much to do."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from dsvc.porcelain.repository import Repository
+from dsvc.porcelain.values import ResetMode
+from tests.faultkit import Command, Scenario, commit_all, open_in, write
+
+_NOISE = random.Random(7).randbytes(3000)
+_LINES = b"".join(b"%d,row,%d\n" % (n, n * n) for n in range(400))
+
+FIRST = {
+    b"a.txt": b"one\n",
+    b"data/numbers.csv": _LINES,
+    b"data/noise.bin": _NOISE,
+    b"run.sh": b"#!/bin/sh\n",
+    b"old/deep/file": b"goes\n",
+}
+
+
+def _first(root: str) -> Repository:
+    Repository.init(root)
+    repo = open_in(root)
+    write(root, FIRST)
+    os.chmod(os.path.join(root, "run.sh"), 0o755)
+    os.symlink("data/numbers.csv", os.path.join(root, "link"))
+    os.mkdir(os.path.join(root, "empty"))
+    commit_all(repo, "first")
+    return repo
+
+
+def _edit(root: str) -> None:
+    """Add, change, remove, and turn a folder into a file."""
+    write(
+        root,
+        {b"a.txt": b"two\n", b"data/numbers.csv": _LINES.replace(b"5,row", b"5,ROW"), b"new/file": b"new\n"},
+    )
+    os.remove(os.path.join(root, "old/deep/file"))
+    os.removedirs(os.path.join(root, "old/deep"))
+    write(root, {b"old": b"a file now\n"})
+    os.remove(os.path.join(root, "link"))
+    os.symlink("elsewhere", os.path.join(root, "link"))
+    os.chmod(os.path.join(root, "run.sh"), 0o644)
+
+
+def edited(root: str) -> None:
+    _first(root)
+    _edit(root)
+
+
+def staged(root: str) -> None:
+    edited(root)
+    open_in(root).add(all=True)
+
+
+def two_commits(root: str) -> None:
+    staged(root)
+    repo = open_in(root)
+    repo.checkout(new_branch="old")
+    repo.checkout(new_branch="main2")
+    repo.commit("second")
+
+
+def dirty(root: str) -> None:
+    """Two commits, then work that is not committed: changed, new, removed, staged and not."""
+    two_commits(root)
+    write(root, {b"a.txt": b"staged work\n", b"data/noise.bin": b"unsaved work\n", b"mine": b"untracked\n"})
+    open_in(root).add([b"a.txt"])
+    os.remove(os.path.join(root, "run.sh"))
+
+
+def branched(root: str) -> None:
+    """Main and topic, each with a commit of its own, without conflicts."""
+    repo = _first(root)
+    repo.checkout(new_branch="topic")
+    write(root, {b"topic/file": b"topic\n", b"a.txt": b"topic\n"})
+    commit_all(repo, "on topic")
+    repo.checkout("main")
+    write(root, {b"main/file": b"main\n", b"data/noise.bin": b"main\n"})
+    os.remove(os.path.join(root, "run.sh"))
+    commit_all(repo, "on main")
+
+
+def rubbish(root: str) -> None:
+    """Several packs, some content that nothing needs any more."""
+    two_commits(root)
+    repo = open_in(root)
+    write(root, {b"scratch": random.Random(8).randbytes(4000)})
+    repo.add(all=True)
+    write(root, {b"scratch": b"less\n"})
+    repo.add(all=True)
+
+
+# name: (what comes before, the command, codes of errors that say that it was done already)
+COMMANDS: dict[str, tuple[Callable[[str], object], Command, tuple[str, ...]]] = {
+    "add": (edited, lambda r: r.add(all=True), ()),
+    "commit": (staged, lambda r: r.commit("second"), ("nothing-to-commit",)),
+    "commit-all": (edited, lambda r: r.commit("second", all=True), ("nothing-to-commit",)),
+    "checkout": (two_commits, lambda r: r.checkout("old"), ()),
+    "checkout-force": (dirty, lambda r: r.checkout("old", force=True), ()),
+    "restore": (dirty, lambda r: r.restore([b""]), ()),
+    "reset-hard": (dirty, lambda r: r.reset("HEAD", ResetMode.HARD), ()),
+    "merge": (branched, lambda r: r.merge("topic"), ()),
+    "gc": (rubbish, lambda r: r.gc(grace_seconds=0), ()),
+}
+
+
+def make(name: str, folder: Path) -> Scenario:
+    """A scenario, prepared in a folder that is made for it."""
+    folder.mkdir()
+    prepare, command, already = COMMANDS[name]
+    scenario = Scenario.make(folder, prepare, command, already)
+    # What is stored first moves HEAD first: the tree of the version before is then nobody's any more.
+    scenario.leaves_files = name == "checkout-force"
+    return scenario
