@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from dsvc.diff.manifest_diff import diff_manifests
+from dsvc.history.operations import Operation
 from dsvc.history.ref_name import branch_ref
 from dsvc.history.refs import Head, RefChange
 from dsvc.model.errors import NotFoundError, UsageError, WouldOverwriteError
@@ -17,7 +19,7 @@ from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.status import scan_tree
 from dsvc.porcelain.tree_scan import Progress
-from dsvc.porcelain.tree_update import Obstacle, Transition, TreeUpdate
+from dsvc.porcelain.tree_update import Obstacle, Transition, TreeUpdate, tree_result
 from dsvc.porcelain.values import CheckoutResult
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
@@ -88,6 +90,15 @@ def _could_be_branch(rev: str) -> bool:
     return not any(c in rev for c in "~^:{ ") and not rev.startswith(("-", "/", "."))
 
 
+class _Move(NamedTuple):
+    """Where HEAD goes."""
+
+    name: str
+    where: str | CommitId | None
+    commit: CommitId | None
+    changes: list[RefChange]
+
+
 def _switch(
     repo: Workspace,
     rev: str | None,
@@ -99,67 +110,51 @@ def _switch(
     head = repo.history.refs.head()
     where, commit = target_head(repo, rev, new_branch, head)
     staged = repo.staged(head)
-    moves = commit != head.commit
-    if moves and merge_state.load(repo.layout) is not None and not force:
+    if commit != head.commit and merge_state.load(repo.layout) is not None and not force:
         raise WouldOverwriteError(
             "a merge is in progress", hint="dsvc commit finishes it, dsvc merge --abort gives it up"
         )
     target = EMPTY_ROOT if commit is None else repo.history.read_commit(commit).manifest
     plan = SwitchPlan(repo, staged, target, force=force, patterns=patterns)
-    update = TreeUpdate(
-        layout=repo.layout,
-        root=repo.root,
-        store=repo.store,
-        transitions=plan.transitions,
-        portable_names=repo.config.flag("core.portableNames"),
-        progress=progress,
-    )
+    update = TreeUpdate(repo, plan.transitions, progress=progress)
     obstacles = plan.conflicts + update.obstacles()
     if obstacles and not force:
         raise refusal(obstacles)
     discarded, saved = keep_files(repo, [*(o.path for o in obstacles), *update.settled])
     changes = [RefChange(str(where), None, commit)] if new_branch is not None and commit is not None else []
-    name = rev or new_branch or "HEAD"
+    move = _Move(rev or new_branch or "HEAD", where, commit, changes)
     mirror = Mirror(repo, staged.root)
-
-    def move_head() -> str | None:
-        stays = where in (head.branch, None) and not changes and new_branch is None
-        if stays and not discarded and not force and patterns is None:
-            return None
-        operation = repo.record(
-            "checkout",
-            arguments=[name],
-            changes=changes,
-            head=where,
-            before=staged.root,
-            after=plan.staged_root,
-            discarded=discarded,
-            tree=True,
-            merge=merge_state.keep_open(repo) if force else None,
-            message=f"checkout: moving from {head.text} to {name}",
-        )
-        return None if operation.id is None else str(operation.id)
-
-    undo = move_head() if discarded else None
+    operation = None
+    if discarded:  # the log must reach what is overwritten before it is
+        operation = _move_head(repo, head, move, plan, discarded, force=force)
     done = update.apply()
-    if not discarded:
-        undo = move_head()
+    if not discarded and (force or patterns is not None or changes or where not in (head.branch, None)):
+        operation = _move_head(repo, head, move, plan, None, force=force)
     repo.staging.save(Staged(commit, target, plan.staged_root))
     if patterns is not None:
         sparse.save(repo.layout, patterns, durable=True)
     if force:
         merge_state.clear(repo.layout)
     mirror.follow(plan.staged_root, written={t.path for t in update.transitions})
-    branch = str(where).removeprefix("refs/heads/") if str(where).startswith("refs/heads/") else None
-    return CheckoutResult(
-        head=commit,
-        branch=branch,
-        written=done.written,
-        removed=done.removed,
-        unchanged=done.unchanged,
-        bytes=done.bytes,
-        undo=undo,
-        saved=saved,
+    branch = str(where) if str(where).startswith("refs/heads/") else None
+    return tree_result(commit, branch, done, operation, saved)
+
+
+def _move_head(
+    repo: Workspace, head: Head, move: _Move, plan: SwitchPlan, discarded: NodeId | None, *, force: bool
+) -> Operation:
+    """Move HEAD and log it: the commit point of a switch."""
+    return repo.record(
+        "checkout",
+        arguments=[move.name],
+        changes=move.changes,
+        head=move.where,
+        before=plan.staged_before,
+        after=plan.staged_root,
+        discarded=discarded,
+        tree=True,
+        merge=merge_state.keep_open(repo) if force else None,
+        message=f"checkout: moving from {head.text} to {move.name}",
     )
 
 
@@ -182,6 +177,7 @@ class SwitchPlan:
     ) -> None:
         self._repo = repo
         self.conflicts: list[Obstacle] = []
+        self.staged_before = staged.root
         self._transitions: dict[bytes, Transition] = {}
         self._before = repo.sparse
         self._after = self._before if patterns is None else sparse.SparsePatterns(patterns)

@@ -63,14 +63,7 @@ def _remove(
     """Remove what was stored, unless it changed meanwhile."""
     discarded = repo.manifest(EMPTY_ROOT).update(sorted(kept.items()))
     repo.store.publish()
-    update = TreeUpdate(
-        layout=repo.layout,
-        root=repo.root,
-        store=repo.store,
-        transitions=[Transition(path, entry, None) for path, entry in kept.items()],
-        portable_names=False,
-        mirror=False,
-    )
+    update = TreeUpdate(repo, [Transition(path, entry, None) for path, entry in kept.items()], mirror=False)
     changed = {o.path for o in update.obstacles()}
     update.transitions = [t for t in update.transitions if t.path not in changed]
     mirror = Mirror(repo, staged.root)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dsvc.diff.delta import Change, counts
 from dsvc.diff.manifest_diff import diff_manifests
-from dsvc.history.refs import Head, RefChange
+from dsvc.history.refs import Head
 from dsvc.history.signature import Signature
 from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
 from dsvc.model.ids import CommitId, NodeId
@@ -65,17 +65,11 @@ def commit(
         head = repo.history.refs.head()
         staged = repo.staged(head)
         state = merge_state.load(repo.layout)
-        if state is not None and state.conflicts:
-            raise MergeConflictError(
-                f"{len(state.conflicts)} paths are in conflict",
-                hint="dsvc conflicts lists them, dsvc resolve settles one",
-            )
-        if staged.root == staged.base_root and not (
-            allow_empty or amend or (state and state.verb == "merge")
-        ):
-            raise NothingToCommitError(
-                "nothing to commit", hint="dsvc add stages changes, dsvc status shows them"
-            )
+        _check_conflicts(state)
+        merging = state is not None and state.verb == "merge"
+        if staged.root == staged.base_root and not (allow_empty or amend or merging):
+            hint = "dsvc add stages changes, dsvc status shows them"
+            raise NothingToCommitError("nothing to commit", hint=hint)
         parents = _parents(repo, head, state, amend=amend)
         trailers = [("Dsvc-No-Verify", "true")] if no_verify else []
         result = record_commit(
@@ -93,6 +87,15 @@ def commit(
         repo.staging.save(Staged(result.commit, staged.root, staged.root))
         merge_state.clear(repo.layout)
         return result
+
+
+def _check_conflicts(state: merge_state.MergeState | None) -> None:
+    count = 0 if state is None else len(state.conflicts)
+    if count:
+        raise MergeConflictError(
+            "1 path is in conflict" if count == 1 else f"{count} paths are in conflict",
+            hint="dsvc conflicts lists them, dsvc resolve settles one",
+        )
 
 
 def _add_tracked(repo: Workspace, progress: Progress | None) -> None:
@@ -167,11 +170,10 @@ def record_commit(
         branch=head.branch,
         expected=head.commit,
     )
-    changes: Sequence[RefChange] = prepared.changes
     repo.record(
         verb,
         arguments=arguments,
-        changes=changes,
+        changes=prepared.changes,
         objects=prepared.objects,
         head=None if head.branch is not None else prepared.id,
         before=root if before is None else before,
@@ -181,9 +183,16 @@ def record_commit(
         merge=merge,
         message=f"{verb}: {message.splitlines()[0][:200]}",
     )
+    return _commit_result(repo, head, prepared.id, parents, root)
+
+
+def _commit_result(
+    repo: Workspace, head: Head, commit: CommitId, parents: Sequence[CommitId], root: NodeId
+) -> CommitResult:
+    files, size = repo.manifest(root).totals()
     tally = counts(changes_of(repo, parents, root)) if parents else {**counts([]), "added": files}
     return CommitResult(
-        commit=prepared.id,
+        commit=commit,
         branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
         parents=tuple(parents),
         manifest=root,

@@ -151,13 +151,7 @@ def _settle(
     arguments: Sequence[str],
 ) -> None:
     sparse = repo.sparse
-    update = TreeUpdate(
-        layout=repo.layout,
-        root=repo.root,
-        store=repo.store,
-        transitions=[t for t in transitions if sparse.includes(t.path)],
-        portable_names=repo.config.flag("core.portableNames"),
-    )
+    update = TreeUpdate(repo, [t for t in transitions if sparse.includes(t.path)])
     discarded, _ = keep_or_refuse(repo, update)
     root = repo.manifest(staged.root).update(sorted((t.path, t.new) for t in transitions))
     kept = merge_state.keep(repo, state)

@@ -120,12 +120,7 @@ def checked_update(
     """
     planned = {t.path for t in plan.transitions}
     update = TreeUpdate(
-        layout=repo.layout,
-        root=repo.root,
-        store=repo.store,
-        transitions=[*plan.transitions, *(t for t in more if t.path not in planned)],
-        portable_names=repo.config.flag("core.portableNames"),
-        progress=progress,
+        repo, [*plan.transitions, *(t for t in more if t.path not in planned)], progress=progress
     )
     obstacles = plan.conflicts + update.obstacles()
     if obstacles:

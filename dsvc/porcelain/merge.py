@@ -213,13 +213,7 @@ def abort(repo: Workspace) -> CheckoutResult:
         if state is None:
             raise UsageError("no merge is in progress")
         before = NodeId(state.before)
-        update = TreeUpdate(
-            layout=repo.layout,
-            root=repo.root,
-            store=repo.store,
-            transitions=_way_back(repo, staged, state),
-            portable_names=repo.config.flag("core.portableNames"),
-        )
+        update = TreeUpdate(repo, _way_back(repo, staged, state))
         discarded, saved = keep_or_refuse(repo, update)
         kept = merge_state.keep(repo, state)
         mirror = Mirror(repo, staged.root)

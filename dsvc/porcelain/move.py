@@ -35,10 +35,15 @@ class _Moved(NamedTuple):
     """Tracked empty folders that hold something now."""
 
 
-def move(repo: Workspace, source: bytes, target: bytes) -> None:
+def move(repo: Workspace, source: bytes, target: bytes) -> bytes:
     """Rename a tracked file or folder; into `target` where that's a folder.
 
     Edits that are not staged move with the file and stay unstaged; untracked files in a folder move along.
+
+    Returns
+    -------
+    bytes
+        The new path.
 
     Raises
     ------
@@ -73,6 +78,7 @@ def move(repo: Workspace, source: bytes, target: bytes) -> None:
         repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
         written = _cache_rows(mirror.cache, tree, moved, clean)
         mirror.follow(root, written=written)
+        return target
 
 
 def _destination(tree: Beneath, tracked: Manifest, source: bytes, target: bytes) -> tuple[bytes, bool]:

@@ -114,13 +114,7 @@ def _plan(
             raise UsageError(f"{display_path(path) or '.'} is a folder", hint="dsvc rm -r removes folders")
         entries.update((e.path, e) for e in found)
     sparse = repo.sparse
-    update = TreeUpdate(
-        layout=repo.layout,
-        root=repo.root,
-        store=repo.store,
-        transitions=[Transition(p, e, None) for p, e in entries.items() if sparse.includes(p)],
-        portable_names=False,
-    )
+    update = TreeUpdate(repo, [Transition(p, e, None) for p, e in entries.items() if sparse.includes(p)])
     return _Removal(entries, update, update.obstacles())
 
 

@@ -305,11 +305,11 @@ class Repository(RefVerbs):
 
         return remove(self, list(paths), cached=cached, force=force, recursive=recursive)
 
-    def move(self, source: bytes, target: bytes) -> None:
+    def move(self, source: bytes, target: bytes) -> bytes:
         """Rename a file or folder, staged and in the tree; see `dsvc.porcelain.move.move`."""
         from dsvc.porcelain.move import move
 
-        move(self, source, target)
+        return move(self, source, target)
 
     def clean(
         self, paths: Sequence[bytes] = (), *, dry_run: bool = False

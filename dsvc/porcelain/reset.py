@@ -12,7 +12,7 @@ from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.restore import unstage
 from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.staging import Staged
-from dsvc.porcelain.tree_update import TreeUpdate, Updated
+from dsvc.porcelain.tree_update import TreeUpdate, Updated, tree_result
 from dsvc.porcelain.values import CheckoutResult, ResetMode
 from dsvc.porcelain.workspace import Workspace
 
@@ -51,13 +51,7 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         discarded, saved = None, 0
         if mode is ResetMode.HARD:
             plan = SwitchPlan(repo, staged, target, force=True, patterns=None)
-            update = TreeUpdate(
-                layout=repo.layout,
-                root=repo.root,
-                store=repo.store,
-                transitions=plan.transitions,
-                portable_names=repo.config.flag("core.portableNames"),
-            )
+            update = TreeUpdate(repo, plan.transitions)
             discarded, saved = keep_files(repo, [*(o.path for o in update.obstacles()), *update.settled])
         mirror = Mirror(repo, staged.root)
         changes = []
@@ -80,13 +74,4 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         if mode is not ResetMode.SOFT:
             merge_state.clear(repo.layout)
         mirror.follow(after, written={t.path for t in update.transitions} if update else ())
-        return CheckoutResult(
-            head=commit,
-            branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
-            written=done.written,
-            removed=done.removed,
-            unchanged=done.unchanged,
-            bytes=done.bytes,
-            undo=None if operation.id is None else str(operation.id),
-            saved=saved,
-        )
+        return tree_result(commit, head.branch, done, operation, saved)

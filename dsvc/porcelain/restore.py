@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dsvc.history.refs import Head
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry
@@ -15,7 +14,7 @@ from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.status import scan_tree
 from dsvc.porcelain.tree_scan import Progress
-from dsvc.porcelain.tree_update import Transition, TreeUpdate, Updated
+from dsvc.porcelain.tree_update import Transition, TreeUpdate, Updated, tree_result
 from dsvc.porcelain.values import CheckoutResult
 from dsvc.porcelain.workspace import Workspace
 
@@ -93,9 +92,7 @@ def unstage(repo: Workspace, paths: Sequence[bytes], source: str, *, verb: str) 
         )
         repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
         mirror.follow(root)
-        return _result(
-            head, Updated(unchanged=len(wanted)), None if operation.id is None else str(operation.id)
-        )
+        return tree_result(head.commit, head.branch, Updated(unchanged=len(wanted)), operation)
 
 
 def bring_paths(
@@ -121,15 +118,7 @@ def bring_paths(
         head = repo.history.refs.head()
         staged = repo.staged(head)
         transitions, missing = _path_transitions(repo, staged, paths, source, stage)
-        update = TreeUpdate(
-            layout=repo.layout,
-            root=repo.root,
-            store=repo.store,
-            transitions=transitions,
-            portable_names=repo.config.flag("core.portableNames"),
-            progress=progress,
-            mirror=stage or source == "STAGED",
-        )
+        update = TreeUpdate(repo, transitions, progress=progress, mirror=stage or source == "STAGED")
         obstacles = update.obstacles(missing.__contains__)
         if obstacles and not force:
             raise refusal(obstacles)
@@ -156,7 +145,7 @@ def bring_paths(
             repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
         touched = {t.path for t in update.transitions}
         _follow(repo, mirror, root, touched, mirrored=stage or source == "STAGED")
-        return _result(head, done, None if operation.id is None else str(operation.id), saved)
+        return tree_result(head.commit, head.branch, done, operation, saved)
 
 
 def _follow(repo: Workspace, mirror: Mirror, root: NodeId, touched: set[bytes], *, mirrored: bool) -> None:
@@ -189,16 +178,3 @@ def _path_transitions(
     return [
         Transition(path, tracked.get(path), entry) for path, entry in wanted.items() if sparse.includes(path)
     ], set()
-
-
-def _result(head: Head, done: Updated, undo: str | None, saved: int = 0) -> CheckoutResult:
-    return CheckoutResult(
-        head=head.commit,
-        branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
-        written=done.written,
-        removed=done.removed,
-        unchanged=done.unchanged,
-        bytes=done.bytes,
-        undo=undo,
-        saved=saved,
-    )

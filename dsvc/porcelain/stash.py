@@ -101,13 +101,7 @@ def push(repo: Workspace, message: str | None = None) -> CommitId | None:
 def _back_to_head(repo: Workspace, staged: Staged, held: NodeId) -> TreeUpdate:
     sparse = repo.sparse
     changes = diff_manifests(repo.manifest(held), repo.manifest(staged.base_root))
-    update = TreeUpdate(
-        layout=repo.layout,
-        root=repo.root,
-        store=repo.store,
-        transitions=[Transition(c.path, c.old, c.new) for c in changes if sparse.includes(c.path)],
-        portable_names=False,
-    )
+    update = TreeUpdate(repo, [Transition(c.path, c.old, c.new) for c in changes if sparse.includes(c.path)])
     obstacles = update.obstacles()
     if obstacles:
         raise refusal(obstacles)

@@ -160,14 +160,7 @@ def _tree_update(repo: Workspace, operation: Operation) -> TreeUpdate:
     found = {t.path: t for t in _transitions(repo, operation)}
     if forward:
         found = {path: Transition(path, t.new, t.old) for path, t in found.items()}
-    return TreeUpdate(
-        layout=repo.layout,
-        root=repo.root,
-        store=repo.store,
-        transitions=found.values(),
-        portable_names=repo.config.flag("core.portableNames"),
-        mirror=False,
-    )
+    return TreeUpdate(repo, found.values(), mirror=False)
 
 
 def _transitions(repo: Workspace, operation: Operation) -> Iterator[Transition]:

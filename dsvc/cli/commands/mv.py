@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from dsvc.cli.i18n import _
@@ -20,9 +18,7 @@ def command(session: Session, source: str, target: str) -> None:
     """Move or rename a file or folder; into B where B is a folder."""
     repo = session.repository()
     old, new = tree_path(source, repo.root), tree_path(target, repo.root)
-    if os.path.isdir(os.path.join(os.fsencode(repo.root), new)):
-        new = os.path.join(new, os.path.basename(old))
-    repo.move(old, new)
+    new = repo.move(old, new)
     session.output.json({**path_fields(old, "old_path"), **path_fields(new)})
     session.output.line(
         _("moved {old} → {new}, and staged it").format(old=session.name(old), new=session.name(new))
