@@ -42,6 +42,7 @@ class Reply(msgspec.Struct, array_like=True, tag="folder"):
     warnings: list[tuple[bytes, str]] = []
     empty: bool = False
     gone: bool = False
+    unreadable: bool = False
     files_before: int = 0
     files: int = 0
     saved: bool = False

@@ -18,6 +18,7 @@ from dsvc.model.paths import check_structure, is_plain, portability_problem
 from dsvc.porcelain import scan
 from dsvc.porcelain.folder_task import Reply, Settings, Task
 from dsvc.porcelain.ignore import IgnoreRules
+from dsvc.porcelain.new_files import stage_new_files
 from dsvc.porcelain.scan import Comparison, unpack_stat
 from dsvc.porcelain.stat_cache import UNKNOWN, Shard, StatCache, shard_of, trusted_stat
 from dsvc.store.chunk_list import chunks_of
@@ -116,6 +117,7 @@ class FolderWorker:
             return reply
         except OSError as error:
             reply.skipped.append((task.folder, f"cannot list it: {error.strerror}"))
+            reply.unreadable = True
             return reply
         stored = self._cache.shard(task.folder)
         rebuilt = self._settings.shards
@@ -170,8 +172,10 @@ class FolderWorker:
             at = pending.pop()
             try:
                 listing = scan.list_folder(self._tree, at)
-            except (OSError, NotAFolderError):
+            except (FileNotFoundError, NotAFolderError):
                 continue
+            except OSError:  # nobody can tell
+                return True
             if listing.empty:
                 return True
             if any(not self._ignore.ignored(self._path(at, n), is_folder=False) for n, _ in listing.rows):
@@ -194,6 +198,11 @@ class FolderWorker:
             if self._settings.force or not self._ignore.ignored(path, is_folder=False):
                 reply.skipped.append((path, reason))
 
+    def _not_ignored(self, folder: bytes, items: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        if self._settings.force or not items or not self._ignore.chain(folder):
+            return items
+        return [i for i in items if not self._ignore.ignored(self._path(folder, i[0]), is_folder=False)]
+
     def _differences(
         self, folder: bytes, shard: Shard | None, found: Comparison, reply: Reply, resume: Shard | None
     ) -> None:
@@ -213,14 +222,22 @@ class FolderWorker:
                     del rows[name]
         for name, packed in found.touched:
             self._take(folder, name, packed, entries[name], rows, reply)
-        for name, packed in found.untracked:
-            path = self._path(folder, name)
-            if not self._settings.force and self._ignore.ignored(path, is_folder=False):
-                continue
-            if not self._settings.stage:
-                reply.untracked.append(path)
-            elif not self._spare(path, packed, spared.get(name), rows, reply):
-                self._take(folder, name, packed, None, rows, reply)
+        new = self._not_ignored(folder, found.untracked)
+        if not self._settings.stage:
+            reply.untracked.extend(self._path(folder, name) for name, _ in new)
+            new = []
+        if spared:
+            new = [
+                i
+                for i in new
+                if not self._spare(self._path(folder, i[0]), i[1], spared.get(i[0]), rows, reply)
+            ]
+        if new:
+            folder_fd = self._tree.folder(folder)
+            now_ns = self._settings.now_ns
+            new = stage_new_files(self._store, folder, folder_fd, new, now_ns, rows, reply.changed)
+        for name, packed in new:
+            self._take(folder, name, packed, None, rows, reply)
         reply.files = len(rows)
         if self._settings.save and rows != before:
             self._save(folder, rows, entries)

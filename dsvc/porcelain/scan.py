@@ -88,9 +88,11 @@ def refuse_folder(tree: Beneath, folder: bytes, name: bytes) -> str | None:
     if is_reserved_name(name):
         return "its name is an alias of .dsvc or .git"
     path = folder + b"/" + name if folder else name
-    if tree.lstat(path + b"/.dsvc/config") is not None:
-        return "it is another dsvc repository"
-    return None
+    try:
+        inner = tree.lstat(path + b"/.dsvc/config")
+    except OSError:  # told when it's listed
+        return None
+    return None if inner is None else "it is another dsvc repository"
 
 
 class Comparison(NamedTuple):

@@ -29,7 +29,7 @@ UNKNOWN: Final = STAT.pack(0, 0, -1, -1, 0)
 """The stat of no file: its row is always looked at again."""
 RACY_NS: Final = 20_000_000
 """A file changed within this time of being read may change again without a new time stamp."""
-_COARSE_NS: Final = 2_000_000_000
+COARSE_NS: Final = 2_000_000_000
 
 
 def pack_stat(stat: FileStat) -> bytes:
@@ -44,7 +44,7 @@ def trusted_stat(stat: FileStat, now_ns: int) -> bytes:
     """
     latest = max(stat.mtime_ns, stat.ctime_ns)
     coarse = stat.mtime_ns % 1_000_000_000 == 0 and stat.ctime_ns % 1_000_000_000 == 0
-    if latest >= now_ns - (_COARSE_NS if coarse else RACY_NS):
+    if latest >= now_ns - (COARSE_NS if coarse else RACY_NS):
         return UNKNOWN
     return STAT.pack(*stat)
 

@@ -42,6 +42,7 @@ class Findings(msgspec.Struct):
     warnings: list[tuple[bytes, str]] = []
     empty: list[bytes] = []
     visited: dict[bytes, int] = {}
+    unreadable: list[bytes] = []
     unchanged: int = 0
     files_delta: int = 0
     put_bytes: int = 0
@@ -255,16 +256,22 @@ class TreeScan:
             raise
         whole = [t.folder for t in tasks if t.only is None]
         for folder in self.state.folders:
-            if folder not in self.found.visited and _is_within(folder, whole):
+            if folder not in self.found.visited and self._was_looked_at(folder, whole):
                 self._forget(folder, None)
         self._compare_empty_folders(whole)
         return self.found
+
+    def _was_looked_at(self, folder: bytes, whole: list[bytes]) -> bool:
+        """Whether a folder that wasn't visited is gone, and not only behind one that can't be listed."""
+        return _is_within(folder, whole) and not _is_within(folder, self.found.unreadable)
 
     def _compare_empty_folders(self, whole: list[bytes]) -> None:
         """Tracked empty folders that are gone or filled are missing; new ones are changes."""
         now = set(self.found.empty)
         for folder in self.state.empty:
-            gone = folder not in now and folder not in self.found.visited and _is_within(folder, whole)
+            gone = (
+                folder not in now and folder not in self.found.visited and self._was_looked_at(folder, whole)
+            )
             if gone and self.settings.sparse.includes(folder):
                 self.found.missing.append(folder)
         self.found.empty = sorted(now - set(self.state.empty))
@@ -290,6 +297,9 @@ class TreeScan:
         found.skipped += reply.skipped
         found.warnings += reply.warnings
         found.unchanged += reply.unchanged
+        if reply.unreadable:
+            found.unreadable.append(reply.folder)
+            return []
         found.visited[reply.folder] = reply.files
         found.files_delta += reply.files - reply.files_before
         if reply.saved:

@@ -32,7 +32,7 @@ LARGE_BYTES: Final = 8 * 1024 * 1024
 """From this size on a file is streamed in segments."""
 ATTEMPTS: Final = 3
 _TEXT, _RAW = int(ChunkClass.TEXT), int(ChunkClass.RAW)
-_ONE_CHUNK: Final = (SIZES[ChunkClass.TEXT].minimum, SIZES[ChunkClass.RAW].maximum)
+ONE_CHUNK_BYTES: Final = (SIZES[ChunkClass.TEXT].minimum, SIZES[ChunkClass.RAW].maximum)
 """Up to which size a file of either class is one chunk, without looking for cut points."""
 
 
@@ -96,7 +96,7 @@ def store_bytes(store: ChunkStore, data: bytes, old: Entry | None = None) -> Con
         chunk_class = old.chunk_class
     else:
         chunk_class = _TEXT if kind is Kind.TEXT else _RAW
-    if size <= _ONE_CHUNK[chunk_class]:
+    if size <= ONE_CHUNK_BYTES[chunk_class]:
         if size:
             store.put_chunk(digest, data, raw=chunk_class == _RAW)
         return Content(size, digest, xxh3, chunk_class, None, kind)
