@@ -1,7 +1,8 @@
 """The new files of a folder, staged in one tight loop.
 
 A first `add` is mostly this: small regular files with plain names that nobody touches meanwhile. Staging
-them here makes the whole `add` a sixth quicker than one call each. Whatever is not that simple is left to the caller.
+them here makes the whole `add` a sixth quicker than one call each would be. Whatever is not that simple is
+left to the caller.
 """
 
 from __future__ import annotations
