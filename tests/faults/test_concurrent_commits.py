@@ -1,387 +1,377 @@
-"""P6: of several processes one wins, none loses an update, and readers never fail (F29, F33 to F35)."""
+"""P6: many processes on one repository; one winner each time, nothing lost, readers never wrong."""
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
 import os
 import random
-import sys
-import threading
+import signal
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dsvc.fs import locks
-from dsvc.fs.failpoints import Plan, armed
-from dsvc.history.refs import RefChange
+from dsvc.history.operations import Operation
 from dsvc.model.errors import ConcurrentChangeError, DsvcError, LockedError
-from dsvc.porcelain.commit import record_commit
+from dsvc.porcelain.commit import NothingToCommitError
 from dsvc.porcelain.repository import Repository
-from dsvc.store.ingest import LARGE_BYTES
-from dsvc.testing.checker import Expected, check, commit_contents
-from dsvc.testing.faults import tried
-from tests.faultkit import AUTHOR, commit_all, open_in, repository, write
+from dsvc.store.materialize import read_content
+from dsvc.testing.checker import check_fsck, commit_contents, opened
+from tests.faultkit import commit_all, open_in, repository, write
 
-PROCESSES = 8
-
-
-@pytest.fixture
-def root(fast_path: Path) -> str:
-    path = str(fast_path / "repo")
-    Repository.init(path)
-    write(path, {b"first": b"first\n"})
-    commit_all(open_in(path), "first")
-    return path
+_FORK = multiprocessing.get_context("fork")
+_PROCESSES = 8
+_ROUNDS = 5
 
 
-def in_processes(count: int, body: Callable[[int], None]) -> list[int]:
-    """Run `body` in processes that begin together; returns their exit codes."""
-    ready, go = os.pipe()
-    children = []
-    for number in range(count):
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                os.close(go)
-                os.read(ready, 1)  # returns when the parent closes its end
-                body(number)
-                code = 0
-            except DsvcError as error:
-                code = error.exit_code
-            except BaseException as error:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            finally:
-                os._exit(code)
-        children.append(child)
-    os.close(ready)
-    os.close(go)
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+def _be_process(job: Callable[[], Any], start: Any, pipe: Any) -> None:
+    try:
+        start.wait(30)
+        pipe.send((job(), None))
+    except BaseException:
+        pipe.send((None, traceback.format_exc()))
 
 
-def test_eight_processes_on_one_branch(root: str, fast_path: Path) -> None:
-    """Each adds files of its own and commits; what was acknowledged is in the history of main."""
-    rounds = 6
+def together(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run jobs in processes that begin at the same moment; returns what each returned."""
+    start = _FORK.Barrier(len(jobs))
+    running = []
+    for job in jobs:
+        mine, theirs = _FORK.Pipe()
+        process = _FORK.Process(target=_be_process, args=(job, start, theirs))
+        process.start()
+        theirs.close()
+        running.append((process, mine))
+    results, traces = [], []
+    for process, pipe in running:
+        result, trace = pipe.recv()
+        process.join()
+        results.append(result)
+        traces += [] if trace is None else [trace]
+    assert not traces, "\n".join(traces)
+    return results
 
-    def work(number: int) -> None:
-        rest = random.Random(number)
-        with open(fast_path / f"acknowledged-{number}", "w", encoding="ascii") as log:
-            for turn in range(rounds):
-                name = b"%d/%d" % (number, turn)
-                write(root, {name: b"%d %d\n" % (number, turn)})
-                while True:
-                    repo = Repository.open(root, author=AUTHOR, lock_timeout=rest.choice([0.05, 30.0]))
-                    try:
-                        repo.add([name])
-                        done = repo.commit(f"{number}.{turn}")
-                        break
-                    except DsvcError as error:
-                        # 1: another process has committed what this one added.
-                        if error.exit_code == 1:
-                            done = None
-                            break
-                        if error.exit_code not in (11, 13):
-                            raise
-                        time.sleep(rest.random() / 100)
-                    finally:
-                        repo.backend.forget()
-                if done is not None:
-                    print(done.commit, file=log, flush=True)
 
-    assert in_processes(PROCESSES, work) == [0] * PROCESSES
-    with repository(root) as repo:
+def _ready(root: Path, files: dict[bytes, bytes] | None = None) -> str:
+    root.mkdir()
+    Repository.init(str(root))
+    write(root, files or {b"base": b"base\n"})
+    with repository(str(root)) as repo:
+        commit_all(repo, "base")
+    return str(root)
+
+
+def _commit_own(root: str, number: int) -> list[tuple[str | None, bytes, bytes]]:
+    """Add and commit an own file, several times; returns what was acknowledged."""
+    done: list[tuple[str | None, bytes, bytes]] = []
+    path = b"own/%d" % number
+    for round_ in range(_ROUNDS):
+        data = b"%d %d\n" % (number, round_) * (1 + number * 300)
+        write(root, {path: data})
+        repo = open_in(root)
+        try:
+            repo.add([path])
+        except LockedError:
+            continue
+        try:
+            done.append((repo.commit(f"{number} {round_}").commit, path, data))
+        except NothingToCommitError:
+            # Another process has committed all that was staged, this too.
+            done.append((None, path, data))
+        except (LockedError, ConcurrentChangeError):
+            continue
+    return done
+
+
+def test_eight_writers_lose_nothing(fast_path: Path) -> None:
+    root = _ready(fast_path / "data")
+    jobs = [lambda n=n: _commit_own(root, n) for n in range(_PROCESSES)]
+    acknowledged = [item for done in together(jobs) for item in done]
+    assert len(acknowledged) >= _PROCESSES * _ROUNDS // 2
+    with opened(root) as repo:
         head = repo.history.refs.head().commit
         assert head is not None
-        history = [commit.id for commit in repo.history.log([head])]
-        acknowledged = [
-            line
-            for number in range(PROCESSES)
-            for line in (fast_path / f"acknowledged-{number}").read_text().split()
-        ]
-        assert len(acknowledged) >= rounds
-        assert set(acknowledged) == set(history[:-1])
-        assert len(acknowledged) == len(history) - 1
-        files = {b"%d/%d" % (n, t): b"%d %d\n" % (n, t) for n in range(PROCESSES) for t in range(rounds)}
-        assert commit_contents(repo, head) == {b"first": b"first\n", **files}
-        contents = {commit: commit_contents(repo, commit) for commit in history}
-        assert repo.fsck().ok
-    tried("races", PROCESSES * rounds)
-    check(root, Expected(commits=contents))
-
-
-def test_one_winner_for_each_swap(root: str) -> None:
-    """Every process makes the same branch: one does, the others are told and change nothing."""
-    with repository(root) as repo:
-        history, first = repo.history, repo.history.refs.head().commit
-        assert first is not None
-        parent = history.read_commit(first)
-        who = repo.signature()
-    for turn in range(5):
-
-        def swap(number: int, turn: int = turn) -> None:
-            with repository(root) as repo:
-                made = repo.history.commit(
-                    parents=[first],
-                    manifest=parent.manifest,
-                    files=parent.files,
-                    bytes=parent.bytes,
-                    message=f"{turn} {number}",
-                    author=who,
-                    committer=who,
-                )
-                change = RefChange(f"refs/heads/race{turn}", None, made.id)
-                repo.record("commit", changes=[change], objects=made.objects)
-
-        codes = in_processes(PROCESSES, swap)
-        assert sorted(codes) == [0] + [13] * (PROCESSES - 1)
-        tried("races", PROCESSES)
-    with repository(root) as repo:
-        assert len(repo.history.operations.list()) == 2 + 5
-        assert len(repo.history.refs.list("refs/heads/race")) == 5
-        assert repo.fsck().ok
-
-
-def test_a_branch_that_moves_during_commit(root: str) -> None:
-    """The move comes between reading HEAD and swapping it: 13, and the staged work is still there."""
-    with repository(root) as repo, repository(root) as other:
-        write(root, {b"mine": b"mine\n"})
-        repo.add(all=True)
-        head = other.history.refs.head()
-        staged = other.staged(head)
-        moved = []
-
-        def move(_number: int, _name: str, _path: str) -> None:
-            if not moved:
-                moved.append(True)
-                record_commit(other, head, staged.base_root, "theirs", parents=[head.commit], verb="commit")
-
-        with armed(Plan(observer=move)), pytest.raises(ConcurrentChangeError) as caught:
-            repo.commit("mine")
-        assert caught.value.exit_code == 13
-        assert [c.path for c in repo.status().staged] == [b"mine"]
-        again = repo.commit("mine")
-        messages = [commit.message.strip() for commit in repo.history.log([again.commit])]
-        assert messages == ["mine", "theirs", "first"]
-    tried("races")
-
-
-def test_readers_beside_writers(root: str, fast_path: Path) -> None:
-    """Status, log and ls never wait and never fail while another process adds, commits and collects."""
-    stop = fast_path / "stop"
-    writer = os.fork()
-    if writer == 0:
-        code = 1
-        try:
-            with repository(root) as repo:
-                for turn in range(10_000):
-                    if stop.exists():
-                        break
-                    write(root, {b"folder%d/file" % (turn % 7): b"%d\n" % turn})
-                    commit_all(repo, f"turn {turn}")
-                    if turn % 5 == 4:
-                        repo.gc(grace_seconds=0)
-            code = 0
-        except BaseException as error:
-            print(f"writer: {type(error).__name__}: {error}", file=sys.stderr)
-        finally:
-            os._exit(code)
-    deadline = time.monotonic() + 3
-    count = 0
-    try:
-        while time.monotonic() < deadline:
-            with repository(root) as repo:
-                repo.status(untracked="all")
-                head = repo.history.refs.head().commit
-                assert head is not None
-                log = [entry.commit.id for entry in repo.log()]
-                assert log
-                assert [entry.path for entry in repo.ls("HEAD", recursive=True)]
-                assert commit_contents(repo, log[0])
-            count += 1
-    finally:
-        stop.touch()
-        status = os.waitpid(writer, 0)[1]
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert count >= 5
-    tried("races", count)
-
-
-# Locks of the dead
-
-
-def test_a_lock_goes_with_its_process(root: str) -> None:
-    """A killed holder leaves the lock file with its number in it, and nothing to wait for."""
-    with repository(root) as repo:
-        for name in ("work", "store", "refs", "gc"):
-            ready, tell = os.pipe()
-            child = os.fork()
-            if child == 0:
-                with locks.hold(repo.layout.lock(name), what=name):
-                    os.write(tell, b"x")
-                    time.sleep(60)
-                os._exit(1)
-            os.read(ready, 1)
-            os.close(ready)
-            os.close(tell)
-            if name == "work":
-                with pytest.raises(LockedError) as caught:
-                    Repository.open(root, lock_timeout=0.05).add(all=True)
-                assert caught.value.exit_code == 11
-                assert str(child) in caught.value.message
-            os.kill(child, 9)
-            os.waitpid(child, 0)
-            started = time.monotonic()
-            write(root, {b"file": name.encode()})
-            commit_all(repo, name)
-            repo.gc()
-            assert time.monotonic() - started < 2
-
-
-@pytest.mark.parametrize("age", [3600, -3600])
-def test_a_stale_lock_file_of_git(root: str, age: int) -> None:
-    """One of an hour ago goes; one that seems to come from the future is waited for, then named."""
-    with repository(root) as repo:
-        path = Path(repo.layout.git, "refs", "heads", "main.lock")
-        path.touch()
-        os.utime(path, (time.time() - age, time.time() - age))
-        write(root, {b"file": b"x\n"})
-        repo.add(all=True)
-        started = time.monotonic()
-        if age > 0:
-            repo.commit("second")
-        else:
-            with pytest.raises(LockedError) as caught:
-                repo.commit("second")
-            assert caught.value.exit_code == 11
-            assert "main.lock" in caught.value.message
-            path.unlink()
-            repo.commit("second")
-        assert time.monotonic() - started < 3
-        assert repo.fsck().ok
-
-
-# Files that change while they are read
-
-
-def _versions(size: int) -> list[bytes]:
-    """Contents that differ in each block, all of one length."""
-    return [bytes([65 + n]) * size for n in range(4)]
-
-
-@pytest.mark.parametrize("size", [300_000, LARGE_BYTES + 500_000])
-@pytest.mark.parametrize("way", ["in place", "replaced"])
-def test_a_file_that_changes_while_it_is_read(root: str, size: int, way: str) -> None:
-    """What is recorded is one of the versions, or nothing and the path is named; never a mix."""
-    versions = _versions(size)
-    path = os.path.join(root, "changing")
-    Path(path).write_bytes(versions[0])
-    stop = threading.Event()
-
-    def change() -> None:
-        rest = random.Random(1)
-        turn = 0
-        while not stop.is_set():
-            turn += 1
-            data = versions[turn % len(versions)]
-            if way == "replaced":
-                Path(path + "~").write_bytes(data)
-                os.replace(path + "~", path)
+        history = {commit.id: commit_contents(repo, commit.id) for commit in repo.history.log([head])}
+        for commit, path, data in acknowledged:
+            if commit is not None:
+                assert history[commit][path] == data
             else:
-                with open(path, "r+b", buffering=0) as file:
-                    file.write(data)
-            time.sleep(rest.choice([0, 0, 0.002, 0.03]))
+                assert any(contents.get(path) == data for contents in history.values())
+        # A line of commits, one each: none was made on a branch that had moved meanwhile.
+        made = [commit for commit, _, _ in acknowledged if commit is not None]
+        assert len(set(made)) == len(made) == len(history) - 1
+        assert all(len(repo.history.read_commit(id_).parents) <= 1 for id_ in history)
+        check_fsck(repo)
 
-    recorded = skipped = 0
-    writer = threading.Thread(target=change)
-    writer.start()
+
+def _race(root: str, old: Any, number: int) -> tuple[str, str]:
+    """Move main from `old` to an own commit, at the level of the history."""
+    repo = open_in(root)
+    who = repo.signature()
+    prepared = repo.history.commit(
+        parents=(old,),
+        manifest=repo.history.read_commit(old).manifest,
+        files=1,
+        bytes=5,
+        message=f"by {number}",
+        author=who,
+        committer=who,
+        branch="refs/heads/main",
+        expected=old,
+    )
+    operation = Operation(
+        id=None,
+        verb="commit",
+        arguments=(),
+        seconds=who.seconds,
+        refs=(),
+        head_before="",
+        head_after="",
+        staged_before=None,
+        staged_after=None,
+        discarded=None,
+        undone=None,
+        who=who,
+        note="",
+    )
     try:
+        repo.history.record(
+            changes=prepared.changes,
+            operation=operation,
+            message="race",
+            who=who,
+            new_objects=prepared.objects,
+        )
+    except ConcurrentChangeError:
+        return "lost", str(prepared.id)
+    return "won", str(prepared.id)
+
+
+def test_one_winner_of_each_race(fast_path: Path) -> None:
+    root = _ready(fast_path / "data")
+    for _ in range(6):
         with repository(root) as repo:
-            for _ in range(6):
-                result = repo.add([b"changing"])
-                if any(s.path == b"changing" for s in result.skipped):
-                    skipped += 1
-                    continue
-                entry = repo.manifest_of("STAGED").get(b"changing")
-                if entry is None:
-                    continue
-                with repo.open_file(b"changing", "STAGED") as stream:
-                    assert stream.read() in versions
-                recorded += 1
-    finally:
-        stop.set()
-        writer.join()
-    tried("races", recorded + skipped)
-    assert recorded + skipped
+            old = repo.history.refs.get("refs/heads/main")
+            operations = len(repo.operations())
+            reflog = len(repo.reflog("refs/heads/main"))
+        results = together([lambda n=n, old=old: _race(root, old, n) for n in range(_PROCESSES)])
+        winners = [commit for outcome, commit in results if outcome == "won"]
+        assert len(winners) == 1
+        with repository(root) as repo:
+            assert repo.history.refs.get("refs/heads/main") == winners[0]
+            assert len(repo.operations()) == operations + 1
+            assert len(repo.reflog("refs/heads/main")) == reflog + 1
 
 
-@pytest.mark.parametrize("what", ["grows", "shrinks", "goes", "becomes a folder", "becomes a link"])
-def test_a_file_that_is_not_what_was_listed(root: str, what: str) -> None:
-    """It changes after the folder was listed, at the moment that it is opened."""
+def _version(number: int) -> bytes:
+    return random.Random(number % 7).randbytes(20_000 + number % 7 * 5000)
+
+
+def _write_on(root: str, until: float) -> int:
+    """Commit a pair of equal files, again and again."""
+    count = 0
+    while time.monotonic() < until:
+        count += 1
+        write(root, {b"pair/a": _version(count), b"pair/b": _version(count), b"n": b"%d" % count})
+        try:
+            commit_all(open_in(root), f"version {count}")
+        except (LockedError, ConcurrentChangeError):
+            continue
+    return count
+
+
+def _collect_on(root: str, until: float) -> int:
+    count = 0
+    while time.monotonic() < until:
+        try:
+            open_in(root).gc(grace_seconds=0)
+            count += 1
+        except LockedError:
+            continue
+    return count
+
+
+def _read_on(root: str, until: float) -> int:
+    """Every answer is right and none fails; each round as a process of its own would begin."""
+    known = {_version(number) for number in range(7)}
+    count = 0
+    kept = open_in(root)
+    while time.monotonic() < until:
+        count += 1
+        for repo in (kept, open_in(root)):
+            repo.status(untracked="all")
+            newest = next(iter(repo.log())).commit.id
+            assert {item.path for item in repo.ls(newest, recursive=True)} >= {b"pair/a", b"pair/b"}
+            found = set()
+            for path in (b"pair/a", b"pair/b"):
+                with repo.open_file(path, newest) as stream:
+                    found.add(stream.read())
+            assert len(found) == 1
+            assert found <= known
+            list(repo.log(limit=20))
+    return count
+
+
+def test_readers_beside_writers_and_gc(fast_path: Path) -> None:
+    root = _ready(fast_path / "data", {b"pair/a": _version(0), b"pair/b": _version(0)})
+    until = time.monotonic() + 5
+    jobs: list[Callable[[], int]] = [lambda: _write_on(root, until), lambda: _collect_on(root, until)]
+    jobs += [lambda: _read_on(root, until)] * 3
+    written, collected, *read = together(jobs)
+    assert written >= 3
+    assert collected >= 1
+    assert all(count >= 3 for count in read)
+    with opened(root) as repo:
+        check_fsck(repo)
+
+
+_SIZES = {"a": 400_000, "b": 400_000, "c": 700_000, "d": 90_000}
+_LETTERS = {letter: letter.encode() * size for letter, size in _SIZES.items()}
+_NEXT = dict(zip("abcd", "bcda", strict=True))
+
+
+def _replace(path: str, data: bytes) -> None:
+    with open(path + ".new", "wb") as file:
+        file.write(data)
+    os.replace(path + ".new", path)
+
+
+def _rewrite(path: str, data: bytes) -> None:
+    """In place, in small steps: content is of two versions for a while."""
+    fd = os.open(path, os.O_WRONLY)
+    for offset in range(0, len(data), 20_000):
+        os.pwrite(fd, data[offset : offset + 20_000], offset)
+    os.ftruncate(fd, len(data))
+    os.close(fd)
+
+
+def _recreate(path: str, data: bytes) -> None:
+    os.remove(path)
+    with open(path, "wb", buffering=0) as file:
+        file.write(data)
+
+
+def _toggle(path: str, how: Callable[[str, bytes], None], pause: float) -> None:
+    while True:
+        for data in _LETTERS.values():
+            how(path, data)
+            time.sleep(pause)
+
+
+def _runs(data: bytes) -> list[tuple[str, int]]:
+    return [(letter, len(list(run))) for letter, run in itertools.groupby(data.decode())]
+
+
+def _was_there(data: bytes, how: Callable[[str, bytes], None]) -> bool:
+    """Whether the file had this content at a moment; a writer may rest in the middle of a write."""
+    if how is _replace:
+        return data in _LETTERS.values()
+    runs = _runs(data)
+    if len(runs) < 2 or how is _recreate:
+        return len(runs) < 2 and all(size <= _SIZES[letter] for letter, size in runs)
+    # Written from the front: the new version's beginning, then what is left of the old one.
+    (new, begun), (old, left) = runs if len(runs) == 2 else (("", 0), ("a", 0))
+    return new == _NEXT[old] and begun <= _SIZES[new] and begun + left == _SIZES[old]
+
+
+@pytest.mark.parametrize("how", [_replace, _rewrite, _recreate])
+@pytest.mark.parametrize("pause", [0.0, 0.004])
+def test_file_changes_while_it_is_read(
+    fast_path: Path, how: Callable[[str, bytes], None], pause: float
+) -> None:
+    """What is recorded is what the file once was as a whole, or the path is named as unstable."""
+    root = _ready(fast_path / "data", {b"file": _LETTERS["a"], b".dsvcignore": b"*.new\n"})
     path = os.path.join(root, "file")
-    write(root, {b"file": b"listed\n" * 100, b"before": b"before\n"})
-    changed = []
+    writer = _FORK.Process(target=_toggle, args=(path, how, pause))
+    writer.start()
+    recorded = 0
+    try:
+        until = time.monotonic() + 1.2
+        while time.monotonic() < until:
+            with repository(root) as repo:
+                result = repo.add([b""])
+                entry = repo.manifest(repo.staged().root).get(b"file")
+                data = None if entry is None else read_content(repo.store, entry)
+            assert {skip.path for skip in result.skipped} <= {b"file"}
+            assert data is None or _was_there(data, how), f"recorded a mix: {_runs(data)}"
+            recorded += not result.skipped
+    finally:
+        writer.kill()
+        writer.join()
+    assert recorded or how is _rewrite
 
-    def change(_number: int, _name: str, at: str) -> None:
-        # The pack is opened for the first file, when the folder has been listed.
-        if changed or "/tmp/pack-" not in at:
-            return
-        changed.append(at)
-        if what == "grows":
-            write(root, {b"file": b"grown\n" * 200})
-        elif what == "shrinks":
-            os.truncate(path, 10)
-        else:
-            os.remove(path)
-        if what == "becomes a folder":
-            write(root, {b"file/inner": b"inner\n"})
-        elif what == "becomes a link":
-            os.symlink("/etc/passwd", path)
 
+@pytest.mark.parametrize("size", [4, 30_000, 3_000_000])
+@pytest.mark.parametrize("wait", [0.0, 0.1])
+def test_rewritten_with_the_same_size_and_time(fast_path: Path, size: int, wait: float) -> None:
+    root = _ready(fast_path / "data", {b"file": b"a" * size})
+    path = os.path.join(root, "file")
+    time.sleep(wait)
+    open_in(root).status()
+    before = os.stat(path)
+    with open(path, "r+b") as file:
+        file.write(b"b" * size)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = os.stat(path)
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, size, before.st_mtime_ns)
     with repository(root) as repo:
-        with armed(Plan(observer=change)):
-            result = repo.add(all=True)
-        assert changed
-        staged = {e.path: e.size for e in repo.manifest_of("STAGED").entries()}
-        assert staged[b"before"] == 7
-        if what in ("grows", "shrinks"):
-            assert staged[b"file"] == {"grows": 1200, "shrinks": 10}[what]
-        else:
-            assert b"file" in {s.path for s in result.skipped}
-            assert b"file" not in staged
-        repo.add(all=True)
-        assert repo.status().unstaged == []
-    tried("races")
+        assert [change.path for change in repo.status().unstaged] == [b"file"]
+        assert repo.add(all=True).modified == 1
+        entry = repo.manifest(repo.staged().root).get(b"file")
+        assert entry is not None
+        assert read_content(repo.store, entry) == b"b" * size
 
 
-@pytest.mark.parametrize("verb", ["status", "add", "checkout"])
-def test_same_size_inode_and_time_but_other_content(root: str, verb: str) -> None:
-    """Only the change time tells, and it is looked at."""
-    with repository(root) as repo:
-        write(root, {b"file": b"aaaa\n"})
-        commit_all(repo, "second")
-        path = os.path.join(root, "file")
-        repo.status()
-        for turn in range(20):
-            before = os.stat(path)
-            content = b"%04d\n" % turn
-            with open(path, "r+b", buffering=0) as file:
-                file.write(content)
-            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-            after = os.stat(path)
-            assert (before.st_ino, before.st_size, before.st_mtime_ns) == (
-                after.st_ino,
-                after.st_size,
-                after.st_mtime_ns,
-            )
-            if verb == "status":
-                assert [c.path for c in repo.status().unstaged] == [b"file"]
-            elif verb == "add":
-                assert repo.add(all=True).modified == 1
-                with repo.open_file(b"file", "STAGED") as stream:
-                    assert stream.read() == content
-            else:
-                with pytest.raises(DsvcError) as caught:
-                    repo.checkout("HEAD~1")
-                assert caught.value.exit_code == 15
-            tried("races")
+def _hold_everything(root: str, pipe: Any) -> None:
+    repo = open_in(root)
+    with repo.changing(), repo.history.refs.locked():
+        pipe.send("held")
+        time.sleep(60)
+
+
+def test_holder_of_all_locks_killed(fast_path: Path) -> None:
+    root = _ready(fast_path / "data")
+    mine, theirs = _FORK.Pipe()
+    process = _FORK.Process(target=_hold_everything, args=(root, theirs))
+    process.start()
+    assert mine.recv() == "held"
+    write(root, {b"mine": b"mine\n"})
+    with pytest.raises(LockedError) as caught:
+        commit_all(Repository.open(root, lock_timeout=0.1), "while it is held")
+    assert caught.value.exit_code == 11
+    assert str(process.pid) in str(caught.value)
+    process.kill()
+    process.join()
+    started = time.monotonic()
+    commit_all(open_in(root), "at once")
+    assert time.monotonic() - started < 2
+
+
+def _commit_forever(root: str) -> None:
+    for number in range(10**6):
+        try:
+            write(root, {b"own": b"%d\n" % number})
+            commit_all(open_in(root), "again")
+        except DsvcError:
+            traceback.print_exc()
+
+
+def test_next_command_after_a_killed_one_is_quick(fast_path: Path) -> None:
+    root = _ready(fast_path / "data")
+    rng = random.Random(11)
+    for number in range(12):
+        process = _FORK.Process(target=_commit_forever, args=(root,))
+        process.start()
+        time.sleep(rng.uniform(0.02, 0.15))
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+        write(root, {b"mine": b"%d\n" % number})
+        started = time.monotonic()
+        commit_all(open_in(root), "at once")
+        assert time.monotonic() - started < 2
+    with opened(root) as repo:
+        check_fsck(repo)

@@ -1,8 +1,9 @@
 """P3: the power is cut under a repository on ext4 and xfs; what was acknowledged is there afterwards.
 
 A file system in an image is mounted, commands run on it in children, and the shutdown ioctl of the
-file system drops what it had not written: with `LOG_FLUSHED` its journal is still written (files of length zero), with
-`NOTHING_FLUSHED` nothing is (renames are lost too). What the commands acknowledged is noted outside.
+file system drops what it had not written: with `LOG_FLUSHED` its journal is still written (files of
+length zero), with `NOTHING_FLUSHED` nothing is (renames are lost too). What the commands acknowledged
+is noted outside.
 """
 
 from __future__ import annotations
@@ -354,9 +355,9 @@ def test_cut_at_random_times(disk: Disk, tmp_path: Path, flag: int) -> None:
     seed = int(os.environ.get("DSVC_SEED") or random.SystemRandom().getrandbits(32))
     print(f"seed {seed}")
     book, rng = Book(tmp_path / "book"), random.Random(seed)
-    for round_ in range(5):
+    for round_ in range(4):
         pid = _start(lambda number=round_: _live(book, disk.root, seed + number))  # type: ignore[misc]
-        time.sleep(rng.uniform(0.0, 0.5))
+        time.sleep(rng.uniform(0.0, 0.4))
         working = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
         disk.cut(flag)
         _kill_all(pid)
