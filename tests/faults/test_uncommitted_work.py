@@ -1,360 +1,354 @@
-"""P15 to P17: uncommitted work is never overwritten by accident, and comes back where it was meant."""
+"""P15, P16, P17: work that is not committed is refused to be overwritten, or stored first; sparse trees."""
 
 from __future__ import annotations
 
 import os
-import socket
-import stat
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dsvc.model.errors import DsvcError, WouldOverwriteError
+from dsvc.model.errors import WouldOverwriteError
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.values import ResetMode
-from dsvc.testing.checker import commit_contents, tree_state
-from dsvc.testing.faults import tried
-from tests.faultkit import commit_all, open_in, repository, write
+from dsvc.testing.checker import check_fsck, commit_contents
+from tests.porcelain.working import EMPTY_FOLDER, Tree, Work, link, program
 
-HERE = {
-    b"same": b"same\n",
-    b"changed": b"here\n",
+_BASE: dict[bytes, Any] = {
+    b"file": b"base\n",
+    b"run": program(b"#!/bin/sh\n"),
+    b"link": link(b"file"),
+    b"dir/one": b"1\n",
+    b"dir/two": b"2\n",
+    b"becomes-dir": b"a file\n",
+    b"dir-becomes-file/inside": b"inside\n",
     b"goes": b"goes\n",
-    b"folder/file": b"file\n",
-    b"becomes-folder": b"a file here\n",
-    b"becomes-file/inner": b"inner\n",
+    b"goes-dir/x": b"x\n",
+    b"quiet": b"quiet\n",
 }
-THERE = {
-    b"same": b"same\n",
-    b"changed": b"there\n",
-    b"new": b"new\n",
-    b"new-folder/file": b"new\n",
-    b"folder/file": b"changed there\n",
-    b"becomes-folder/inner": b"inner\n",
-    b"becomes-file": b"a file there\n",
+_THEIRS: dict[bytes, Any] = {
+    b"file": b"theirs\n",
+    b"run": program(b"#!/bin/sh\ntheirs\n"),
+    b"link": link(b"elsewhere"),
+    b"dir/one": b"theirs\n",
+    b"becomes-dir": None,
+    b"becomes-dir/inside": b"theirs\n",
+    b"dir-becomes-file": b"theirs\n",
+    b"goes": None,
+    b"goes-dir/x": None,
+    b"new": b"theirs\n",
+    b"new-dir/deep/file": b"theirs\n",
+    b"new-link": link(b"theirs"),
+}
+
+Stage = Callable[[Repository], object]
+
+
+def _stage_all(repo: Repository) -> object:
+    return repo.add(all=True)
+
+
+# What a person did, whether it is staged, and a path that the refusal has to name.
+_WORK: dict[str, tuple[dict[bytes, Any], bool, bytes]] = {
+    "modified": ({b"file": b"mine\n"}, False, b"file"),
+    "modified, same size": ({b"file": b"BASE\n"}, False, b"file"),
+    "emptied": ({b"file": b""}, False, b"file"),
+    "staged": ({b"file": b"mine\n"}, True, b"file"),
+    "made executable": ({b"file": program(b"base\n")}, False, b"file"),
+    "no longer executable": ({b"run": b"#!/bin/sh\n"}, False, b"run"),
+    "symlink retargeted": ({b"link": link(b"mine")}, False, b"link"),
+    "symlink became a file": ({b"link": b"mine\n"}, False, b"link"),
+    "file became a symlink": ({b"file": link(b"quiet")}, False, b"file"),
+    "modified, would be removed": ({b"goes": b"mine\n"}, False, b"goes"),
+    "staged, would be removed": ({b"goes": b"mine\n"}, True, b"goes"),
+    "untracked in the way": ({b"new": b"mine\n"}, False, b"new"),
+    "staged new in the way": ({b"new": b"mine\n"}, True, b"new"),
+    "untracked symlink in the way": ({b"new": link(b"file")}, False, b"new"),
+    "dangling symlink in the way": ({b"new": link(b"nowhere")}, False, b"new"),
+    "file where a link goes": ({b"new-link": b"mine\n"}, False, b"new-link"),
+    "folder where a file goes": ({b"new/mine": b"mine\n"}, False, b"new"),
+    "staged folder where a file goes": ({b"new/mine": b"mine\n"}, True, b"new"),
+    "file where a folder goes": ({b"new-dir": b"mine\n"}, False, b"new-dir"),
+    "file where a deep folder goes": ({b"new-dir/deep": b"mine\n"}, False, b"new-dir/deep"),
+    "symlink where a folder goes": ({b"new-dir": link(b"dir")}, False, b"new-dir"),
+    "untracked in a folder that becomes a file": (
+        {b"dir-becomes-file/mine": b"mine\n"},
+        False,
+        b"dir-becomes-file",
+    ),
+    "modified, becomes a folder": ({b"becomes-dir": b"mine\n"}, False, b"becomes-dir"),
+    "file became a folder": ({b"file": None, b"file/mine": b"mine\n"}, False, b"file"),
+    "folder became a file": ({b"dir": b"mine\n"}, False, b"dir"),
+    "folder became a symlink": ({b"dir": link(b"goes-dir")}, False, b"dir"),
 }
 
 
-def _fill(root: str, files: dict[bytes, bytes]) -> None:
-    for folder, folders, names in os.walk(root, topdown=False):
-        if "/.dsvc" in folder:
-            continue
-        for name in names:
-            os.remove(os.path.join(folder, name))
-        for name in folders:
-            if name != ".dsvc":
-                os.rmdir(os.path.join(folder, name))
-    write(root, files)
-
-
-@pytest.fixture
-def root(fast_path: Path) -> str:
-    """A repository on `here`, beside the branches `there` and `both` (there, merged with a change)."""
-    path = str(fast_path / "repo")
-    Repository.init(path)
-    with repository(path) as repo:
-        write(path, HERE)
-        commit_all(repo, "here")
-        repo.checkout(new_branch="there")
-        _fill(path, THERE)
-        commit_all(repo, "there")
-        repo.checkout("main")
-        repo.checkout(new_branch="here")
-        write(path, {b"only-here": b"only here\n"})
-        commit_all(repo, "more here")
-    return path
-
-
-def _everything(root: str) -> dict[str, tuple[object, ...]]:
-    """Bytes, modes and times of the whole tree, and of everything under ``.dsvc`` that isn't derived."""
-    found: dict[str, tuple[object, ...]] = {}
-    for folder, folders, names in os.walk(root):
-        inside = os.path.relpath(folder, root)
-        if inside.startswith((".dsvc/cache", ".dsvc/locks")):
-            folders.clear()
-            continue
-        for name in names + folders:
+def _photograph(top: bytes) -> dict[bytes, tuple[Any, ...]]:
+    """All below a folder: kind, mode, time of change and content."""
+    found = {}
+    for folder, names, files in os.walk(top):
+        for name in [*names, *files]:
             path = os.path.join(folder, name)
-            status = os.lstat(path)
-            content: object = None
-            if stat.S_ISREG(status.st_mode):
-                content = Path(path).read_bytes()
-            elif stat.S_ISLNK(status.st_mode):
+            stat = os.lstat(path)
+            content: bytes = b""
+            if os.path.islink(path):
                 content = os.readlink(path)
-            times = () if inside.startswith(".dsvc") or name == ".dsvc" else (status.st_mtime_ns,)
-            key = os.path.join(inside, name)
-            if not key.startswith((".dsvc/cache", ".dsvc/locks", ".dsvc/tmp")):
-                found[key] = (status.st_mode, status.st_ino, content, *times)
+            elif name in files:
+                with open(path, "rb") as file:
+                    content = file.read()
+            found[os.path.relpath(path, top)] = (stat.st_mode, stat.st_ino, stat.st_mtime_ns, content)
     return found
 
 
-def _replace_by_folder(root: str, name: str) -> None:
-    os.remove(os.path.join(root, name))
-    write(root, {name.encode() + b"/mine": b"mine\n"})
+def _everything(work: Work) -> tuple[Any, ...]:
+    """The tree to the last byte and time, and what of the repository tells its state."""
+    found = _photograph(os.fsencode(work.folder))
+    own = {p: f for p, f in found.items() if p.split(b"/")[0] != b".dsvc"}
+    layout = work.repo.layout
+    state: dict[bytes, Any] = {}
+    for folder in (os.path.join(layout.git, "refs"), os.path.join(layout.git, "logs"), layout.work):
+        for path, facts in _photograph(os.fsencode(folder)).items():
+            # Caches and folders may be written anew; what they hold is the same.
+            if not os.path.isdir(os.path.join(os.fsencode(folder), path)):
+                state[os.path.join(os.fsencode(folder), path)] = facts[3]
+    with open(os.path.join(layout.git, "HEAD"), "rb") as file:
+        state[b"HEAD"] = file.read()
+    return own, state, [operation.id for operation in work.reopen().operations()]
 
 
-def _replace_by_link(root: str, name: str) -> None:
-    os.remove(os.path.join(root, name))
-    os.symlink("elsewhere", os.path.join(root, name))
+@pytest.fixture
+def work(fast_path: Path) -> Work:
+    return Work(fast_path / "data")
 
 
-def _replace_folder_by_file(root: str, name: str) -> None:
-    for inner in os.listdir(os.path.join(root, name)):
-        os.remove(os.path.join(root, name, inner))
-    os.rmdir(os.path.join(root, name))
-    write(root, {name.encode(): b"mine\n"})
+def _diverged(work: Work) -> None:
+    """Main with one more commit than topic's base, topic with changes of all kinds."""
+    work.diverge(_BASE, {b"only-main": b"main\n"}, _THEIRS)
 
 
-def _staged(root: str, path: bytes) -> None:
-    write(root, {path: b"staged\n"})
-    with repository(root) as repo:
-        repo.add([path])
+@pytest.mark.parametrize("case", _WORK)
+def test_refused_and_nothing_changed(work: Work, case: str) -> None:
+    _diverged(work)
+    mine, staged, named = _WORK[case]
+    work.write(mine)
+    if staged:
+        _stage_all(work.repo)
+    for refused in (lambda: work.repo.checkout("topic"), lambda: work.repo.merge("topic")):
+        work.reopen().status(untracked="all")  # refreshes the caches, so that they may not differ below
+        before = _everything(work)
+        with pytest.raises(WouldOverwriteError) as caught:
+            refused()
+        assert caught.value.exit_code == 15
+        assert os.fsdecode(named) in str(caught.value)
+        after = _everything(work)
+        assert after[0] == before[0], "the tree was touched"
+        assert after[1:] == before[1:], "the repository was changed"
 
 
-def _staged_then_put_back(root: str) -> None:
-    _staged(root, b"changed")
-    write(root, {b"changed": b"here\n"})
+@pytest.mark.parametrize(
+    "mine",
+    [{b"quiet": b"mine\n"}, {b"elsewhere": b"mine\n"}, {b"dir/three": b"mine\n"}, {b"file": b"theirs\n"}],
+    ids=["modified elsewhere", "untracked elsewhere", "in the same folder", "the same as theirs"],
+)
+def test_work_that_is_not_in_the_way_stays(work: Work, mine: dict[bytes, Any]) -> None:
+    _diverged(work)
+    work.write(mine)
+    work.repo.checkout("topic")
+    tree = work.tree()
+    assert {path: tree[path][1] for path in mine} == mine
+    assert tree[b"new-dir/deep/file"] == ("file", b"theirs\n")
 
 
-# Each leaves work that a switch to `there`, and a merge of it, would overwrite.
-WORK: dict[str, Callable[[str], object]] = {
-    "modified": lambda root: write(root, {b"changed": b"mine\n"}),
-    "modified, same size": lambda root: write(root, {b"changed": b"HERE\n"}),
-    "modified where it goes": lambda root: write(root, {b"goes": b"mine\n"}),
-    "made executable": lambda root: os.chmod(os.path.join(root, "changed"), 0o755),
-    "staged": lambda root: _staged(root, b"changed"),
-    "staged alone": _staged_then_put_back,
-    "staged new": lambda root: _staged(root, b"new"),
-    "untracked": lambda root: write(root, {b"new": b"mine\n"}),
-    "untracked empty": lambda root: write(root, {b"new": b""}),
-    "untracked in a new folder": lambda root: write(root, {b"new-folder/file": b"mine\n"}),
-    "file for a folder": lambda root: write(root, {b"new-folder": b"mine\n"}),
-    "link for a folder": lambda root: os.symlink("folder", os.path.join(root, "new-folder")),
-    "link for a file": lambda root: os.symlink("nowhere", os.path.join(root, "new")),
-    "tracked became a link": lambda root: _replace_by_link(root, "changed"),
-    "tracked became a folder": lambda root: _replace_by_folder(root, "changed"),
-    "folder became a file": lambda root: _replace_folder_by_file(root, "folder"),
-    "untracked in a folder that becomes a file": lambda root: write(root, {b"becomes-file/mine": b"mine\n"}),
-    "ignored": lambda root: write(root, {b".dsvcignore": b"new\n", b"new": b"mine\n"}),
-    "fifo": lambda root: os.mkfifo(os.path.join(root, "new")),
+_DIRTY: dict[bytes, Any] = {
+    b"file": b"mine, not staged\n",
+    b"run": program(b"#!/bin/sh\nmine\n"),
+    b"link": link(b"mine/anywhere"),
+    b"dir/one": program(b"1\n"),
+    b"quiet": bytes(range(256)) * 400,
+    b"becomes-dir": link(b"quiet"),
+}
+_UNTRACKED: dict[bytes, Any] = {
+    b"new": program(b"untracked\n"),
+    b"new-link": link(b"untracked"),
+    b"own/deep/file": b"untracked\n",
+    b"own/link": link(b"deep"),
+    b"own/empty": EMPTY_FOLDER,
 }
 
 
-@pytest.mark.parametrize("verb", ["checkout", "merge"])
-@pytest.mark.parametrize("work", WORK)
-def test_refused_and_nothing_changed(root: str, verb: str, work: str) -> None:
-    WORK[work](root)
-    with repository(root) as repo:
-        repo.status()
-        before = _everything(root)
-        with pytest.raises(WouldOverwriteError) as caught:
-            repo.checkout("there") if verb == "checkout" else repo.merge("there")
-        assert caught.value.exit_code == 15
-        assert caught.value.details["paths"]
-        after = _everything(root)
-    tried("hostile cases")
-    assert {k for k in before.keys() | after.keys() if before.get(k) != after.get(k)} == set()
+def _discard_restore(work: Work) -> object:
+    return work.repo.restore([b""])
 
 
-def test_work_that_is_in_nobodys_way_stays(root: str) -> None:
-    write(root, {b"same": b"mine\n", b"untracked": b"mine\n", b"folder/other": b"mine\n"})
-    with repository(root) as repo:
-        repo.add([b"untracked"])
-        repo.checkout("there")
-        status = repo.status(untracked="all")
-        assert [c.path for c in status.staged] == [b"untracked"]
-        assert [c.path for c in status.unstaged] == [b"same"]
-        assert [c.path for c in status.untracked] == [b"folder/other"]
-    assert tree_state(root)[b"same"][1] == b"mine\n"
+def _discard_reset(work: Work) -> object:
+    return work.repo.reset("HEAD", ResetMode.HARD)
 
 
-# Forced
-
-KEPT = [name for name in WORK if name != "fifo"]
-
-
-def _forced(repo: Repository, verb: str) -> object:
-    if verb == "checkout":
-        return repo.checkout("there", force=True)
-    if verb == "reset":
-        return repo.reset("there", ResetMode.HARD)
-    return repo.restore([b""], source="there")
+def _discard_reset_back(work: Work) -> object:
+    return work.repo.reset("topic", ResetMode.HARD)
 
 
-@pytest.mark.parametrize("verb", ["checkout", "reset", "restore"])
-@pytest.mark.parametrize("work", KEPT)
-def test_what_is_discarded_on_purpose_comes_back(root: str, verb: str, work: str) -> None:
-    WORK[work](root)
-    before = tree_state(root)
-    with repository(root) as repo:
-        status = repo.status(untracked="all")
-        _forced(repo, verb)
-        now = tree_state(root)
-        for path, data in THERE.items():
-            assert now[path][1] == data, path
-        repo.undo()
-        tried("hostile cases")
-        after = tree_state(root)
-        assert after == before
-        assert repo.status(untracked="all") == status
-        assert repo.fsck().ok
+def _discard_checkout(work: Work) -> object:
+    return work.repo.checkout("topic", force=True)
 
 
-@pytest.mark.parametrize("work", ["modified", "staged", "tracked became a folder", "folder became a file"])
-def test_reset_to_head(root: str, work: str) -> None:
-    WORK[work](root)
-    before = tree_state(root)
-    with repository(root) as repo:
-        repo.reset("HEAD", ResetMode.HARD)
-        assert tree_state(root)[b"changed"][1] == b"here\n"
-        assert repo.status().clean
-        repo.undo()
-    assert tree_state(root) == before
+def _discard_checkout_paths(work: Work) -> object:
+    return work.repo.checkout("topic", [b"file", b"run", b"link", b"new"], force=True)
 
 
-def test_a_special_file_is_not_discarded(root: str) -> None:
-    """A FIFO or a socket can't be stored, so even --force leaves it."""
-    os.mkfifo(os.path.join(root, "new"))
-    with socket.socket(socket.AF_UNIX) as server:
-        here = os.getcwd()
-        os.chdir(root)
-        try:
-            server.bind("new-folder")
-        finally:
-            os.chdir(here)
-    with repository(root) as repo:
-        before = tree_state(root)
-        for verb in ("checkout", "reset", "restore"):
-            with pytest.raises(WouldOverwriteError):
-                _forced(repo, verb)
-        assert tree_state(root) == before
+def _discard_clean(work: Work) -> object:
+    return work.repo.clean()
 
 
-def test_another_repository_in_the_way_is_not_discarded(root: str) -> None:
-    write(root, {b"new/.git/config": b"[core]\n", b"new/file": b"mine\n"})
-    with repository(root) as repo:
-        before = tree_state(root)
-        with pytest.raises(DsvcError) as caught:
-            repo.checkout("there", force=True)
-        assert caught.value.exit_code in (15, 41)
-    assert tree_state(root) == before
+def _discard_rm(work: Work) -> object:
+    return work.repo.remove([b"file", b"run", b"link", b"dir"], force=True, recursive=True)
 
 
-def test_clean_stores_first(root: str) -> None:
-    write(root, {b"scrap": b"scrap\n", b"deep/er/scrap": b"more\n", b"changed": b"mine\n"})
-    os.symlink("scrap", os.path.join(root, "link"))
-    before = tree_state(root)
-    with repository(root) as repo:
-        removed, _ = repo.clean()
-        assert sorted(removed) == [b"deep/er/scrap", b"link", b"scrap"]
-        now = tree_state(root)
-        assert b"scrap" not in now
-        assert now[b"changed"][1] == b"mine\n"
-        repo.undo()
-    assert tree_state(root) == before
+_DISCARD = [
+    _discard_restore,
+    _discard_reset,
+    _discard_reset_back,
+    _discard_checkout,
+    _discard_checkout_paths,
+    _discard_clean,
+    _discard_rm,
+]
 
 
-def test_stash_brings_everything_back(root: str) -> None:
-    write(root, {b"changed": b"mine\n"})
-    _staged(root, b"only-here")
-    os.remove(os.path.join(root, "goes"))
-    before = tree_state(root)
-    with repository(root) as repo:
-        status = repo.status()
-        repo.stash("work")
-        assert repo.status().clean
-        repo.stash_pop()
-        assert tree_state(root) == before
-        now = repo.status()
-        assert {c.path for c in (*now.staged, *now.unstaged)} == {
-            c.path for c in (*status.staged, *status.unstaged)
-        }
+@pytest.mark.parametrize("staged", [False, True], ids=["unstaged", "partly staged"])
+@pytest.mark.parametrize("discard", _DISCARD, ids=lambda verb: verb.__name__.removeprefix("_discard_"))
+def test_undo_brings_back_what_was_discarded(
+    work: Work, discard: Callable[[Work], object], staged: bool
+) -> None:
+    _diverged(work)
+    if staged:
+        work.write({b"file": b"mine, staged\n", b"dir/two": b"staged\n", b"staged": program(b"new\n")})
+        _stage_all(work.repo)
+    work.write(_DIRTY)
+    work.write(_UNTRACKED)
+    before = work.everything()
+    discard(work)
+    assert work.everything() != before
+    work.repo.undo()
+    _same(work.everything(), before)
+    check_fsck(work.reopen())
 
 
-def test_merge_abort_brings_work_back(root: str) -> None:
-    with repository(root) as repo:
-        write(root, {b"changed": b"ours\n"})
-        commit_all(repo, "ours")
-        write(root, {b"only-here": b"not committed\n"})
-        before = tree_state(root)
-        assert repo.merge("there").conflicts
-        write(root, {b"changed": b"half resolved\n"})
-        repo.merge_abort()
-        assert tree_state(root) == before
-        repo.undo()
-        assert tree_state(root)[b"changed"][1] == b"half resolved\n"
+def _same(after: tuple[Any, ...], before: tuple[Any, ...]) -> None:
+    trees: list[Tree] = [after[3], before[3]]
+    differs = {p for p in trees[0].keys() | trees[1].keys() if trees[0].get(p) != trees[1].get(p)}
+    assert not differs, {p: (trees[0].get(p), trees[1].get(p)) for p in differs}
+    assert after == before
 
 
-# Sparse
+def test_what_was_discarded_survives_gc(work: Work) -> None:
+    _diverged(work)
+    work.write(_DIRTY)
+    before = work.everything()
+    work.repo.reset("HEAD", ResetMode.HARD)
+    work.reopen().gc(grace_seconds=0)
+    work.reopen().undo()
+    _same(work.everything(), before)
 
 
-def _sparse(root: str) -> Repository:
-    repo = open_in(root)
-    repo.checkout(sparse=["/folder/", "/changed"])
-    return repo
+def test_merge_abort_stores_what_it_overwrites(work: Work) -> None:
+    work.diverge(_BASE, {b"file": b"ours\n"}, {b"file": b"theirs\n", b"dir/one": b"theirs\n"})
+    clean = work.everything()
+    assert work.repo.merge("topic").conflicts
+    work.write({b"file": program(b"half of a resolution\n"), b"dir/one": link(b"mine")})
+    before = work.everything()
+    work.reopen().merge_abort()
+    assert work.everything()[:4] == clean[:4]
+    work.reopen().undo()
+    _same(work.everything(), before)
 
 
-def test_sparse_holds_what_it_says(root: str) -> None:
-    _sparse(root)
-    assert set(tree_state(root)) == {b"folder/file", b"changed"}
+_WIDE: dict[bytes, Any] = {
+    b"in/a": b"a\n",
+    b"in/b": program(b"b\n"),
+    b"out/c": b"c\n",
+    b"out/deep/link": link(b"../c"),
+    b"out/deep/run": program(b"run\n"),
+    b"top": b"top\n",
+}
 
 
-@pytest.mark.parametrize("verb", ["add", "commit-all", "add-paths", "lost cache"])
-def test_absent_paths_are_never_staged_as_removed(root: str, verb: str) -> None:
-    repo = _sparse(root)
-    before = commit_contents(repo, repo.history.refs.head().commit)  # type: ignore[arg-type]
-    write(root, {b"changed": b"mine\n"})
-    if verb == "commit-all":
-        repo.commit("sparse", all=True)
-    else:
-        if verb == "lost cache":
-            os.remove(os.path.join(repo.layout.cache, "stat", "state"))
-        paths = [b"folder", b"changed"] if verb == "add-paths" else [b""]
-        result = repo.add(paths)
-        assert result.removed == 0
-        assert [c.path for c in repo.status().staged] == [b"changed"]
-        repo.commit("sparse")
-    assert repo.status().clean
-    after = commit_contents(repo, repo.history.refs.head().commit)  # type: ignore[arg-type]
-    assert after == {**before, b"changed": b"mine\n"}
+def _sparse(work: Work) -> None:
+    work.diverge(_WIDE, {b"in/a": b"ours\n"}, {b"out/c": b"theirs\n", b"out/new": b"theirs\n"})
+    work.repo.checkout(sparse=["/in/"])
+    assert set(work.tree()) == {b"in/a", b"in/b"}
 
 
-def test_a_path_inside_the_patterns_is_staged_as_removed(root: str) -> None:
-    repo = _sparse(root)
-    os.remove(os.path.join(root, "changed"))
-    assert repo.add(all=True).removed == 1
-    assert [c.path for c in repo.status().staged] == [b"changed"]
+def _head(work: Work) -> dict[bytes, bytes]:
+    head = work.reopen().history.refs.head().commit
+    assert head is not None
+    return commit_contents(work.repo, head)
 
 
-def test_merge_and_checkout_carry_absent_paths(root: str) -> None:
-    repo = _sparse(root)
-    outcome = repo.merge("there")
-    assert outcome.commit is not None
-    contents = commit_contents(repo, outcome.commit)
-    assert contents == {**THERE, b"only-here": b"only here\n"}
-    assert repo.status().clean
-    assert set(tree_state(root)) == {b"folder/file", b"changed"}
-    repo.checkout("main")
-    assert repo.status().clean
-    assert set(tree_state(root)) == {b"folder/file", b"changed"}
-    repo.checkout(sparse=["*"])
-    assert {path: data for path, (_, data) in tree_state(root).items()} == HERE
-    assert repo.status().clean
+@pytest.mark.parametrize("way", ["add all", "add folder", "commit all", "add absent"])
+def test_absent_paths_are_never_staged_as_removed(work: Work, way: str) -> None:
+    _sparse(work)
+    whole = _head(work)
+    work.write({b"in/a": b"changed\n", b"in/b": None})
+    if way == "add all":
+        result = work.reopen().add(all=True)
+        assert (result.modified, result.removed) == (1, 1)
+    elif way == "add folder":
+        work.reopen().add([b"in"])
+    elif way == "add absent":
+        work.reopen().add([b"in", b"out", b"top"])
+    staged = work.reopen().status().staged
+    assert all(change.path.startswith(b"in/") for change in staged)
+    work.reopen().commit("sparse", all=way == "commit all")
+    expected = {**whole, b"in/a": b"changed\n"}
+    del expected[b"in/b"]
+    assert _head(work) == expected
+    assert work.clean()
+    work.reopen().checkout(sparse=["*"])
+    assert {path: content for path, (_, content) in work.tree().items()} == expected
+    assert work.tree()[b"out/deep/run"] == program(b"run\n")
+    assert work.tree()[b"out/deep/link"] == link(b"../c")
+    assert work.clean()
 
 
-def test_leaving_a_sparse_tree_refuses_to_overwrite(root: str) -> None:
-    repo = _sparse(root)
-    write(root, {b"goes": b"mine\n"})
+def test_merges_carry_absent_paths_over(work: Work) -> None:
+    _sparse(work)
+    expected = {**_head(work), b"out/c": b"theirs\n", b"out/new": b"theirs\n"}
+    assert work.reopen().merge("topic").commit is not None
+    assert _head(work) == expected
+    assert set(work.tree()) == {b"in/a", b"in/b"}
+    assert work.clean()
+    work.reopen().checkout(sparse=["*"])
+    assert {path: content for path, (_, content) in work.tree().items()} == expected
+    assert work.clean()
+
+
+def test_absent_paths_survive_verbs_that_write_the_tree(work: Work) -> None:
+    _sparse(work)
+    whole = _head(work)
+    work.write({b"in/a": b"work\n"})
+    for verb in (
+        lambda r: r.restore([b""]),
+        lambda r: r.reset("HEAD", ResetMode.HARD),
+        lambda r: r.clean(),
+        lambda r: r.gc(grace_seconds=0),
+    ):
+        verb(work.reopen())
+        assert work.clean()
+    shutil.rmtree(work.repo.layout.cache)
+    os.mkdir(work.repo.layout.cache)
+    assert work.clean()
+    work.reopen().commit("nothing", all=True, allow_empty=True)
+    assert _head(work) == whole
+
+
+def test_work_under_an_absent_path_is_not_overwritten(work: Work) -> None:
+    """A file that a person made where an absent one would come back."""
+    _sparse(work)
+    work.write({b"out/c": b"mine\n"})
+    before = work.tree()
     with pytest.raises(WouldOverwriteError):
-        repo.checkout(sparse=["*"])
-    assert tree_state(root)[b"goes"][1] == b"mine\n"
-
-
-def test_narrowing_refuses_to_remove_work(root: str) -> None:
-    repo = open_in(root)
-    write(root, {b"goes": b"mine\n"})
-    before = tree_state(root)
-    with pytest.raises(WouldOverwriteError):
-        repo.checkout(sparse=["/folder/"])
-    assert tree_state(root) == before
+        work.reopen().checkout(sparse=["*"])
+    assert work.tree() == before
