@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import IO, Final, NamedTuple, Protocol, cast
 
 from dsvc.fs import files
-from dsvc.model.errors import UsageError
+from dsvc.model.errors import MalformedInputError, UsageError
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_SYMLINK, Entry, Kind
 from dsvc.model.paths import display_path
 from dsvc.porcelain.workspace import Workspace
@@ -178,7 +178,9 @@ def _writer_for(output: str) -> Writer:
 def _members(manifest: Manifest) -> Iterator[Member]:
     """Entries in order, each folder before what is in it."""
     above: list[bytes] = []
+    leaves: list[bytes] = []
     for entry in manifest.entries():
+        _check_above(leaves, entry)
         *folder, _ = entry.path.split(b"/")
         if folder != above:
             # What is in a folder stands together: only those of the path before are known already.
@@ -189,6 +191,23 @@ def _members(manifest: Manifest) -> Iterator[Member]:
                 yield Member(b"/".join(folder[:end]), None)
             above = folder
         yield Member(entry.path, None if entry.mode == MODE_DIRECTORY else entry)
+
+
+def _check_above(leaves: list[bytes], entry: Entry) -> None:
+    """Refuse a path below a file or symlink: unpacked, it would be written through the link.
+
+    `leaves` are the files and symlinks so far whose path the next paths in order may begin with.
+    """
+    while leaves and not entry.path.startswith(leaves[-1]):
+        leaves.pop()
+    for leaf in leaves:
+        if entry.path[len(leaf) : len(leaf) + 1] == b"/":
+            raise MalformedInputError(
+                f"the manifest has {display_path(leaf)} both as a file and as a folder",
+                details={"path": display_path(leaf)},
+            )
+    if entry.mode != MODE_DIRECTORY:
+        leaves.append(entry.path)
 
 
 def _permissions(entry: Entry | None) -> int:

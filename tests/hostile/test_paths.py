@@ -7,6 +7,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import blake3
@@ -171,7 +172,6 @@ def refused(
         began = time.monotonic()
         with pytest.raises(DsvcError) as caught:
             command(work.reopen())
-            pytest.fail(f"{name} took it")
         assert caught.value.exit_code in codes, f"{name}: {caught.value!r}"
         assert time.monotonic() - began < 5, name
         assert outside(work) == before, name
@@ -213,8 +213,12 @@ def test_h16_lying_counts(work: Work, count: bytes) -> None:
 def test_h7_a_file_below_a_file_or_link(work: Work, below: int) -> None:
     first = entry(work, b"a", b"../..", mode=below)
     plant(work, first, entry(work, b"a/x"), entry(work, b"a/y"))
-    writers = {name: run for name, run in WRITERS.items() if name != "archive"}
+    writers = {name: run for name, run in WRITERS.items() if name not in ("archive", "cherry-pick")}
     refused(work, writers, (41, 15, 16))
+    with suppress(DsvcError):  # a merge may set one of the two aside, as where both sides are honest
+        work.repo.cherry_pick("evil")
+    assert sorted(os.listdir(work.folder.parent)) == ["data", "x"]
+    assert (work.folder.parent / "x").read_bytes() == b"precious"
 
 
 def test_h7_an_archive_has_no_file_below_a_link(work: Work) -> None:
