@@ -285,10 +285,10 @@ def write_atomically(path: str, data: Buffer, *, durable: bool = True, temporary
         sync_folder(folder)
 
 
-def discard(path: str) -> None:
+def discard(path: Path, *, dir_fd: int | None = None) -> None:
     """Remove a temporary file if it's there; never fails, since it runs while an error is on its way."""
     try:
-        os.unlink(path)
+        os.unlink(path, dir_fd=dir_fd)
     except OSError:
         return
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TypeVar
 
 from dsvc.fs import files
 from dsvc.fs.beneath import Beneath
-from dsvc.model.errors import CorruptDataError, WouldOverwriteError
+from dsvc.model.errors import CorruptDataError, StorageError, WouldOverwriteError
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_SYMLINK, Entry
 from dsvc.model.paths import display_path
 from dsvc.store.chunk_list import chunks_of
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.ingest import FileStat
 
+_Made = TypeVar("_Made")
 _GATHER_BYTES = 1 << 20
 _NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 
@@ -36,6 +39,10 @@ def content_parts(store: ChunkStore, entry: Entry) -> Iterator[bytes | memoryvie
 def read_content(store: ChunkStore, entry: Entry) -> bytes:
     """Whole content of an entry; for files known to be small."""
     return b"".join(bytes(p) if isinstance(p, int) else p for p in content_parts(store, entry))
+
+
+def _is_elsewhere(error: StorageError) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EXDEV
 
 
 class TreeWriter:
@@ -135,35 +142,49 @@ class TreeWriter:
             os.close(fd)
 
     def _write_named(self, entry: Entry, folder: int, name: bytes, *, replace: bool) -> FileStat:
-        temporary = os.path.join(self._temporary, files.temporary_name())
-        fd = files.open_new(temporary, mode=self._permissions(entry))
-        try:
-            self._fill(fd, entry)
-            self._place(temporary, folder, name, replace=replace)
-            return FileStat.of(os.fstat(fd))
-        finally:
-            os.close(fd)
-            files.discard(temporary)
+        with ExitStack() as stack:
 
-    @staticmethod
-    def _place(temporary: str, folder: int, name: bytes, *, replace: bool) -> None:
-        if replace:
-            files.rename(temporary, name, dst_dir_fd=folder)
-        else:
-            files.link(temporary, name, dst_dir_fd=folder)
+            def make(temporary: files.Path, at: int | None) -> int:
+                fd = files.open_new(temporary, dir_fd=at, mode=self._permissions(entry))
+                stack.callback(os.close, fd)
+                self._fill(fd, entry)
+                return fd
+
+            # Of the file that was written, whatever stands at its name by now.
+            return FileStat.of(os.fstat(self._place(make, folder, name, replace=replace)))
 
     def _write_symlink(self, entry: Entry, folder: int, name: bytes, *, replace: bool) -> FileStat:
         target = read_content(self._store, entry)
         if replace:
-            temporary = os.path.join(self._temporary, files.temporary_name())
-            files.symlink(target, temporary)
-            try:
-                files.rename(temporary, name, dst_dir_fd=folder)
-            finally:
-                files.discard(temporary)
+            self._place(lambda path, at: files.symlink(target, path, dir_fd=at), folder, name, replace=True)
         else:
             files.symlink(target, name, dir_fd=folder)
         return FileStat.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
+
+    def _place(
+        self, make: Callable[[files.Path, int | None], _Made], folder: int, name: bytes, *, replace: bool
+    ) -> _Made:
+        """Have a temporary file made and bring it to its place; returns what `make` did."""
+        put = files.rename if replace else files.link
+        label = files.temporary_name()
+        temporary: files.Path = os.path.join(self._temporary, label)
+        try:
+            made = make(temporary, None)
+            put(temporary, name, dst_dir_fd=folder)
+            return made
+        except StorageError as error:
+            if not _is_elsewhere(error):
+                raise
+        finally:
+            files.discard(temporary)
+        # The folder is on another file system. A crash leaves the file there, where gc doesn't look.
+        temporary = b".dsvc-" + label.encode()
+        try:
+            made = make(temporary, folder)
+            put(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            return made
+        finally:
+            files.discard(temporary, dir_fd=folder)
 
     def remove(self, path: bytes) -> None:
         """Remove a file or symlink."""
