@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.cli.pager import pager_command
+from dsvc.cli.settings import Settings
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.values import ResetMode
@@ -250,12 +252,17 @@ def test_no_verb_of_the_command_line_runs_anything(work: Work, tmp_path: Path) -
         assert not (work.folder / "sung").exists(), line
 
 
-@pytest.mark.parametrize(
-    "key", ["core.pager", "core.sshCommand", "alias.x", "core.fsmonitor", "core.hooksPath"]
-)
+@pytest.mark.parametrize("key", ["core.sshCommand", "alias.x", "core.fsmonitor", "core.hooksPath"])
 def test_no_setting_of_a_repository_is_a_command(work: Work, key: str) -> None:
     with pytest.raises(DsvcError):
         work.repo.config.set(key, "touch sung")
+
+
+def test_a_pager_from_a_repository_is_a_known_name_or_none() -> None:
+    settings = Settings(environ={})
+    for command in ("touch sung", "./less", "less; touch sung", "less -o sung", "$(touch sung)"):
+        assert pager_command(settings, command) in {"less", None}
+    assert pager_command(settings, "more") == "more"
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
