@@ -34,8 +34,8 @@ class Beneath:
     """
 
     def __init__(self, root: str) -> None:
-        self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._open: OrderedDict[bytes, int] = OrderedDict()
+        self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -49,6 +49,11 @@ class Beneath:
         for fd in self._open.values():
             os.close(fd)
         self._open.clear()
+
+    def __del__(self) -> None:
+        """Close with the object; a name that was never opened has nothing to close."""
+        if hasattr(self, "root_fd"):
+            self.close()
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from dsvc.fs import locks
 from dsvc.model.ids import CommitId, NodeId
@@ -57,6 +58,20 @@ class Workspace:
         self.backend = LocalBackend(self.layout, durable=self.durability == "full")
         self.store = ChunkStore(self.backend)
         self.staging = Staging(self.layout, self.store, durable=self.durability != "none")
+
+    def close(self) -> None:
+        """Close what is open; a closed repository opens again what it needs."""
+        self.backend.forget()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
 
     @property
     def path(self) -> str:

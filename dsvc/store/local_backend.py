@@ -182,6 +182,10 @@ class LocalBackend:
         """Begin a new pack."""
         return LocalSink(self.layout, durable=self.durable)
 
+    def __del__(self) -> None:
+        """Close the open packs with the object."""
+        self.forget()
+
     def forget(self) -> None:
         """Close the open packs; they are opened again when needed."""
         for fd in self._open.values():

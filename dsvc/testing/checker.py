@@ -19,6 +19,7 @@ from dsvc.model.ids import CommitId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, Entry
 from dsvc.porcelain.repository import Repository
 from dsvc.store.materialize import read_content
+from dsvc.testing.faults import tried
 
 FileState = tuple[int, bytes]
 """Canonical mode (of `dsvc.model.manifest.MODES`, or the raw one of a special file) and content."""
@@ -31,7 +32,11 @@ _TEMPORARY: Final = re.compile(
 
 
 class BrokenPromiseError(AssertionError):
-    """A repository is not what a fault may leave."""
+    """A repository is not what a fault may leave; each is counted as lost."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        tried("lost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
