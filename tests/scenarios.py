@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.values import ResetMode
+from dsvc.testing.faults import ERRORS, KILLS, Fault
 from tests.faultkit import Command, Scenario, commit_all, open_in, write
 
 _NOISE = random.Random(7).randbytes(3000)
@@ -86,6 +87,28 @@ def branched(root: str) -> None:
     commit_all(repo, "on main")
 
 
+def conflicting(root: str) -> None:
+    """Main and topic changed the same line; topic's second file merges."""
+    repo = _first(root)
+    repo.checkout(new_branch="topic")
+    write(root, {b"a.txt": b"theirs\n", b"topic/file": b"topic\n"})
+    commit_all(repo, "theirs")
+    repo.checkout("main")
+    write(root, {b"a.txt": b"ours\n"})
+    commit_all(repo, "ours")
+
+
+def restored(root: str) -> None:
+    """Work was discarded; undo will bring it back."""
+    dirty(root)
+    open_in(root).restore([b""])
+
+
+def _undo_restore(repo: Repository) -> object:
+    """By its id: undo alone takes back the next older operation when it's run again."""
+    return repo.undo(next(str(o.id) for o in repo.operations() if o.verb == "restore"))
+
+
 def rubbish(root: str) -> None:
     """Several packs, some content that nothing needs any more."""
     two_commits(root)
@@ -106,6 +129,13 @@ COMMANDS: dict[str, tuple[Callable[[str], object], Command, tuple[str, ...]]] = 
     "restore": (dirty, lambda r: r.restore([b""]), ()),
     "reset-hard": (dirty, lambda r: r.reset("HEAD", ResetMode.HARD), ()),
     "merge": (branched, lambda r: r.merge("topic"), ()),
+    "merge-conflict": (conflicting, lambda r: r.merge("topic"), ("would-overwrite", "merge-conflict")),
+    "undo": (restored, _undo_restore, ()),
+    "stash": (dirty, lambda r: r.stash("work"), ()),
+    "rm": (two_commits, lambda r: r.remove([b"data"], recursive=True), ("not-found",)),
+    "mv": (two_commits, lambda r: r.move(b"data", b"moved/data"), ("not-found",)),
+    "clean": (dirty, lambda r: r.clean(), ()),
+    "tag": (two_commits, lambda r: r.create_tag("v1", message="version 1"), ("ref-exists",)),
     "gc": (rubbish, lambda r: r.gc(grace_seconds=0), ()),
 }
 
@@ -118,3 +148,22 @@ def make(name: str, folder: Path) -> Scenario:
     # What is stored first moves HEAD first: the tree of the version before is then nobody's any more.
     scenario.leaves_files = name == "checkout-force"
     return scenario
+
+
+MAIN = ("add", "commit", "checkout", "restore", "merge", "gc")
+"""The commands that are killed at each of their operations in every run of the tests."""
+
+
+def strides(fault: Fault) -> list[tuple[str, int, int]]:
+    """Command, step and first operation for a run of a minute; the soak tests take every operation.
+
+    Each kind of error begins elsewhere, so that together they meet many operations.
+    """
+    rare = 1 if fault.kills else 3 if fault in ERRORS[:1] else 12
+    offset = (KILLS + ERRORS).index(fault)
+    found = []
+    for name in COMMANDS:
+        step = rare if name in MAIN else rare * 4
+        step = min(step, 3) if fault.of_writes else step
+        found.append((name, step, 1 + offset % step))
+    return found

@@ -23,19 +23,13 @@ def _id(fault: Fault) -> str:
     return fault.action.value + ("-persistent" if fault.persistent else "")
 
 
-@pytest.mark.parametrize("name", scenarios.COMMANDS)
-def test_one_error_at_every_operation(fast_path: Path, name: str) -> None:
-    scenarios.make(name, fast_path / "scenario").loop(fast_path, Fault(action=Action.EIO))
-
-
-# The others meet every third operation here, each another third, and all in the soak tests.
 @pytest.mark.parametrize(
-    ("first", "fault"), list(enumerate(ERRORS[1:])), ids=[f"{_id(fault)}" for fault in ERRORS[1:]]
+    ("fault", "name", "step", "first"),
+    [(fault, *stride) for fault in ERRORS for stride in scenarios.strides(fault)],
+    ids=[f"{name}-{_id(fault)}" for fault in ERRORS for name in scenarios.COMMANDS],
 )
-@pytest.mark.parametrize("name", scenarios.COMMANDS)
-def test_errors_of_every_kind(fast_path: Path, name: str, first: int, fault: Fault) -> None:
-    step = 1 if fault.of_writes else 4
-    scenarios.make(name, fast_path / "scenario").loop(fast_path, fault, step=step, first=1 + first % step)
+def test_errors_of_every_kind(fast_path: Path, fault: Fault, name: str, step: int, first: int) -> None:
+    scenarios.make(name, fast_path / "scenario").loop(fast_path, fault, step=step, first=first)
 
 
 @pytest.mark.parametrize("fault", ERRORS, ids=_id)

@@ -23,12 +23,14 @@ from tests import scenarios
 from tests.faultkit import Scenario, commit_all, open_in, repository, write
 
 
-@pytest.mark.parametrize("fault", KILLS, ids=lambda fault: fault.action.value)
-@pytest.mark.parametrize("name", scenarios.COMMANDS)
-def test_killed_at_every_operation(fast_path: Path, name: str, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "name", "step", "first"),
+    [(fault, *stride) for fault in KILLS for stride in scenarios.strides(fault)],
+    ids=[f"{name}-{fault.action.value}" for fault in KILLS for name in scenarios.COMMANDS],
+)
+def test_killed_at_every_operation(fast_path: Path, fault: Fault, name: str, step: int, first: int) -> None:
     scenario = scenarios.make(name, fast_path / "scenario")
-    count = scenario.loop(fast_path, fault)
-    assert count >= 5
+    assert scenario.loop(fast_path, fault, step=step, first=first)
 
 
 @pytest.mark.parametrize("fault", KILLS, ids=lambda fault: fault.action.value)
