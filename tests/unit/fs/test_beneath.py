@@ -1,0 +1,91 @@
+"""Walks below a root: no component is ever a link, whenever it was planted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dsvc.fs.beneath import Beneath, NotAFolderError
+from dsvc.fs.failpoints import Plan, armed
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "file").write_bytes(b"theirs")
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "file").write_bytes(b"mine")
+    return folder
+
+
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize("path", [b"link", b"link/deeper", b"a/link", b"file", b"file/x"])
+def test_what_is_no_folder_is_refused(root: Path, outside: Path, path: bytes, create: bool) -> None:
+    (root / "link").symlink_to(outside)
+    (root / "a" / "link").symlink_to("..")
+    with Beneath(str(root)) as tree, pytest.raises(NotAFolderError) as caught:
+        tree.folder(path, create=create)
+    assert caught.value.exit_code == 15
+    assert os.listdir(outside) == ["file"]
+
+
+def test_folders_are_made_and_found(root: Path) -> None:
+    with Beneath(str(root)) as tree:
+        fd, name = tree.split(b"new/\xff/deep/file", create=True)
+        assert name == b"file"
+        assert os.fstat(fd).st_ino == os.stat(os.fsencode(root) + b"/new/\xff/deep").st_ino
+        with pytest.raises(FileNotFoundError):
+            tree.folder(b"missing")
+        assert tree.lstat(b"missing/x") is None
+        assert tree.lstat(b"file/x") is None
+        assert tree.lstat(b"file") is not None
+
+
+def test_a_link_planted_before_the_folder_is_made(root: Path, outside: Path) -> None:
+    def plant(_number: int, name: str, _path: str) -> None:
+        if name == "mkdir" and not (root / "new").is_symlink():
+            (root / "new").symlink_to(outside)
+
+    with Beneath(str(root)) as tree, armed(Plan(observer=plant)), pytest.raises(NotAFolderError):
+        tree.folder(b"new/inner", create=True)
+    assert os.listdir(outside) == ["file"]
+
+
+def test_descriptors_are_bounded_and_closed(root: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with Beneath(str(root)) as tree:
+        for number in range(200):
+            tree.folder(b"many/%d" % number, create=True)
+        assert len(os.listdir("/proc/self/fd")) < before + 50
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_deep_path(root: Path) -> None:
+    deep = b"/".join([b"d"] * 200)
+    with Beneath(str(root)) as tree:
+        fd, _ = tree.split(deep + b"/file", create=True)
+        os.close(os.open(b"file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+        assert tree.lstat(deep + b"/file") is not None
+        tree.remove(deep + b"/file")
+        tree.remove_empty_folders(deep)
+    assert not (root / "d").exists()
+
+
+def test_only_empty_folders_go(root: Path) -> None:
+    (root / "a" / "kept").write_bytes(b"x")
+    with Beneath(str(root)) as tree:
+        tree.remove_empty_folders(b"a/b")
+        tree.remove_empty_folders(b"a/b")
+        tree.remove(b"missing/file")
+        tree.remove(b"file/x")
+    assert sorted(os.listdir(root)) == ["a", "file"]
+    assert os.listdir(root / "a") == ["kept"]

@@ -1,0 +1,107 @@
+"""Locks: one exclusive holder or many shared ones, freed by the kernel, never in the way of each other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from dsvc.fs import locks
+from dsvc.model.errors import LockedError, StorageError
+
+
+def _holder(path: str, *, shared: bool = False) -> int:
+    """A process that holds the lock; it is ready when this returns."""
+    ready, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with locks.hold(path, what="test", shared=shared):
+            os.write(tell, b"x")
+            time.sleep(60)
+        os._exit(1)
+    os.close(tell)
+    assert os.read(ready, 1) == b"x"
+    os.close(ready)
+    return child
+
+
+def _end(child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(("theirs", "ours", "free"), [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 1)])
+def test_shared_and_exclusive(tmp_path: Path, theirs: int, ours: int, free: int) -> None:
+    path = str(tmp_path / "lock")
+    child = _holder(path, shared=bool(theirs))
+    try:
+        if free:
+            with locks.hold(path, what="test", shared=bool(ours), timeout=0):
+                pass
+        else:
+            with (
+                pytest.raises(LockedError) as caught,
+                locks.hold(path, what="test", shared=bool(ours), timeout=0),
+            ):
+                pass
+            assert caught.value.exit_code == 11
+            assert theirs or str(child) in caught.value.message
+    finally:
+        _end(child)
+    with locks.hold(path, what="test", timeout=0):
+        pass
+
+
+def test_waiting_ends_when_the_holder_dies(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    child = _holder(path)
+    killer = os.fork()
+    if killer == 0:
+        time.sleep(0.2)
+        os.kill(child, signal.SIGKILL)
+        os._exit(0)
+    started = time.monotonic()
+    with locks.hold(path, what="test", timeout=10):
+        assert time.monotonic() - started < 2
+    os.waitpid(killer, 0)
+    os.waitpid(child, 0)
+
+
+def test_try_hold(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    with locks.try_hold(path) as free:
+        assert free
+        with locks.try_hold(path) as again:
+            assert not again
+    with locks.try_hold(path) as free:
+        assert free
+
+
+def test_another_descriptor_closed_does_not_free_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    with locks.hold(path, what="test"):
+        os.close(os.open(path, os.O_RDONLY))
+        with pytest.raises(LockedError), locks.hold(path, what="test", timeout=0):
+            pass
+
+
+def test_a_lock_file_is_no_link(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to("elsewhere")
+    with pytest.raises(StorageError), locks.hold(str(tmp_path / "lock"), what="test"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"pid": "x"}', b"null"])
+def test_whatever_a_lock_file_says(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "lock"
+    child = _holder(str(path))
+    try:
+        path.write_bytes(content)
+        with pytest.raises(LockedError), locks.hold(str(path), what="test", timeout=0):
+            pass
+    finally:
+        _end(child)
