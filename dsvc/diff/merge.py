@@ -291,9 +291,9 @@ class _Merger:
             return
         if parent in self._merged and standing is None:
             return
-        # The file's side is the one that has it; what lies below is then the other side's.
-        at = self._triple(parent)
-        mine = _file(at.ours) is not None and self._triple(path).ours is None
+        # The file's side is the one that has it; what lies below is then the other side's. A renamed path's
+        # sides are those of its old name, so that what really stands there decides.
+        mine = _file(self._triple(parent).actual) is not None and self._triple(path).actual is None
         kind = "file/folder" if mine else "folder/file"
         for place in (parent, path):
             if place not in self._conflicts:

@@ -291,3 +291,14 @@ def test_only_what_changed_is_read() -> None:
     )
     assert [path for path, _ in result.changes] == [b"150/15001", b"150/15002"]
     assert reads <= 40
+
+
+def test_a_file_against_a_renamed_file_in_a_folder_of_that_name() -> None:
+    """The sides of a renamed path are those of its old name; what really stands there says whose file it is."""
+    moved = entry(b"c", b"1")
+    base = tree_of(moved, entry(b"a/y", b"", MODE_DIRECTORY))
+    ours = tree_of(msgspec.structs.replace(moved, path=b"a/x"))
+    theirs = tree_of(moved, entry(b"a", b"2"))
+    kinds = {c.path: c.kind for c in merge(base, ours, theirs).conflicts}
+    assert kinds[b"a"] == "folder/file"
+    assert {c.path: c.kind for c in merge(base, theirs, ours).conflicts}[b"a"] == "file/folder"
