@@ -294,7 +294,7 @@ def test_only_what_changed_is_read() -> None:
 
 
 def test_a_file_against_a_renamed_file_in_a_folder_of_that_name() -> None:
-    """The sides of a renamed path are those of its old name; what really stands there says whose file it is."""
+    """A renamed path has the sides of its old name; what really stands there says whose file it is."""
     moved = entry(b"c", b"1")
     base = tree_of(moved, entry(b"a/y", b"", MODE_DIRECTORY))
     ours = tree_of(msgspec.structs.replace(moved, path=b"a/x"))
