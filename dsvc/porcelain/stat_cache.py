@@ -49,6 +49,16 @@ def trusted_stat(stat: FileStat, now_ns: int) -> bytes:
     return STAT.pack(*stat)
 
 
+@lru_cache(maxsize=1)
+def _compressor() -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(level=1)
+
+
+@lru_cache(maxsize=1)
+def _decompressor() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor()
+
+
 class Shard:
     """Rows of one folder, sorted by name: names, stats, entries.
 
@@ -58,13 +68,16 @@ class Shard:
         Names joined by NUL, stats joined; what a scan of the folder is compared with.
     """
 
-    __slots__ = ("_entries", "_raw_entries", "folder", "names", "stats")
+    __slots__ = ("_entries", "_packed", "_raw_entries", "folder", "names", "stats")
 
-    def __init__(self, folder: bytes, names: bytes, stats: bytes, raw_entries: bytes) -> None:
+    def __init__(
+        self, folder: bytes, names: bytes, stats: bytes, raw_entries: bytes, packed: bytes = b""
+    ) -> None:
         self.folder = folder
         self.names = names
         self.stats = stats
         self._raw_entries = raw_entries
+        self._packed = packed
         self._entries: list[Entry] | None = None
 
     @classmethod
@@ -86,6 +99,8 @@ class Shard:
     def entries(self) -> list[Entry]:
         """Entries in order of names."""
         if self._entries is None:
+            if self._packed:
+                self._raw_entries = _decompressor().decompress(self._packed, max_output_size=_MAX_SHARD_BYTES)
             head = b"\xdd" + len(self).to_bytes(4, "big")
             self._entries = msgspec.msgpack.decode(head + self._raw_entries, type=list[Entry])
         return self._entries
@@ -97,7 +112,8 @@ class Shard:
 
     def encode(self) -> bytes:
         """Bytes of the shard's file: a checksum, then msgpack."""
-        body = encode([self.folder, self.names, self.stats, self._raw_entries])
+        packed = self._packed or _compressor().compress(self._raw_entries)
+        body = encode([self.folder, self.names, self.stats, packed])
         return xxhash.xxh3_64_digest(body) + body
 
 
@@ -149,10 +165,12 @@ class StatCache:
         if body is None:
             return None
         try:
-            parts = msgspec.msgpack.decode(body, type=tuple[bytes, bytes, bytes, bytes])
+            stored, names, stats, packed = msgspec.msgpack.decode(
+                body, type=tuple[bytes, bytes, bytes, bytes]
+            )
         except msgspec.DecodeError:
             return None
-        return Shard(*parts) if parts[0] == folder else None
+        return Shard(folder, names, stats, b"", packed) if stored == folder else None
 
     def save_shard(self, shard: Shard) -> None:
         """Write a shard; an empty one removes its file."""
