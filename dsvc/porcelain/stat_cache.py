@@ -11,10 +11,12 @@ import contextlib
 import os
 import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 import xxhash
+import zstandard
 
 from dsvc.fs import files
 from dsvc.model.encoding import encode
@@ -47,6 +49,9 @@ def trusted_stat(stat: FileStat, now_ns: int) -> bytes:
     if latest >= now_ns - (COARSE_NS if coarse else RACY_NS):
         return UNKNOWN
     return STAT.pack(*stat)
+
+
+_MAX_SHARD_BYTES: Final = 1 << 30
 
 
 @lru_cache(maxsize=1)
