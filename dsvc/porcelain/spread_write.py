@@ -39,6 +39,19 @@ class SegmentTask(msgspec.Struct, frozen=True, array_like=True, tag="segment"):
     source: bytes
 
 
+def can_spread(tree: Beneath, entry: Entry, temporary: str) -> bool:
+    """Whether a file is large enough, and goes to the file system of the temporary folder."""
+    if entry.chunks is None or entry.size < SPREAD_BYTES:
+        return False
+    path = entry.path
+    while path:
+        path = path.rpartition(b"/")[0]
+        stat = tree.lstat(path) if path else os.fstat(tree.root_fd)
+        if stat is not None:
+            return stat.st_dev == os.stat(temporary).st_dev
+    return False
+
+
 def _places(store: ChunkStore, old: Entry | None) -> dict[bytes, int]:
     """Where a file of the working tree has which chunk; a copy spares decompressing it."""
     places: dict[bytes, int] = {}

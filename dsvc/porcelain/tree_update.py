@@ -22,7 +22,7 @@ from dsvc.model.errors import MalformedInputError, StorageError, WouldOverwriteE
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, Entry
 from dsvc.model.paths import check_structure, display_path, fold, portability_problem
-from dsvc.porcelain.spread_write import SPREAD_BYTES, segment_tasks
+from dsvc.porcelain.spread_write import SPREAD_BYTES, can_spread, segment_tasks
 from dsvc.porcelain.stat_cache import UNKNOWN, StatCache
 from dsvc.porcelain.tree_look import Look, Obstacle, Transition, TreeLook
 from dsvc.porcelain.tree_scan import FORK_FROM, Progress, parents
@@ -170,18 +170,7 @@ class TreeUpdate:
         self._mirror_done()
         runner = Runner(self._make_worker, self._on_reply, fork_now=self._worth_forking())
         try:
-            by_folder: dict[bytes, list[tuple[Entry, bool]]] = {}
-            spread: list[tuple[Entry, bool, Entry | None]] = []
-            for t in self.transitions:
-                if t.new is None or t.path in self._done:
-                    self.result.unchanged += t.new is not None
-                    continue
-                work = (t.new, self._replaced.get(t.path, False))
-                if t.new.chunks is not None and t.new.size >= SPREAD_BYTES:
-                    spread.append((*work, t.old))
-                else:
-                    by_folder.setdefault(t.path.rpartition(b"/")[0], []).append(work)
-                self.result.bytes += t.new.size
+            by_folder, spread = self._work()
             for entry, replace, old in spread:
                 self._write_spread(runner, entry, replace, old if replace else None)
             runner.run(encode(WriteTask(folder, entries)) for folder, entries in by_folder.items())
@@ -189,6 +178,23 @@ class TreeUpdate:
         finally:
             runner.abandon()
         return self.result
+
+    def _work(self) -> tuple[dict[bytes, list[tuple[Entry, bool]]], list[tuple[Entry, bool, Entry | None]]]:
+        """Sort what is to be written: files by folder, and large files that several workers share."""
+        by_folder: dict[bytes, list[tuple[Entry, bool]]] = {}
+        spread: list[tuple[Entry, bool, Entry | None]] = []
+        with Beneath(self._root) as tree:
+            for t in self.transitions:
+                if t.new is None or t.path in self._done:
+                    self.result.unchanged += t.new is not None
+                    continue
+                replace = self._replaced.get(t.path, False)
+                if can_spread(tree, t.new, self._layout.temporary):
+                    spread.append((t.new, replace, t.old))
+                else:
+                    by_folder.setdefault(t.path.rpartition(b"/")[0], []).append((t.new, replace))
+                self.result.bytes += t.new.size
+        return by_folder, spread
 
     def _worth_forking(self) -> bool:
         total = count = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import stat
@@ -13,6 +14,7 @@ import pytest
 
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
+from dsvc.porcelain.spread_write import SPREAD_BYTES
 from dsvc.testing.checker import tree_state
 from dsvc.testing.faults import run_in_child, tried
 from tests.faultkit import commit_all, open_in, repository, write
@@ -308,14 +310,16 @@ def test_holes_come_back_as_holes(root: str) -> None:
     tried("hostile cases", 2)
 
 
-def test_a_folder_inside_another_file_system(root: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [4, SPREAD_BYTES + 1], ids=["small", "large"])
+def test_a_folder_inside_another_file_system(root: str, tmp_path: Path, size: int) -> None:
     """What is checked out into a mounted folder is written by copy, or refused with nothing written."""
     import subprocess
 
-    write(root, {b"mounted/file": b"one\n", b"here": b"one\n"})
+    one, two = random.Random(1).randbytes(size), random.Random(2).randbytes(size)
+    write(root, {b"mounted/file": one, b"here": b"one\n"})
     with repository(root) as repo:
         commit_all(repo, "one")
-        write(root, {b"mounted/file": b"two\n", b"here": b"two\n"})
+        write(root, {b"mounted/file": two, b"here": b"two\n"})
         commit_all(repo, "two")
         other = tmp_path / "other"
         shutil.copytree(os.path.join(root, "mounted"), other)
@@ -328,7 +332,7 @@ def test_a_folder_inside_another_file_system(root: str, tmp_path: Path) -> None:
                 repo.checkout("HEAD~1")
             except DsvcError:
                 done = False
-            assert (other / "file").read_bytes() == (b"one\n" if done else b"two\n")
+            assert (other / "file").read_bytes() == (one if done else two)
             assert repo.status().clean
         finally:
             subprocess.run(["umount", os.path.join(root, "mounted")], check=True)
