@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import pickle
 import select
 import signal
 import struct
@@ -22,6 +21,7 @@ from dsvc.model.errors import StorageError
 _FRAME = struct.Struct("<IB")
 _REPLY, _ERROR = 0, 1
 _AHEAD_BYTES = 32 * 1024
+_MANY_TASKS = 200
 
 
 class Handler(Protocol):
@@ -163,6 +163,8 @@ class ForkPool:
         except EOFError:
             self._died(worker)
         if kind == _ERROR:
+            import pickle  # only errors need it
+
             raise pickle.loads(data)  # noqa: S301  bytes of our own child
         return data
 
@@ -237,6 +239,8 @@ def _serve(task_fd: int, reply_fd: int, make_handler: Callable[[], Handler]) -> 
 
 
 def _pickled(error: BaseException) -> bytes:
+    import pickle  # only errors need it
+
     try:
         data = pickle.dumps(error)
         pickle.loads(data)  # noqa: S301  a round trip of our own bytes
@@ -298,6 +302,9 @@ class Runner:
         """Have tasks, those submitted before, and all that follow from them done."""
         queue = deque(tasks)
         while queue and self._started() is None:
+            if len(queue) >= _MANY_TASKS and not self.fork_now:
+                self.fork_now = True
+                continue
             queue.extend(self._here(queue.popleft()))
         if self._pool is not None:
             self._pool.run(queue)
