@@ -27,6 +27,8 @@ from dsvc.store.workers import Runner
 
 FORK_FROM: Final = 2000
 """Number of files from which on workers are forked."""
+FORK_FROM_BYTES: Final = 8 * 1024 * 1024
+"""Number of new bytes from which on they are."""
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -126,6 +128,7 @@ class TreeScan:
         self._save = save
         self._progress = progress
         self._seen_files = 0
+        self._seen_bytes = 0
         self.found = Findings()
         state = self.cache.state(manifest.root)
         shards: dict[bytes, Shard] | None = None
@@ -307,7 +310,8 @@ class TreeScan:
         if reply.empty and reply.folder:
             found.empty.append(reply.folder)
         self._seen_files += reply.unchanged + len(reply.changed)
-        if self._seen_files >= FORK_FROM:
+        self._seen_bytes += sum([size for _, _, size in reply.changed])
+        if self._seen_files >= FORK_FROM or self._seen_bytes >= FORK_FROM_BYTES:
             self._runner.fork_now = True
         if self._progress is not None:
             self._progress("files", self._seen_files, None)
