@@ -1,5 +1,6 @@
 """What the harness asks of a tool: the command lines of each step."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -9,7 +10,7 @@ from benchmarks.site import Site
 Commands = list[list[str]]
 
 
-class Driver:
+class Driver(ABC):
     """A tool. A step is a list of command lines, run one after the other; None where there is no such step.
 
     The defaults are those of a tool that keeps its store in a hidden folder of the tree.
@@ -19,31 +20,31 @@ class Driver:
     store_folders: ClassVar[Sequence[str]] = ()
     restores_elsewhere: ClassVar[bool] = False
 
+    @abstractmethod
     def version(self) -> str | None:
         """The version, or None where the tool is not installed."""
-        raise NotImplementedError
 
-    def install(self) -> None:
+    def install(self) -> None:  # noqa: B027  most tools need nothing
         """Install what can be installed without a system package; nothing by default."""
 
     def environment(self, site: Site) -> Mapping[str, str]:
         """What the tool wants in its environment."""
         return {}
 
-    def configure(self, site: Site) -> None:
+    def configure(self, site: Site) -> None:  # noqa: B027  most tools need nothing
         """Write configuration files before `init`; not measured."""
 
+    @abstractmethod
     def init(self, site: Site) -> Commands:
         """Make an empty repository."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add(self, site: Site) -> Commands | None:
         """Record the state of the data folder for the next commit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def commit(self, site: Site, number: int) -> Commands:
         """Make commit `number` of what was added."""
-        raise NotImplementedError
 
     def committed(self, site: Site, number: int) -> Commands:
         """Commands after commit `number` that are not measured."""
@@ -53,17 +54,17 @@ class Driver:
         """Add, with nothing changed since the last commit."""
         return self.add(site)
 
+    @abstractmethod
     def status(self, site: Site) -> Commands | None:
         """Tell what changed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def checkout_first(self, site: Site) -> Commands | None:
         """Bring the tree from commit 2 to commit 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restore(self, site: Site) -> Commands:
         """Bring back everything of commit 1 where nothing is left of it but the store."""
-        raise NotImplementedError
 
     def stores(self, site: Site) -> list[Path]:
         """The folders whose size is the size of the store."""
