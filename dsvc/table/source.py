@@ -1,0 +1,42 @@
+"""Where a table's bytes come from, and what is wrong with those that can't be read as a table."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+
+from dsvc.model.errors import MalformedInputError
+
+
+class TableSource(Protocol):
+    """The bytes of one version of a table."""
+
+    @property
+    def name(self) -> str:
+        """Name for messages."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+
+    @property
+    def digest(self) -> bytes:
+        """BLAKE3-256 of the bytes."""
+
+    def open(self) -> BinaryIO:
+        """Open the bytes as a new seekable stream, closed by the caller."""
+
+    def local_path(self) -> AbstractContextManager[str]:
+        """Give a path to a file with these bytes, for engines that open files; it may be gone afterwards."""
+
+
+class NotATableError(MalformedInputError):
+    """A file can't be read as a table."""
+
+    code = "not-a-table"
+
+
+class TableLimitError(MalformedInputError):
+    """A table is beyond the limits within which tables are read."""
+
+    code = "table-limit"
