@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, overload
 from dsvc.model.errors import NoRepositoryError
 from dsvc.porcelain.config import config_exists
 from dsvc.porcelain.ref_verbs import RefVerbs
+from dsvc.porcelain.table_verbs import TableVerbs
 
 if TYPE_CHECKING:
     from dsvc.diff.delta import Change
@@ -67,7 +68,7 @@ class _Open:
         return open_repository if instance is None else instance.open_file
 
 
-class Repository(RefVerbs):
+class Repository(RefVerbs, TableVerbs):
     """A dsvc repository and its working tree.
 
     Paths are bytes relative to the working tree, ``/``-separated; ``b""`` is the tree itself. Revisions are
