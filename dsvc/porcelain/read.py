@@ -171,12 +171,25 @@ def open_file(repo: Workspace, path: bytes, rev: str | None = None) -> BinaryIO:
     if rev == "WORKTREE":
         return _open_now(repo, path)
     manifest = repo.manifest_of(rev)
-    entry = _resolve(manifest, path, rev or "HEAD")
+    entry = resolve_entry(manifest, path, rev or "HEAD")
     return cast(BinaryIO, io.BufferedReader(StoredFile(repo.store, entry), BUFFER_BYTES))
 
 
-def _resolve(manifest: Manifest, path: bytes, where: str) -> Entry:
-    """Entry of a regular file, links followed."""
+def resolve_entry(manifest: Manifest, path: bytes, where: str) -> Entry:
+    """Find the regular file that a path of a version means, links followed.
+
+    Parameters
+    ----------
+    where : str
+        Name of the version, for messages.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    IsAFolderError
+        If it is a folder.
+    """
     at = path
     for _ in range(MAX_LINKS):
         entry = manifest.get(at)
@@ -384,4 +397,4 @@ def _grouped(entries: Iterator[Entry], folder: bytes) -> Iterator[Listing]:
         yield group
 
 
-__all__ = ["IsAFolderError", "StoredFile", "close_paths", "ls", "open_file"]
+__all__ = ["IsAFolderError", "StoredFile", "close_paths", "ls", "open_file", "resolve_entry"]
