@@ -1,0 +1,250 @@
+"""Hashes of cells: 64 bits for each, column by column, computed by the engine over blocks of rows.
+
+Equal values hash alike whatever column type holds them (``int32`` 5, ``int64`` 5 and the float 5.0; a
+dictionary and its values); null and absent cells are 0. A hash is worth something beside others made by the
+same `SCHEME` only, and nothing as an identity: it is neither stable over versions of the engine nor safe
+against forgery. Diffs compare the values that they show; merges compare all they decide on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from dsvc.table.arrow_ipc import open_ipc
+from dsvc.table.engine import connect, literal, quoted
+from dsvc.table.kind import TableFormat, TableKind
+from dsvc.table.parquet_file import open_parquet
+from dsvc.table.source import NotATableError, TableSource
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+    from numpy.typing import NDArray
+
+    Hashes = NDArray[np.uint64]
+
+SCHEME: Final = f"1/{duckdb.__version__}"
+"""What hashes depend on: this module's rules and the engine's version."""
+BATCH_ROWS: Final = 122_880
+_NOT_NULL: Final = 0x5851F42D4C957F2D
+_INTEGERS: Final = frozenset(
+    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
+)
+_TIMES: Final = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE"})
+# What the engine reads from a Parquet file as it reads it from Arrow; all else goes through Arrow.
+_NATIVE: Final = (
+    pa.types.is_integer,
+    pa.types.is_float32,
+    pa.types.is_float64,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_boolean,
+    pa.types.is_date32,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HashedRows:
+    """Hashes of consecutive rows.
+
+    Attributes
+    ----------
+    cells : dict of str to ndarray of uint64, shape (n,)
+        By column; 0 is null. A column that is missing is null in all of them.
+    offsets : ndarray of int64, shape (n,), or None
+        Where each row's record begins in the decompressed text; None for binary formats.
+    malformed : list of (int, int, str)
+        Records left out: their number, line (1-based) and what is wrong.
+    """
+
+    cells: dict[str, Hashes]
+    count: int
+    offsets: NDArray[np.int64] | None = None
+    malformed: list[tuple[int, int, str]] = field(default_factory=list)
+
+
+def cell_hash(expression: str, value: str) -> str:
+    """SQL for the hash of `value`, 0 where `expression` is null; the engine's own hash of 0 is 0."""
+    return f"CASE WHEN {expression} IS NULL THEN 0 ELSE xor(hash({value}), {_NOT_NULL}) END"
+
+
+def cell_expression(expression: str, type_: str) -> str:
+    """SQL that hashes a cell of one of the engine's types."""
+    whole = type_.upper()
+    value = expression
+    if whole in _INTEGERS:
+        value = f"{expression}::BIGINT"
+    elif whole in ("FLOAT", "DOUBLE"):
+        # A whole number hashes as an integer. NaN is greater than all numbers here, so that it stays out.
+        small = f"abs({expression}) < 9e15 AND {expression} = trunc({expression})"
+        whole_number = f"hash(TRY_CAST({expression} AS BIGINT))"
+        return (
+            f"CASE WHEN {expression} IS NULL THEN 0 WHEN {small} THEN xor({whole_number}, {_NOT_NULL}) "
+            f"ELSE xor(hash({expression}::DOUBLE), {_NOT_NULL}) END"
+        )
+    elif whole in ("UBIGINT", "HUGEINT", "UHUGEINT"):
+        fits = f"TRY_CAST({expression} AS BIGINT)"
+        text = f"{expression}::VARCHAR"
+        return (
+            f"CASE WHEN {expression} IS NULL THEN 0 WHEN {fits} IS NULL THEN xor(hash({text}), {_NOT_NULL}) "
+            f"ELSE xor(hash({fits}), {_NOT_NULL}) END"
+        )
+    elif whole.startswith("DECIMAL"):
+        value = f"{expression}::VARCHAR"
+        value = value if whole.endswith(",0)") else f"rtrim(rtrim({value}, '0'), '.')"
+    elif whole in _TIMES:
+        value = f"epoch_us({expression})"
+    return cell_hash(expression, value)
+
+
+def hash_relation(
+    connection: DuckDBPyConnection, relation: str, types: Mapping[str, str]
+) -> Iterator[dict[str, Hashes]]:
+    """Hash the rows of a relation, in order.
+
+    Parameters
+    ----------
+    relation : str
+        SQL that may follow FROM.
+    types : mapping of str to str
+        The engine's types by column.
+    """
+    if not types:
+        return
+    names = list(types)
+    cells = ", ".join(
+        f"{cell_expression(quoted(name), types[name])} AS c{number}" for number, name in enumerate(names)
+    )
+    reader = connection.sql(f"SELECT {cells} FROM {relation}").to_arrow_reader(BATCH_ROWS)
+    for batch in reader:
+        yield {name: batch.column(number).to_numpy(zero_copy_only=False) for number, name in enumerate(names)}
+
+
+class BinaryHasher:
+    """Hashes the rows of a Parquet or Arrow table.
+
+    Parameters
+    ----------
+    source : TableSource
+        The table.
+    kind : TableKind
+        Its format.
+    """
+
+    def __init__(self, source: TableSource, kind: TableKind) -> None:
+        self._source = source
+        self._kind = kind
+        self._types: dict[str, str] = {}
+
+    def types(self) -> dict[str, str]:
+        """Types of the columns, in order; complete once rows were asked for."""
+        return self._types
+
+    def rows(self) -> Iterator[HashedRows]:
+        """Hash every row, block by block.
+
+        Raises
+        ------
+        NotATableError, TableLimitError
+            If it can't be read.
+        """
+        try:
+            for cells in self._parquet() if self._kind.format is TableFormat.PARQUET else self._arrow():
+                yield HashedRows(cells, len(next(iter(cells.values()), ())))
+        except (duckdb.Error, pa.ArrowException, OverflowError) as error:
+            raise NotATableError(
+                f"{self._source.name} can't be read as a table: {error}", details={"path": self._source.name}
+            ) from error
+
+    def _parquet(self) -> Iterator[dict[str, Hashes]]:
+        with open_parquet(self._source) as parquet:
+            schema = parquet.schema_arrow
+            self._take_types(schema)
+            if not _is_native(schema):
+                yield from _hash_batches(schema, parquet.iter_batches(BATCH_ROWS))
+                return
+        with self._source.local_path() as path:
+            connection = connect(files=[path])
+            try:
+                relation = f"read_parquet({literal(path)})"
+                described = connection.sql(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+                yield from hash_relation(connection, relation, {row[0]: row[1] for row in described})
+            finally:
+                connection.close()
+
+    def _arrow(self) -> Iterator[dict[str, Hashes]]:
+        with open_ipc(self._source) as (schema, batches):
+            self._take_types(schema)
+            yield from _hash_batches(schema, batches)
+
+    def _take_types(self, schema: pa.Schema) -> None:
+        if len(set(schema.names)) != len(schema.names):
+            raise NotATableError(
+                f"{self._source.name} has two columns of one name", details={"path": self._source.name}
+            )
+        self._types = {each.name: type_name(each.type) for each in schema}
+
+
+def type_name(type_: pa.DataType) -> str:
+    """Name a type as people write it; a dictionary counts as its values."""
+    return str(type_.value_type if pa.types.is_dictionary(type_) else type_)
+
+
+def _is_native(schema: pa.Schema) -> bool:
+    if len({name.lower() for name in schema.names}) != len(schema.names):
+        return False
+    return all(any(test(each.type) for test in _NATIVE) for each in schema)
+
+
+def _hash_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Hashes]]:
+    connection = connect()
+    try:
+        for batch in batches:
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                yield hash_table(connection, plain(batch.slice(start, BATCH_ROWS)), schema.names)
+    finally:
+        connection.close()
+
+
+def hash_table(
+    connection: DuckDBPyConnection, batch: pa.RecordBatch, names: Sequence[str]
+) -> dict[str, Hashes]:
+    """Hash the rows of a batch; columns are taken by place, since the engine folds their case."""
+    renamed = pa.table(batch.columns, [f"v{number}" for number in range(batch.num_columns)])
+    relation = connection.from_arrow(renamed)
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    connection.register("rows", renamed)
+    parts = list(hash_relation(connection, "rows", types))
+    connection.unregister("rows")
+    return {
+        name: np.concatenate([part[f"v{number}"] for part in parts]) if parts else np.zeros(0, np.uint64)
+        for number, name in enumerate(names)
+    }
+
+
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Replace columns of types that the engine doesn't know by such as keep their values apart."""
+    columns = [_known(column) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def _known(column: pa.Array) -> pa.Array:
+    type_ = column.type
+    if isinstance(type_, pa.BaseExtensionType):
+        return _known(column.storage)
+    if pa.types.is_float16(type_):
+        return column.cast(pa.float32())
+    if pa.types.is_duration(type_):
+        return column.cast(pa.int64())
+    if pa.types.is_decimal256(type_):
+        return column.cast(pa.string())
+    if pa.types.is_null(type_):
+        return pa.nulls(len(column), pa.int8())
+    if pa.types.is_union(type_) or (pa.types.is_nested(type_) and "union" in str(type_)):
+        return pa.array([None if not cell.is_valid else str(cell) for cell in column], pa.string())
+    return column

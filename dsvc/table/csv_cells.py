@@ -1,0 +1,100 @@
+"""Cells of CSV records as text: an unquoted empty field is null, a quoted one is the empty text."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from dsvc.table.records import MAX_RECORD_BYTES, RecordBlock, TextRecords, parse_fields
+from dsvc.table.source import NotATableError
+
+Malformed = list[tuple[int, int, str]]
+
+
+def csv_cells(records: TextRecords, block: RecordBlock, name: str) -> tuple[pa.Table, list[int], Malformed]:
+    """Cells of a block, all columns as text.
+
+    Parameters
+    ----------
+    records : TextRecords
+        The table that the block is of.
+    name : str
+        The file's name, for messages.
+
+    Returns
+    -------
+    (pyarrow.Table, list of int, list of (int, int, str))
+        Cells; the places in the block of the records they are of, empty where all are; and the records that
+        are malformed: number, line, what is wrong.
+    """
+    try:
+        return _parse(records, block.data), [], []
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        return _parse_good(records, block, name)
+
+
+def _parse(records: TextRecords, data: bytes) -> pa.Table:
+    dialect = records.dialect
+    options = pc.ReadOptions(
+        column_names=list(records.columns),
+        encoding=dialect.encoding,
+        block_size=max(len(data) + 1, 1 << 20),
+        use_threads=False,
+    )
+    return pc.read_csv(
+        io.BytesIO(data),
+        read_options=options,
+        parse_options=pc.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=b'"' in data),
+        convert_options=pc.ConvertOptions(
+            column_types={column: pa.string() for column in records.columns},
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _parse_good(records: TextRecords, block: RecordBlock, name: str) -> tuple[pa.Table, list[int], Malformed]:
+    """Parse record by record to find which ones are malformed; the rest is read again together."""
+    good: list[int] = []
+    bad: Malformed = []
+    expected = len(records.columns)
+    for number in range(len(block)):
+        record = block.record(number)
+        problem = None
+        try:
+            fields = parse_fields(record, records.dialect, name, 0)
+        except NotATableError as error:
+            problem = str(error.__cause__)
+        else:
+            if len(fields) != expected:
+                problem = f"{len(fields)} fields where the header has {expected}"
+            elif len(record) <= MAX_RECORD_BYTES and not _parses(records, record):
+                problem = "it is not CSV"
+        if problem is None:
+            good.append(number)
+        else:
+            bad.append((block.first + number, block.line_of(number), problem))
+    if not good:
+        return _nothing(records), good, bad
+    text = b"\n".join([block.record(number) for number in good])
+    return _parse(records, text + b"\n"), good, bad
+
+
+def _parses(records: TextRecords, record: bytes) -> bool:
+    try:
+        return bool(_parse(records, record + b"\n").num_rows == 1)
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        return False
+
+
+def _nothing(records: TextRecords) -> pa.Table:
+    return pa.table({column: pa.array([], pa.string()) for column in records.columns})
+
+
+def positions_of(block: RecordBlock, places: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Record numbers of places in a block."""
+    return block.first + np.asarray(places, np.int64)

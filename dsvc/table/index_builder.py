@@ -1,0 +1,132 @@
+"""Making a row index of a table, stripe by stripe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from dsvc.table.cell_hash import BinaryHasher, HashedRows
+from dsvc.table.kind import TableKind
+from dsvc.table.row_index import PIECE, IndexColumn, Malformed, RowIndex, cut, piece_ids, row_hashes
+from dsvc.table.source import TableSource
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Hashes = NDArray[np.uint64]
+
+_KEY_TYPES: Final = (
+    "int",
+    "uint",
+    "string",
+    "large_string",
+    "string_view",
+    "date",
+    "timestamp",
+    "binary",
+    "fixed",
+)
+
+
+class MemoryStripe(NamedTuple):
+    """Hashes in memory."""
+
+    columns: Mapping[str, Hashes]
+
+    def column(self, name: str) -> Hashes | None:
+        """Hashes of one column, None where all are null."""
+        return self.columns.get(name)
+
+
+class _Facts:
+    """What is known of a column while its hashes come by."""
+
+    def __init__(self, missed: int) -> None:
+        self.complete = missed == 0
+        self.unique = True
+        self._parts: list[Hashes] = []
+
+    def see(self, hashes: Hashes) -> None:
+        """Take in further cells."""
+        if not self.complete:
+            return
+        if not hashes.all():
+            self.complete = False
+            self._parts.clear()
+            return
+        if self.unique:
+            ordered = np.sort(hashes)
+            self.unique = not bool((ordered[1:] == ordered[:-1]).any())
+            self._parts = [*self._parts, ordered] if self.unique else []
+
+    def is_unique(self) -> bool:
+        """Whether no value came twice."""
+        if not self.unique or not self.complete:
+            return False
+        if len(self._parts) > 1:
+            together = np.concatenate(self._parts)
+            together.sort()
+            return not bool((together[1:] == together[:-1]).any())
+        return True
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.pieces: list[NDArray[np.void]] = []
+        self.stripes: list[MemoryStripe] = []
+        self.malformed: list[Malformed] = []
+        self._facts: dict[str, _Facts] = {}
+        self._rows = 0
+
+    def add(self, rows: HashedRows) -> None:
+        """Take in the next rows as one stripe."""
+        self.malformed.extend(Malformed(*each) for each in rows.malformed)
+        if not rows.count:
+            return
+        hashes = row_hashes(rows.cells, rows.count)
+        starts = cut(hashes)
+        pieces = np.zeros(len(starts), PIECE)
+        pieces["id"] = piece_ids(hashes, starts)
+        pieces["rows"] = np.diff(np.append(starts, rows.count))
+        pieces["stripe"] = len(self.stripes)
+        pieces["start"] = starts
+        pieces["offset"] = -1 if rows.offsets is None else rows.offsets[starts]
+        self.pieces.append(pieces)
+        self.stripes.append(MemoryStripe(rows.cells))
+        for name in [*self._facts, *(name for name in rows.cells if name not in self._facts)]:
+            cells = rows.cells.get(name)
+            facts = self._facts.setdefault(name, _Facts(self._rows))
+            facts.see(np.zeros(1, np.uint64) if cells is None else cells)
+        self._rows += rows.count
+
+    def index(self, types: Mapping[str, str]) -> RowIndex:
+        """Index of what was taken in."""
+        columns = []
+        for name, type_ in types.items():
+            facts = self._facts.get(name)
+            known = type_.startswith(_KEY_TYPES)
+            complete = facts is not None and facts.complete
+            columns.append(
+                IndexColumn(name, type_, complete, known and facts is not None and facts.is_unique())
+            )
+        pieces = np.concatenate(self.pieces) if self.pieces else np.zeros(0, PIECE)
+        return RowIndex(columns, pieces, [self.stripes], self.malformed)
+
+
+def build_index(source: TableSource, kind: TableKind) -> RowIndex:
+    """Read a table and index its rows.
+
+    Raises
+    ------
+    NotATableError, TableLimitError
+        If it can't be read.
+    """
+    from dsvc.table.text_hash import TextHasher
+
+    hasher = TextHasher(source, kind) if kind.format.is_text else BinaryHasher(source, kind)
+    builder = _Builder()
+    for rows in hasher.rows():
+        builder.add(rows)
+    return builder.index(hasher.types())
