@@ -11,6 +11,7 @@ import msgspec
 from dsvc.diff.delta import Change, ChangeKind
 from dsvc.diff.manifest_diff import detect_renames, diff_manifests
 from dsvc.model.manifest import MODE_DIRECTORY, ChunkClass, Entry, Kind
+from dsvc.model.table_kind import kind_by_name
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.manifest_tree import Manifest
 
@@ -136,9 +137,13 @@ def _same(a: Entry | None, b: Entry | None) -> bool:
     return a is b if a is None or b is None else a.same_content(b)
 
 
-def _is_text(entry: Entry) -> bool:
-    # A table in text (CSV, JSON lines) merges by line as well; one in a binary format doesn't.
-    return entry.kind == Kind.TEXT or (entry.kind == Kind.TABLE and entry.chunk_class == ChunkClass.TEXT)
+def is_lines(entry: Entry) -> bool:
+    """Whether a file merges by line: texts do, and tables in text; packed ones and binary formats don't."""
+    if entry.kind != Kind.TABLE:
+        return entry.kind == Kind.TEXT
+    # A path keeps its class of cutting, whatever comes to stand there.
+    named = kind_by_name(entry.path)
+    return entry.chunk_class == ChunkClass.TEXT and named is not None and named.is_plain_text
 
 
 class _Merger:
@@ -258,7 +263,7 @@ class _Merger:
         if ours.digest in (theirs.digest, base.digest) or theirs.digest == base.digest:
             content = theirs if ours.digest == base.digest else ours
             self._merged[path] = msgspec.structs.replace(content, mode=mode)
-        elif all(_is_text(entry) for entry in (base, ours, theirs)):
+        elif all(is_lines(entry) for entry in (base, ours, theirs)):
             self._texts[path] = TextMerge(path, base, ours, theirs, mode)
         else:
             self._conflict(path, "content")

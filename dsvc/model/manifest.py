@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
 import msgspec
 
+from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.paths import check_structure
 
@@ -16,13 +18,16 @@ MODE_SYMLINK: Final = 0o120000
 MODE_DIRECTORY: Final = 0o040000
 MODES: Final = frozenset({MODE_FILE, MODE_EXECUTABLE, MODE_SYMLINK, MODE_DIRECTORY})
 MAX_SIZE_BYTES: Final = 1 << 56
+MAX_SCHEMA_BYTES: Final = 1024
+MAX_ROWS: Final = (1 << 63) - 1
 
 
 class ChunkClass(IntEnum):
-    """How a file is cut: chosen once for a path, kept while the path exists."""
+    """How a file is cut: chosen once for a path, kept while the path exists or becomes `PAGED`."""
 
     TEXT = 0
     RAW = 1
+    PAGED = 2
 
 
 class Kind(IntEnum):
@@ -56,7 +61,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False, order=False)
     kind : int
         A `Kind`.
     rows : int or None
-        Number of records where it is a table.
+        Number of records where it is a table that could be counted.
+    schema : bytes or None
+        Its columns, for `decode_schema`, where they are known and short enough.
     """
 
     path: bytes
@@ -68,6 +75,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False, order=False)
     chunks: bytes | None = None
     kind: int = 0
     rows: int | None = None
+    schema: bytes | None = None
 
     @property
     def is_file(self) -> bool:
@@ -104,11 +112,40 @@ def check_entry(entry: Entry) -> None:
         problem = "digest of a wrong length"
     elif entry.chunks is not None and (len(entry.chunks) != 32 or not entry.is_file or entry.size == 0):
         problem = "chunk list where none can be"
-    elif entry.chunk_class not in (0, 1) or not 0 <= entry.kind <= 3:
+    elif entry.chunk_class not in (0, 1, 2) or not 0 <= entry.kind <= 3:
         problem = "unknown chunk class or kind"
     elif entry.mode == MODE_DIRECTORY and entry.size != 0:
         problem = "folder with content"
     elif entry.mode == MODE_SYMLINK and not 0 < entry.size <= 4096:
         problem = "symlink target of a wrong length"
+    elif entry.rows is not None or entry.schema is not None:
+        problem = _table_problem(entry)
     if problem:
         raise MalformedInputError(f"manifest entry {entry.path[:200]!r}: {problem}")
+
+
+def _table_problem(entry: Entry) -> str | None:
+    if entry.kind != Kind.TABLE or not entry.is_file:
+        return "rows or columns of what is no table"
+    if entry.rows is not None and not 0 <= entry.rows <= MAX_ROWS:
+        return f"{entry.rows} rows"
+    if entry.schema is not None and len(entry.schema) > MAX_SCHEMA_BYTES:
+        return f"schema of {len(entry.schema)} bytes"
+    return None
+
+
+def encode_schema(columns: Iterable[tuple[str, str]]) -> bytes | None:
+    """Encode columns, as (name, type as people write it), for an entry; None where they don't fit."""
+    data = encode([[name, kind] for name, kind in columns])
+    return data if len(data) <= MAX_SCHEMA_BYTES else None
+
+
+def decode_schema(schema: bytes) -> list[tuple[str, str]]:
+    """Columns of an entry's schema, as (name, type).
+
+    Raises
+    ------
+    MalformedInputError
+        If it isn't one that dsvc writes.
+    """
+    return decode(schema, list[tuple[str, str]], "schema of an entry", limit=MAX_SCHEMA_BYTES)

@@ -21,6 +21,7 @@ from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain import merge_state
+from dsvc.porcelain.file_entry import entry_of_large_file
 from dsvc.porcelain.folder_worker import FLUSH
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.stat_cache import State, trusted_stat
@@ -28,7 +29,7 @@ from dsvc.porcelain.tree_scan import Findings, Progress, TreeScan, parents
 from dsvc.porcelain.values import AddResult, PathChange, Skipped
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.ingest import UnstableFileError
-from dsvc.store.large_file import Segment, store_large
+from dsvc.store.large_file import Segment
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
 _EMPTY = blake3.blake3(b"").digest(), xxhash.xxh3_128_digest(b"")
@@ -144,7 +145,7 @@ class _LargeFiles:
                 old = manifest.get(path)
                 folder, name = tree.split(path)
                 try:
-                    stored, stat = store_large(
+                    entry, stat = entry_of_large_file(
                         self._store,
                         path,
                         name,
@@ -156,7 +157,6 @@ class _LargeFiles:
                 except UnstableFileError as error:
                     found.skipped.append((path, error.message))
                     continue
-                entry = stored.entry(path, stat.entry_mode)
                 row = (name, trusted_stat(stat, self._scan.settings.now_ns), entry)
                 self._rows.setdefault(path.rpartition(b"/")[0], []).append(row)
                 if old is not None and old.same_content(entry):

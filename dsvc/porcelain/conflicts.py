@@ -14,6 +14,7 @@ from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain import merge_state
+from dsvc.porcelain.file_entry import entry_at
 from dsvc.porcelain.join import keep_or_refuse
 from dsvc.porcelain.merge_state import MergeState, OpenConflict
 from dsvc.porcelain.mirror import Mirror
@@ -80,15 +81,15 @@ def resolve(repo: Workspace, path: bytes, *, side: str | None = None, file: str 
                 details={"path": display_path(path)},
             )
         manifest = repo.manifest(staged.root)
-        entry = _stored(repo, conflict, file) if file is not None else _of_side(conflict, str(side))
+        entry = _stored(repo, conflict, file) if file is not None else _of_side(repo, conflict, str(side))
         removed = _check_tree(manifest, conflict.path, entry)
         transitions = [Transition(path, manifest.get(path), entry), *removed]
         _settle(repo, staged, state, path, transitions, [f"--{side}" if side else "--with"])
 
 
-def _of_side(conflict: OpenConflict, side: str) -> Entry | None:
+def _of_side(repo: Workspace, conflict: OpenConflict, side: str) -> Entry | None:
     entry = conflict.ours if side == "ours" else conflict.theirs
-    return None if entry is None else msgspec.structs.replace(entry, path=conflict.path)
+    return None if entry is None else entry_at(repo.store, entry, conflict.path)
 
 
 def _stored(repo: Workspace, conflict: OpenConflict, file: str) -> Entry:
@@ -98,7 +99,8 @@ def _stored(repo: Workspace, conflict: OpenConflict, file: str) -> Entry:
     )
     try:
         with Beneath(folder) as tree:
-            entry = store_file(repo.store, tree, os.fsencode(name), conflict.ours or conflict.theirs)
+            old = conflict.ours or conflict.theirs
+            entry = store_file(repo.store, tree, os.fsencode(name), old, at=conflict.path)
     except OSError as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise NotFoundError(f"there is no file {file}", details={"path": file}) from error
@@ -107,7 +109,7 @@ def _stored(repo: Workspace, conflict: OpenConflict, file: str) -> Entry:
         raise NotFoundError(f"there is no file {file}", details={"path": file})
     own = os.path.join(os.path.realpath(repo.root), os.fsdecode(conflict.path))
     mode = entry.mode if os.path.join(folder, name) == own else _merged_mode(conflict, entry)
-    return msgspec.structs.replace(entry, path=conflict.path, mode=mode)
+    return msgspec.structs.replace(entry, mode=mode)
 
 
 def _merged_mode(conflict: OpenConflict, entry: Entry) -> int:

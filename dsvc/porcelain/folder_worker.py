@@ -16,6 +16,7 @@ from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import check_structure, is_plain, portability_problem
 from dsvc.porcelain import scan
+from dsvc.porcelain.file_entry import entry_of_bytes
 from dsvc.porcelain.folder_task import Reply, Settings, Task
 from dsvc.porcelain.ignore import IgnoreRules
 from dsvc.porcelain.new_files import stage_new_files
@@ -29,7 +30,6 @@ from dsvc.store.ingest import (
     UnstableFileError,
     hash_file,
     read_stable,
-    store_bytes,
     store_symlink,
 )
 from dsvc.store.large_file import Segment, store_segment
@@ -329,7 +329,7 @@ class FolderWorker:
             except StorageError as error:
                 reply.skipped.append((path, error.message))
                 return
-            entry = store_bytes(self._store, data, old).entry(path, seen.entry_mode)
+            entry = entry_of_bytes(self._store, path, seen.entry_mode, data, old)
         stat = trusted_stat(seen, self._settings.now_ns)
         if old is not None and old.same_content(entry):
             rows[name] = (stat, b"")

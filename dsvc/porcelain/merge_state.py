@@ -119,12 +119,12 @@ def keep(repo: Workspace, state: MergeState | None) -> str:
     str
         For `bring_back`: the root of a manifest, in hex, or ``none``.
     """
-    from dsvc.store.ingest import store_bytes
+    from dsvc.porcelain.file_entry import entry_of_bytes
     from dsvc.store.manifest_tree import EMPTY_ROOT
 
     if state is None:
         return NO_MERGE
-    held = {_STATE: store_bytes(repo.store, encode(state)).entry(_STATE, MODE_FILE)}
+    held = {_STATE: entry_of_bytes(repo.store, _STATE, MODE_FILE, encode(state))}
     for number, conflict in enumerate(state.conflicts):
         for side, entry in (("base", conflict.base), ("ours", conflict.ours), ("theirs", conflict.theirs)):
             if entry is not None and entry.mode != MODE_DIRECTORY:

@@ -15,6 +15,7 @@ from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import check_structure, display_path, portability_problem
 from dsvc.porcelain import merge_state
+from dsvc.porcelain.file_entry import entry_at
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.safekeeping import store_file
 from dsvc.porcelain.staging import Staged
@@ -115,7 +116,7 @@ def _moved(repo: Workspace, tracked: Manifest, source: bytes, target: bytes) -> 
     in_conflict = {c.path for c in state.conflicts} if state else set()
     if any(e.path in in_conflict for e in old):
         raise UsageError(f"{display_path(source)} is in conflict", hint="dsvc resolve settles it")
-    new = [msgspec.structs.replace(e, path=target + e.path[len(source) :]) for e in old]
+    new = [entry_at(repo.store, e, target + e.path[len(source) :]) for e in old]
     for entry in new:
         check_structure(entry.path)
         problem = portability_problem(entry.path) if repo.config.flag("core.portableNames") else None

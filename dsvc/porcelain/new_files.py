@@ -16,17 +16,18 @@ import xxhash
 
 from dsvc.model.encoding import encode
 from dsvc.model.errors import ErasedError
-from dsvc.model.manifest import MODE_EXECUTABLE, MODE_FILE, ChunkClass, Entry, Kind
+from dsvc.model.manifest import MODE_EXECUTABLE, MODE_FILE, ChunkClass, Entry
 from dsvc.model.paths import is_plain
+from dsvc.porcelain.file_entry import entry_of_bytes
 from dsvc.porcelain.stat_cache import COARSE_NS, STAT, trusted_stat
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.content import sniff
-from dsvc.store.ingest import LARGE_BYTES, ONE_CHUNK_BYTES, FileStat, store_bytes
+from dsvc.store.ingest import LARGE_BYTES, ONE_CHUNK_BYTES, FileStat
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TYPE_MASK: Final = 0o170000
 _REGULAR: Final = 0o100000
-_TEXT, _RAW = int(ChunkClass.TEXT), int(ChunkClass.RAW)
+_RAW = int(ChunkClass.RAW)
 
 Row = tuple[bytes, bytes]
 
@@ -74,15 +75,14 @@ def stage_new_files(
                 left.append(item)
                 continue
             entry_mode = MODE_EXECUTABLE if mode & 0o100 else MODE_FILE
-            kind = sniff(data)
-            chunk_class = _TEXT if kind is Kind.TEXT else _RAW
-            if 0 < size <= ONE_CHUNK_BYTES[chunk_class]:
+            kind, chunk_class, table = sniff(path, data)
+            if table is None and 0 < size <= ONE_CHUNK_BYTES[chunk_class]:
                 digest = blake3.blake3(data).digest()
                 store.put_chunk(digest, data, raw=chunk_class == _RAW)
                 xxh3 = xxhash.xxh3_128_digest(data)
                 entry = Entry(path, entry_mode, size, digest, xxh3, chunk_class, None, kind)
             else:
-                entry = store_bytes(store, data).entry(path, entry_mode)
+                entry = entry_of_bytes(store, path, entry_mode, data)
         except ErasedError:
             left.append(item)
             continue

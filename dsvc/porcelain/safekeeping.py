@@ -11,15 +11,25 @@ from dsvc.model.errors import WouldOverwriteError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import check_structure, display_path
+from dsvc.porcelain.file_entry import entry_of_bytes, entry_of_large_file
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.ingest import LARGE_BYTES, FileStat, read_stable, store_bytes, store_symlink
-from dsvc.store.large_file import Segment, store_large, store_segment
+from dsvc.store.ingest import LARGE_BYTES, read_stable, store_symlink
+from dsvc.store.large_file import Segment, store_segment
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
 
-def store_file(store: ChunkStore, tree: Beneath, path: bytes, old: Entry | None = None) -> Entry | None:
+def store_file(
+    store: ChunkStore, tree: Beneath, path: bytes, old: Entry | None = None, *, at: bytes | None = None
+) -> Entry | None:
     """Store the file or symlink at a path as it is now; None where there is neither.
+
+    Parameters
+    ----------
+    old : Entry or None
+        What stood where it shall stand: how it is cut is kept.
+    at : bytes or None
+        Path of the entry, where it shall stand elsewhere.
 
     Raises
     ------
@@ -32,18 +42,17 @@ def store_file(store: ChunkStore, tree: Beneath, path: bytes, old: Entry | None 
     except (FileNotFoundError, NotAFolderError):
         return None
     if stat_module.S_ISLNK(stat.st_mode):
-        return store_symlink(store, path, os.readlink(name, dir_fd=folder))
+        return store_symlink(store, at or path, os.readlink(name, dir_fd=folder))
     if not stat_module.S_ISREG(stat.st_mode):
         return None
     if stat.st_size < LARGE_BYTES:
         data, seen = read_stable(name, folder)
-        return store_bytes(store, data, old).entry(path, seen.entry_mode)
+        return entry_of_bytes(store, at or path, seen.entry_mode, data, old)
 
     def segments(parts: Iterator[Segment], fd: int) -> dict[int, bytes]:
         return {part.number: store_segment(store, fd, part) for part in parts}
 
-    content, seen = store_large(store, path, name, folder, old, segments)
-    return content.entry(path, FileStat(*seen).entry_mode)
+    return entry_of_large_file(store, at or path, name, folder, old, segments)[0]
 
 
 def _is_special(stat: os.stat_result | None) -> bool:

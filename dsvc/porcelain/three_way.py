@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
-from dsvc.diff.merge import MergeResult, merge_manifests
+from dsvc.diff.merge import MergeResult, is_lines, merge_manifests
 from dsvc.diff.text_merge import merge3
 from dsvc.model.ids import CommitId, NodeId
-from dsvc.model.manifest import MODE_DIRECTORY, Entry, Kind
+from dsvc.model.manifest import MODE_DIRECTORY, Entry
+from dsvc.porcelain.file_entry import entry_of_bytes
 from dsvc.porcelain.merge_state import OpenConflict
 from dsvc.porcelain.workspace import Workspace
-from dsvc.store.ingest import store_bytes
 from dsvc.store.manifest_tree import EMPTY_ROOT
 from dsvc.store.materialize import read_content
 
@@ -121,7 +119,7 @@ class _Combination:
         ours, theirs = conflict.ours, conflict.theirs
         if ours is None or theirs is None or not (ours.is_file and theirs.is_file):
             return
-        if ours.size and theirs.size and Kind.TEXT == ours.kind == theirs.kind:
+        if ours.size and theirs.size and is_lines(ours) and is_lines(theirs):
             self._text(conflict.path, None, ours, theirs, ours.mode)
 
     def _text(self, path: bytes, base: Entry | None, ours: Entry, theirs: Entry, mode: int) -> bool:
@@ -135,8 +133,7 @@ class _Combination:
             base_name=self._names.base,
             theirs_name=self._names.theirs,
         )
-        entry = store_bytes(self._repo.store, data, ours).entry(path, mode)
-        self._changes[path] = msgspec.structs.replace(entry, kind=ours.kind)
+        self._changes[path] = entry_of_bytes(self._repo.store, path, mode, data, ours)
         return conflicts == 0
 
     def _contents(self, entries: Sequence[Entry | None]) -> tuple[bytes, bytes, bytes] | None:

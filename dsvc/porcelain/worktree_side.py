@@ -15,12 +15,12 @@ from dsvc.fs.files import storage_error
 from dsvc.model.errors import StorageError
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_SYMLINK, ChunkClass, Entry, Kind
 from dsvc.model.paths import display_path
+from dsvc.porcelain.file_entry import entry_unstored
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.status import scan_tree
 from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.workspace import Workspace
-from dsvc.store.content import SNIFF_BYTES, class_of, sniff
-from dsvc.store.ingest import UnstableFileError, hash_file, open_file
+from dsvc.store.ingest import UnstableFileError
 
 Overlay = dict[bytes, Entry | None]
 """Tracked paths whose working tree state differs from the staged one: what is there now, None if gone."""
@@ -84,23 +84,11 @@ def entry_now(tree: Beneath, path: bytes, old: Entry | None) -> Entry | None:
             return Entry(path, MODE_SYMLINK, len(target), *digests, 0, None, Kind.TEXT)
         if not stat_module.S_ISREG(stat.st_mode):
             return None
-        digest, xxh3, seen = hash_file(name, folder)
-        kind = sniff(_head(name, folder))
+        return entry_unstored(path, name, folder, old)
     except (FileNotFoundError, NotAFolderError):
         return None
     except OSError as error:
         raise storage_error(error, "read", path) from error
-    keeps = old is not None and old.is_file and old.size > 0
-    chunk_class = old.chunk_class if old is not None and keeps else class_of(kind)
-    return Entry(path, seen.entry_mode, seen.size, digest, xxh3, int(chunk_class), None, int(kind))
-
-
-def _head(name: bytes, folder: int) -> bytes:
-    fd = open_file(name, folder)
-    try:
-        return os.read(fd, SNIFF_BYTES)
-    finally:
-        os.close(fd)
 
 
 def entries_now(repo: Workspace, folder: bytes) -> Iterator[Entry]:

@@ -6,6 +6,7 @@ processes hash and compress them (`dsvc.store.large_file`).
 
 from __future__ import annotations
 
+import io
 import os
 from typing import Final, NamedTuple
 
@@ -23,17 +24,22 @@ from dsvc.model.manifest import (
     Entry,
     Kind,
 )
-from dsvc.store import content
 from dsvc.store.chunk_list import write_list
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.chunker import SIZES, cut
+from dsvc.store.content import NO_FACTS, SNIFF_BYTES, Describe, Describer, Facts, Look, sniff
 
 LARGE_BYTES: Final = 8 * 1024 * 1024
 """From this size on a file is streamed in segments."""
 ATTEMPTS: Final = 3
-_TEXT, _RAW = int(ChunkClass.TEXT), int(ChunkClass.RAW)
-ONE_CHUNK_BYTES: Final = (SIZES[ChunkClass.TEXT].minimum, SIZES[ChunkClass.RAW].maximum)
-"""Up to which size a file of either class is one chunk, without looking for cut points."""
+_RAW = int(ChunkClass.RAW)
+_READ_BYTES: Final = 1 << 20
+ONE_CHUNK_BYTES: Final = (
+    SIZES[ChunkClass.TEXT].minimum,
+    SIZES[ChunkClass.RAW].maximum,
+    SIZES[ChunkClass.PAGED].minimum,
+)
+"""Up to which size a file of each class is one chunk, without looking for cut points."""
 
 
 class UnstableFileError(DsvcError):
@@ -72,41 +78,67 @@ class Content(NamedTuple):
     chunk_class: int
     chunks: bytes | None
     kind: int
+    rows: int | None = None
+    schema: bytes | None = None
 
     def entry(self, path: bytes, mode: int) -> Entry:
         """Entry of this content at a path."""
         return Entry(path, mode, *self)
 
 
-def store_bytes(store: ChunkStore, data: bytes, old: Entry | None = None) -> Content:
+def store_bytes(
+    store: ChunkStore, path: bytes, data: bytes, old: Entry | None, describe: Describe
+) -> Content:
     """Store a whole file that is in memory.
 
     Parameters
     ----------
+    path : bytes
+        What it is called; its name is part of what tells a table.
     data : bytes
         Its content.
     old : Entry or None
         What stood at its path: the class of cutting is kept.
+    describe : Describe
+        Counts the rows of tables.
     """
     size = len(data)
     digest = blake3.blake3(data).digest()
     xxh3 = xxhash.xxh3_128_digest(data)
-    kind = content.sniff(data)
-    if old is not None and old.is_file and old.size > 0:
-        chunk_class = old.chunk_class
-    else:
-        chunk_class = _TEXT if kind is Kind.TEXT else _RAW
+    look = sniff(path, data)
+    facts = described(look, data, describe)
+    chunk_class = class_at(old, look)
     if size <= ONE_CHUNK_BYTES[chunk_class]:
         if size:
             store.put_chunk(digest, data, raw=chunk_class == _RAW)
-        return Content(size, digest, xxh3, chunk_class, None, kind)
+        return Content(size, digest, xxh3, chunk_class, None, look.kind, *facts)
     chunks = [
         ChunkRef(len(part), store_chunk(store, part, raw=chunk_class == _RAW))
         for part in cut(ChunkClass(chunk_class), data)
     ]
-    if len(chunks) == 1:
-        return Content(size, digest, xxh3, chunk_class, None, kind)
-    return Content(size, digest, xxh3, chunk_class, bytes(write_list(store, chunks)), kind)
+    root = bytes(write_list(store, chunks)) if len(chunks) > 1 else None
+    return Content(size, digest, xxh3, chunk_class, root, look.kind, *facts)
+
+
+def class_at(old: Entry | None, look: Look) -> ChunkClass:
+    """Class in which a file is cut: that of the path's entry, else by what it is.
+
+    A Parquet file of small pages is cut finely whatever stood there: nothing else finds its equal pages.
+    """
+    if look.chunk_class is ChunkClass.PAGED:
+        return look.chunk_class
+    if old is not None and old.is_file and old.size > 0:
+        return ChunkClass(old.chunk_class)
+    return look.chunk_class
+
+
+def described(look: Look, data: bytes, describe: Describe) -> Facts:
+    """Rows and schema of a file that is in memory."""
+    if look.table is None:
+        return NO_FACTS
+    describer = describe(look.table, len(data))
+    describer.feed(data)
+    return describer.facts(io.BytesIO(data))
 
 
 def store_chunk(store: ChunkStore, data: memoryview, *, raw: bool) -> bytes:
@@ -179,7 +211,7 @@ def hash_file(name: bytes, dir_fd: int, seen: FileStat | None = None) -> tuple[b
             try:
                 before = seen or FileStat.of(os.fstat(fd))
                 strong, quick, total = blake3.blake3(), xxhash.xxh3_128(), 0
-                while part := os.read(fd, 1 << 20):
+                while part := os.read(fd, _READ_BYTES):
                     strong.update(part)
                     quick.update(part)
                     total += len(part)
@@ -192,3 +224,56 @@ def hash_file(name: bytes, dir_fd: int, seen: FileStat | None = None) -> tuple[b
     except OSError as error:
         raise storage_error(error, "read", name) from error
     raise UnstableFileError("it changed while it was read, three times")
+
+
+def examine_file(
+    path: bytes, name: bytes, dir_fd: int, old: Entry | None, describe: Describe
+) -> tuple[Content, FileStat]:
+    """Find out what storing a file would write into its entry, but for the chunk list.
+
+    Errors are those of `read_stable`.
+
+    Parameters
+    ----------
+    path, old, describe : bytes, Entry or None, Describe
+        As `store_bytes`.
+    name, dir_fd : bytes, int
+        Where to open it.
+    """
+    try:
+        for _ in range(ATTEMPTS):
+            fd = open_file(name, dir_fd)
+            try:
+                before = FileStat.of(os.fstat(fd))
+                found = _examine(path, fd, before.size, old, describe)
+                after = FileStat.of(os.fstat(fd))
+            finally:
+                os.close(fd)
+            if after == before and found.size == after.size:
+                return found, after
+    except OSError as error:
+        raise storage_error(error, "read", path) from error
+    raise UnstableFileError("it changed while it was read, three times")
+
+
+def _examine(path: bytes, fd: int, size: int, old: Entry | None, describe: Describe) -> Content:
+    strong, quick, total = blake3.blake3(), xxhash.xxh3_128(), 0
+    look = sniff(path, os.pread(fd, SNIFF_BYTES, 0))
+    describer: Describer | None = None if look.table is None else describe(look.table, size)
+    while part := os.read(fd, _READ_BYTES):
+        strong.update(part)
+        quick.update(part)
+        total += len(part)
+        if describer is not None:
+            describer.feed(part)
+    facts = facts_of(describer, fd)
+    return Content(total, strong.digest(), quick.digest(), class_at(old, look), None, look.kind, *facts)
+
+
+def facts_of(describer: Describer | None, fd: int) -> Facts:
+    """What a describer found that has seen the whole of an open file."""
+    if describer is None:
+        return NO_FACTS
+    os.lseek(fd, 0, os.SEEK_SET)
+    with open(fd, "rb", closefd=False) as stream:
+        return describer.facts(stream)

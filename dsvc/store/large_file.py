@@ -17,16 +17,18 @@ import msgspec
 import xxhash
 
 from dsvc.fs.files import storage_error
-from dsvc.model.manifest import ChunkClass, ChunkRef, Entry, Kind
-from dsvc.store import content
+from dsvc.model.manifest import ChunkClass, ChunkRef, Entry
 from dsvc.store.chunk_list import write_list
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.chunker import Chunker
+from dsvc.store.content import SNIFF_BYTES, Describe, Describer, sniff
 from dsvc.store.ingest import (
     ATTEMPTS,
     Content,
     FileStat,
     UnstableFileError,
+    class_at,
+    facts_of,
     open_file,
     store_chunk,
 )
@@ -119,11 +121,14 @@ def read_into(fd: int, part: memoryview, offset: int) -> bool:
 class Plan:
     """Cut points of one reading of a file, handed out segment by segment."""
 
-    def __init__(self, path: bytes, stat: FileStat, chunk_class: ChunkClass) -> None:
+    def __init__(
+        self, path: bytes, stat: FileStat, chunk_class: ChunkClass, describer: Describer | None = None
+    ) -> None:
         self.path = path
         self.stat = stat
         self.raw = chunk_class is ChunkClass.RAW
         self._class = chunk_class
+        self._describer = describer
         self.layout: list[tuple[int, int]] = []
         """Chunks as (length, segment number) and holes as (length, -1), in order."""
         self.segments = 0
@@ -134,6 +139,8 @@ class Plan:
             if hole:
                 digests.zeros(length)
                 self.layout.append((length, -1))
+                if self._describer is not None:
+                    self._describer.feed(b"\0")  # one zero is as good as many: no line ends here
                 progress(length)
             else:
                 yield from self._cut_extent(fd, offset, length, digests, progress)
@@ -156,6 +163,8 @@ class Plan:
             lengths = chunker.final_lengths(buffer[:filled], last=offset >= end)
             if lengths:
                 yield self._segment(start, lengths)
+            if self._describer is not None:  # after the first segment, for which the workers are forked
+                self._describer.feed(part)
             settled = sum(lengths)
             kept = filled - settled
             buffer[:kept] = buffer[settled:filled]
@@ -198,20 +207,13 @@ def store_segment(store: ChunkStore, fd: int, segment: Segment) -> bytes:
     return b"".join(ids)
 
 
-def choose_class(fd: int, old: Entry | None) -> tuple[Kind, ChunkClass]:
-    """Kind of a file and the class in which it's cut: that of the path's entry, else by kind."""
-    kind = content.sniff(os.pread(fd, content.SNIFF_BYTES, 0))
-    if old is not None and old.is_file and old.size > 0:
-        return kind, ChunkClass(old.chunk_class)
-    return kind, content.class_of(kind)
-
-
 def store_large(
     store: ChunkStore,
     path: bytes,
     name: bytes,
     dir_fd: int,
     old: Entry | None,
+    describe: Describe,
     store_segments: Callable[[Iterator[Segment], int], dict[int, bytes]],
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[Content, FileStat]:
@@ -223,6 +225,8 @@ def store_large(
         Its path in the working tree.
     name, dir_fd : bytes, int
         Where to open it.
+    describe : Describe
+        Counts the rows of tables.
     store_segments : callable
         Has the segments stored (here or in workers) and returns the ids by segment number; its second
         argument is an open descriptor of the file.
@@ -236,7 +240,7 @@ def store_large(
         for _ in range(ATTEMPTS):
             fd = open_file(name, dir_fd)
             try:
-                found = _store_once(store, path, fd, old, store_segments, progress)
+                found = _store_once(store, path, fd, old, describe, store_segments, progress)
             except UnstableFileError:
                 continue
             finally:
@@ -253,17 +257,21 @@ def _store_once(
     path: bytes,
     fd: int,
     old: Entry | None,
+    describe: Describe,
     store_segments: Callable[[Iterator[Segment], int], dict[int, bytes]],
     progress: Callable[[int], None],
 ) -> tuple[Content, FileStat] | None:
     stat = FileStat.of(os.fstat(fd))
-    kind, chunk_class = choose_class(fd, old)
-    plan, digests = Plan(path, stat, chunk_class), Digests()
+    look = sniff(path, os.pread(fd, SNIFF_BYTES, 0))
+    describer = None if look.table is None else describe(look.table, stat.size)
+    chunk_class = class_at(old, look)
+    plan, digests = Plan(path, stat, chunk_class, describer), Digests()
     ids = store_segments(plan.cut(fd, digests, progress), fd)
+    facts = facts_of(describer, fd)
     if FileStat.of(os.fstat(fd)) != stat:
         return None
     digest, xxh3 = digests.result()
     root: bytes | None = None
     if len(plan.layout) > 1 or (plan.layout and plan.layout[0][1] < 0):
         root = bytes(write_list(store, plan.refs(ids)))
-    return Content(stat.size, digest, xxh3, chunk_class, root, kind), stat
+    return Content(stat.size, digest, xxh3, chunk_class, root, look.kind, *facts), stat

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,10 +15,9 @@ from hypothesis import strategies as st
 
 from dsvc.diff.delta import Change
 from dsvc.model.errors import DsvcError, NotFoundError, StorageError, UsageError
-from dsvc.porcelain import worktree_side
+from dsvc.porcelain import file_entry, worktree_side
 from dsvc.porcelain.diff import kind_name
 from dsvc.porcelain.values import DiffResult
-from dsvc.store import ingest
 from dsvc.store.ingest import UnstableFileError
 from tests.porcelain.working import EMPTY_FOLDER, Tree, Work, link, program
 from tests.storekit import noise, prose
@@ -423,13 +423,13 @@ def test_unchanged_files_are_not_read(work: Work, monkeypatch: pytest.MonkeyPatc
     os.utime(work.path(b"7"), (1, 1))
     work.repo.status()
     read: list[bytes] = []
-    plain = ingest.hash_file
+    plain = file_entry.entry_unstored
 
-    def counting(name: bytes, folder: int) -> object:
-        read.append(name)
-        return plain(name, folder)
+    def counting(path: bytes, *rest: Any) -> object:
+        read.append(path)
+        return plain(path, *rest)
 
-    monkeypatch.setattr(worktree_side, "hash_file", counting)
+    monkeypatch.setattr(worktree_side, "entry_unstored", counting)
     assert status(work.repo.diff()) == [("M", "7")]
     assert read == [b"7"]
 
