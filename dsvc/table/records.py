@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 BLOCK_BYTES: Final = 8 << 20
+SMALL_BYTES: Final = 256 << 10
 MAX_RECORD_BYTES: Final = 64 << 20
 MAX_COLUMNS: Final = 20_000
 MAX_DEPTH: Final = 512
@@ -153,14 +154,16 @@ class TextRecords:
             raise TableLimitError(f"{self._source.name} has {len(fields)} columns; {MAX_COLUMNS} are read")
         self.columns = _unique([name or "" for name in fields])
 
-    def blocks(self, start: int = 0) -> Iterator[RecordBlock]:
+    def blocks(self, start: int = 0, *, small: bool = False) -> Iterator[RecordBlock]:
         """Yield the records in order.
 
         Parameters
         ----------
         start : int
-            Byte of the decompressed text where reading begins: 0, or the start of a record of JSON lines or
-            CSV; records are then numbered from there, lines too.
+            Byte of the decompressed text where reading begins: 0, or where a record begins; records are then
+            numbered from there, lines too.
+        small : bool
+            Whether only some records at the front are wanted, so that little is read at a time.
 
         Raises
         ------
@@ -174,20 +177,21 @@ class TextRecords:
             line = 1 + (self.header.count(b"\n") if start == 0 else 0)
             stream.seek(skip)
             splitter = (
-                _ArraySplitter(self._source.name)
+                _ArraySplitter(self._source.name, opened=start > 0)
                 if self.kind.format is TableFormat.JSON
                 else _LineSplitter(self._source.name, quoted=self.kind.format is not TableFormat.JSONL)
             )
-            yield from _blocks(stream, skip, line, splitter, self._source.name)
+            size = SMALL_BYTES if small else BLOCK_BYTES
+            yield from _blocks(stream, skip, line, size, splitter, self._source.name)
 
 
 def _blocks(
-    stream: BinaryIO, offset: int, line: int, splitter: _LineSplitter | _ArraySplitter, name: str
+    stream: BinaryIO, offset: int, line: int, size: int, splitter: _LineSplitter | _ArraySplitter, name: str
 ) -> Iterator[RecordBlock]:
     rest, first, last = b"", 0, False
     while not last:
-        part = _read_full(stream, BLOCK_BYTES)
-        last = len(part) < BLOCK_BYTES
+        part = _read_full(stream, size)
+        last = len(part) < size
         data = rest + part if rest else part
         starts, ends, used = splitter.split(data, last=last)
         if not used and not last:
@@ -257,9 +261,9 @@ def _without_blank(data: bytes, array: Bytes, starts: Offsets, ends: Offsets) ->
 class _ArraySplitter:
     """Cuts an array of objects: what stands at depth two is a record."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, opened: bool) -> None:
         self._name = name
-        self._opened = False
+        self._opened = opened
 
     def split(self, data: bytes, *, last: bool) -> tuple[Offsets, Offsets, int]:
         """As `_LineSplitter.split`; data begins at depth one, but for the first time."""

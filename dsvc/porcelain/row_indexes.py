@@ -1,0 +1,112 @@
+"""Row indexes of a repository: made on first use, kept in the cache."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from dsvc.diff.row_diff import TableVersion
+from dsvc.fs import files
+from dsvc.model.errors import DsvcError
+from dsvc.porcelain.table_source import StoredSource
+from dsvc.porcelain.workspace import Workspace
+from dsvc.table.index_builder import build_index
+from dsvc.table.index_file import encode_index, load_index, oldest_first
+from dsvc.table.kind import TableKind
+from dsvc.table.row_index import PIECE, RowIndex
+from dsvc.table.source import TableSource
+
+MAX_CACHE_BYTES: Final = 4 << 30
+"""What the cache may hold before its oldest files go."""
+_EMPTY: Final = RowIndex([], np.zeros(0, PIECE), [[]])
+
+
+class KnownTable(NamedTuple):
+    """A version of a file, and the table that it is."""
+
+    source: TableSource
+    kind: TableKind
+
+
+class RowIndexes:
+    """Gives the row indexes of tables.
+
+    Parameters
+    ----------
+    repo : Workspace
+        Whose cache they are kept in.
+    """
+
+    def __init__(self, repo: Workspace) -> None:
+        self._repo = repo
+        self._folder = os.path.join(repo.layout.cache, "rows")
+
+    def _path(self, digest: bytes) -> str:
+        return os.path.join(self._folder, digest.hex())
+
+    def get(self, table: KnownTable, base: RowIndex | None = None) -> RowIndex:
+        """Index of a table, from the cache or made now; kept only where the table is stored.
+
+        Parameters
+        ----------
+        base : RowIndex or None
+            Index of a version much like it, whose pieces need not be kept twice.
+
+        Raises
+        ------
+        NotATableError, TableLimitError
+            If it can't be read as a table.
+        """
+        digest = table.source.digest
+        found = load_index(digest, self._path)
+        if found is not None:
+            return found
+        index = build_index(table.source, table.kind)
+        if isinstance(table.source, StoredSource):
+            self._keep(index, digest, base)
+        return index
+
+    def _keep(self, index: RowIndex, digest: bytes, base: RowIndex | None) -> None:
+        """Save an index; a full disk only costs the time to make it again."""
+        try:
+            files.make_folders(self._folder, durable=False)
+            files.write_atomically(self._path(digest), encode_index(index, digest, base), durable=False)
+            kept = oldest_first(self._folder)
+            excess = sum(size for _, size in kept) - MAX_CACHE_BYTES
+            for path, size in kept:
+                if excess <= 0:
+                    break
+                files.unlink(path, missing_ok=True)
+                excess -= size
+        except (DsvcError, OSError):
+            return
+
+    def versions(self, old: KnownTable | None, new: KnownTable | None) -> tuple[TableVersion, TableVersion]:
+        """Both sides of a comparison; None is an empty table. Raises as `get`."""
+        if old is None or new is None:
+            return self._version(old), self._version(new)
+        known = load_index(old.source.digest, self._path)
+        if known is None and load_index(new.source.digest, self._path) is None:
+            first, second = self._both(old, new)
+        else:
+            first = known or self.get(old, load_index(new.source.digest, self._path))
+            second = self.get(new, first)
+        return TableVersion(old.source, old.kind, first), TableVersion(new.source, new.kind, second)
+
+    def _version(self, table: KnownTable | None) -> TableVersion:
+        if table is None:
+            return TableVersion(None, None, _EMPTY)
+        return TableVersion(table.source, table.kind, self.get(table))
+
+    def _both(self, old: KnownTable, new: KnownTable) -> tuple[RowIndex, RowIndex]:
+        """Make two indexes side by side."""
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(lambda table: build_index(table.source, table.kind), (old, new))
+        if isinstance(old.source, StoredSource):
+            self._keep(first, old.source.digest, None)
+        if isinstance(new.source, StoredSource):
+            self._keep(second, new.source.digest, load_index(old.source.digest, self._path))
+        return first, second

@@ -1,0 +1,221 @@
+"""Row indexes on disk: a cache file for each version, which refers to others for the pieces they share.
+
+A file is a magic, the header's length, the XXH3-64 of all that follows, the header (msgpack), the table of
+pieces, and the hashes: stripe by stripe, column by column. What can't be read is made again.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+import xxhash
+
+from dsvc.model.encoding import encode
+from dsvc.table.cell_hash import SCHEME
+from dsvc.table.row_index import PIECE, IndexColumn, Malformed, RowIndex, Stripe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Hashes = NDArray[np.uint64]
+
+_MAGIC: Final = b"dsvcrow1"
+_PREFIX: Final = 24
+_MAX_FILES: Final = 1 << 15
+
+
+class _Header(msgspec.Struct, array_like=True, frozen=True):
+    scheme: str
+    columns: list[tuple[str, str, bool, bool]]
+    malformed: list[tuple[int, int, str]]
+    pieces: int
+    stripes: list[tuple[int, list[str]]]
+    files: list[bytes]
+
+
+class MappedStripe:
+    """Hashes in a mapped file.
+
+    Parameters
+    ----------
+    data : memoryview
+        Where they are.
+    offset, rows : int
+        Where the first column begins, in bytes, and how long each is.
+    names : sequence of str
+        The columns.
+    """
+
+    def __init__(self, data: memoryview, offset: int, rows: int, names: Sequence[str]) -> None:
+        self._data = data
+        self._rows = rows
+        self._offsets = {name: offset + 8 * rows * number for number, name in enumerate(names)}
+
+    def column(self, name: str) -> Hashes | None:
+        """Hashes of one column, None where all are null."""
+        offset = self._offsets.get(name)
+        if offset is None:
+            return None
+        return np.frombuffer(self._data, np.uint64, self._rows, offset)
+
+
+class StoredIndex(RowIndex):
+    """A row index from a cache file.
+
+    Attributes
+    ----------
+    files : list of bytes
+        Digests of the tables whose files hold its hashes, its own first.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[IndexColumn],
+        pieces: NDArray[np.void],
+        stripes: Sequence[Sequence[Stripe]],
+        malformed: Sequence[Malformed],
+        files: list[bytes],
+    ) -> None:
+        super().__init__(columns, pieces, stripes, malformed)
+        self.files = files
+
+
+def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> bytes:
+    """Encode an index that was just built.
+
+    Parameters
+    ----------
+    digest : bytes
+        Of the table.
+    base : RowIndex or None
+        An index from a cache file; pieces that it has too are referred to.
+    """
+    pieces = index.pieces.copy()
+    files = [digest]
+    shared = np.zeros(len(pieces), bool)
+    if isinstance(base, StoredIndex) and len(base.pieces) and len(base.files) < _MAX_FILES:
+        shared = _refer(pieces, base, files)
+    parts, stripes = _own_stripes(index, pieces, shared)
+    header = encode(
+        _Header(
+            scheme=SCHEME,
+            columns=[(c.name, c.type, c.complete, c.unique) for c in index.columns],
+            malformed=[(each.record, each.line, each.message) for each in index.malformed],
+            pieces=len(pieces),
+            stripes=stripes,
+            files=files,
+        )
+    )
+    # Padded, so that the hashes lie where a mapped array may begin.
+    size = _PREFIX + len(header) + pieces.nbytes
+    body = b"".join([header, pieces.tobytes(), bytes(-size % 8), *parts])
+    checksum = xxhash.xxh3_64_digest(body)
+    return _MAGIC + len(header).to_bytes(8, "little") + checksum + body
+
+
+def _refer(pieces: NDArray[np.void], base: StoredIndex, files: list[bytes]) -> NDArray[np.bool_]:
+    """Point pieces that `base` has to where it has them; returns which."""
+    order = np.argsort(base.pieces["id"], kind="stable")
+    known = base.pieces[order]
+    at = np.minimum(np.searchsorted(known["id"], pieces["id"]), len(known) - 1)
+    shared: NDArray[np.bool_] = (known["id"][at] == pieces["id"]) & (known["rows"][at] == pieces["rows"])
+    found = known[at[shared]]
+    used, place = np.unique(found["file"], return_inverse=True)
+    numbers = []
+    for number in used:
+        other = base.files[int(number)]
+        if other not in files:
+            files.append(other)
+        numbers.append(files.index(other))
+    for field in ("stripe", "start"):
+        pieces[field][shared] = found[field]
+    if len(used):
+        pieces["file"][shared] = np.array(numbers, np.uint16)[place]
+    return shared
+
+
+def _own_stripes(
+    index: RowIndex, pieces: NDArray[np.void], shared: NDArray[np.bool_]
+) -> tuple[list[bytes], list[tuple[int, list[str]]]]:
+    """Hashes of the pieces that are not shared, each stripe without its shared rows."""
+    parts: list[bytes] = []
+    stripes: list[tuple[int, list[str]]] = []
+    own = np.flatnonzero(~shared)
+    for number in np.unique(index.pieces["stripe"][own]):
+        here = own[index.pieces["stripe"][own] == number]
+        cells = index.cells(here)
+        names = [name for name, hashes in cells.items() if hashes.any()]
+        counts = pieces["rows"][here].astype(np.int64)
+        pieces["stripe"][here] = len(stripes)
+        pieces["start"][here] = np.cumsum(counts) - counts
+        stripes.append((int(counts.sum()), names))
+        parts.extend(cells[name].tobytes() for name in names)
+    pieces["file"][own] = 0
+    return parts, stripes
+
+
+class _Mapped:
+    """One cache file, mapped and checked."""
+
+    def __init__(self, path: str) -> None:
+        with open(path, "rb") as stream:
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        data = memoryview(mapped)
+        length = int.from_bytes(data[8:16], "little")
+        if bytes(data[:8]) != _MAGIC or xxhash.xxh3_64_digest(data[_PREFIX:]) != bytes(data[16:24]):
+            raise ValueError("damaged")
+        self.header = msgspec.msgpack.decode(data[_PREFIX : _PREFIX + length], type=_Header)
+        if self.header.scheme != SCHEME:
+            raise ValueError("made by another version")
+        offset = _PREFIX + length
+        self.pieces = np.frombuffer(data, PIECE, self.header.pieces, offset)
+        offset += self.pieces.nbytes
+        offset += -offset % 8
+        self.stripes: list[MappedStripe] = []
+        for rows, names in self.header.stripes:
+            self.stripes.append(MappedStripe(data, offset, rows, names))
+            offset += 8 * rows * len(names)
+
+
+def load_index(digest: bytes, path_of: Callable[[bytes], str]) -> StoredIndex | None:
+    """Load an index from its cache file and those it refers to.
+
+    Parameters
+    ----------
+    digest : bytes
+        Of the table.
+    path_of : callable
+        Gives the path of a table's cache file.
+
+    Returns
+    -------
+    StoredIndex or None
+        None where there is none that can be used.
+    """
+    try:
+        own = _Mapped(path_of(digest))
+        header = own.header
+        others = [_Mapped(path_of(other)).stripes for other in header.files[1:]]
+        if header.files[0] != digest:
+            return None
+    except (OSError, ValueError, IndexError, msgspec.DecodeError):
+        return None
+    return StoredIndex(
+        [IndexColumn(*column) for column in header.columns],
+        own.pieces,
+        [own.stripes, *others],
+        [Malformed(*each) for each in header.malformed],
+        header.files,
+    )
+
+
+def oldest_first(folder: str) -> list[tuple[str, int]]:
+    """Cache files with their sizes, those made first in front."""
+    with os.scandir(folder) as found:
+        files = [(entry.stat().st_mtime_ns, entry.path, entry.stat().st_size) for entry in found]
+    return [(path, size) for _, path, size in sorted(files)]

@@ -1,0 +1,206 @@
+"""Rows of a table by number, as Python values; little more than those is decoded where the format allows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from dsvc.table.arrow_ipc import open_ipc
+from dsvc.table.csv_cells import csv_cells
+from dsvc.table.kind import Compression, TableFormat, TableKind
+from dsvc.table.parquet_file import open_parquet
+from dsvc.table.records import RecordBlock, TextRecords
+from dsvc.table.row_index import RowIndex
+from dsvc.table.source import TableSource
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.int64]
+
+_BATCH_ROWS: Final = 8192
+_NEAR_ROWS: Final = 20_000
+"""Rows that lie closer together than this are read in one go."""
+_MAX_DIGITS: Final = 4000
+
+
+def read_rows(
+    source: TableSource, kind: TableKind, index: RowIndex, rows: Sequence[int]
+) -> dict[int, dict[str, Any]]:
+    """Read some rows of a table.
+
+    Parameters
+    ----------
+    index : RowIndex
+        The table's index.
+    rows : sequence of int
+        Numbers of rows, ascending.
+
+    Returns
+    -------
+    dict of int to dict
+        Each row's values by column, in the table's order.
+
+    Raises
+    ------
+    NotATableError, TableLimitError
+        If it can't be read.
+    """
+    if not rows:
+        return {}
+    wanted = np.asarray(rows, np.int64)
+    if kind.format is TableFormat.PARQUET:
+        return _parquet_rows(source, wanted)
+    if kind.format is TableFormat.ARROW:
+        with open_ipc(source) as (_schema, batches):
+            return _pick(batches, wanted, 0)
+    return _text_rows(source, kind, index, wanted)
+
+
+def _parquet_rows(source: TableSource, wanted: Numbers) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    with open_parquet(source) as file:
+        first = 0
+        for number in range(file.num_row_groups):
+            count = file.metadata.row_group(number).num_rows
+            here = wanted[(wanted >= first) & (wanted < first + count)]
+            if len(here):
+                found |= _pick(file.iter_batches(_BATCH_ROWS, row_groups=[number]), here, first)
+            first += count
+    return found
+
+
+def _pick(batches: Iterator[pa.RecordBatch], wanted: Numbers, first: int) -> dict[int, dict[str, Any]]:
+    """Take rows from batches until the last one wanted is there."""
+    found: dict[int, dict[str, Any]] = {}
+    for batch in batches:
+        here = wanted[(wanted >= first) & (wanted < first + batch.num_rows)]
+        if len(here):
+            part = batch.take(pa.array(here - first))
+            columns = [python_values(column) for column in part.columns]
+            for place, number in enumerate(here):
+                found[int(number)] = {
+                    name: values[place] for name, values in zip(part.schema.names, columns, strict=True)
+                }
+        first += batch.num_rows
+        if first > wanted[-1]:
+            break
+    return found
+
+
+def python_values(column: pa.Array) -> list[Any]:
+    """Values of a column as Python has them; times finer than a microsecond as text, nothing is rounded."""
+    type_ = column.type
+    if isinstance(type_, pa.BaseExtensionType):
+        return python_values(column.storage)
+    fine = (pa.types.is_timestamp(type_) or pa.types.is_time64(type_) or pa.types.is_duration(type_)) and str(
+        type_
+    ).split("[")[1].startswith("ns")
+    if fine:
+        return [None if value is None else str(value) for value in column.cast(pa.string()).to_pylist()]
+    return list(column.to_pylist())
+
+
+# Text
+
+
+def _text_rows(
+    source: TableSource, kind: TableKind, index: RowIndex, wanted: Numbers
+) -> dict[int, dict[str, Any]]:
+    records = TextRecords(source, kind)
+    decode = _json_rows if kind.format in (TableFormat.JSONL, TableFormat.JSON) else _csv_rows
+    found: dict[int, dict[str, Any]] = {}
+    for numbers, first, start in _stretches(index, kind, wanted):
+        places = index.records(numbers) - int(index.records(np.array([first]))[0])
+        for number, row in zip(
+            numbers, decode(records, index, source.name, _records(records, start, places)), strict=True
+        ):
+            found[int(number)] = row
+    return found
+
+
+def _stretches(index: RowIndex, kind: TableKind, wanted: Numbers) -> Iterator[tuple[Numbers, int, int]]:
+    """Rows that are read together, with the row and the byte where their reading begins."""
+    if kind.compression is not Compression.NONE:
+        # Decompression begins at the front in any case.
+        yield wanted, 0, int(index.pieces["offset"][0])
+        return
+    groups = np.cumsum(np.diff(wanted, prepend=wanted[0]) > _NEAR_ROWS)
+    for _, members in groupby(range(len(wanted)), key=groups.__getitem__):
+        numbers = wanted[list(members)]
+        piece = int(np.searchsorted(index.starts, numbers[0], side="right")) - 1
+        yield numbers, int(index.starts[piece]), int(index.pieces["offset"][piece])
+
+
+def _records(records: TextRecords, start: int, places: Numbers) -> list[bytes]:
+    """Records by their number counted from the one that begins at a byte."""
+    found: list[bytes] = []
+    last = int(places[-1])
+    for block in records.blocks(start, small=last < _NEAR_ROWS):
+        here = places[(places >= block.first) & (places < block.first + len(block))]
+        found.extend(block.record(int(place) - block.first) for place in here)
+        if block.first + len(block) > last:
+            break
+    return found
+
+
+def _json_rows(
+    records: TextRecords, index: RowIndex, name: str, found: Sequence[bytes]
+) -> list[dict[str, Any]]:
+    del records, index, name
+    return [_json_row(record) for record in found]
+
+
+def _json_row(record: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(record, parse_int=_integer)
+    except (ValueError, RecursionError):
+        # The engine takes what is a little off, such as a comma too many; its text is shown then.
+        return {"": record.decode("utf-8", "replace")}
+    return row if isinstance(row, dict) else {"": row}
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < _MAX_DIGITS else digits
+
+
+def _csv_rows(
+    records: TextRecords, index: RowIndex, name: str, found: Sequence[bytes]
+) -> list[dict[str, Any]]:
+    data = b"\n".join(found) + b"\n"
+    lengths = np.array([len(record) for record in found], np.int64)
+    ends = np.cumsum(lengths + 1) - 1
+    block = RecordBlock(0, 0, 1, data, ends - lengths, ends)
+    table, _places, _malformed = csv_cells(records, block, name)
+    types = {column.name: column.type for column in index.columns}
+    columns = [
+        [typed(value, types.get(column, "string")) for value in table.column(column).to_pylist()]
+        for column in table.column_names
+    ]
+    return [dict(zip(table.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def typed(text: str | None, type_: str) -> Any:
+    """Value of a CSV cell in its column's type; text where it doesn't fit."""
+    if text is None or type_ == "string":
+        return text
+    try:
+        if type_ == "int64":
+            return int(text)
+        if type_ == "double":
+            return float(text)
+        if type_ == "bool":
+            return text.lower() == "true"
+        if type_ == "date32":
+            return date.fromisoformat(text)
+        if type_ == "timestamp":
+            return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    return text
