@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import IO, Final, NamedTuple, Protocol, cast
 
-from dsvc.fs import files
 from dsvc.model.errors import MalformedInputError, UsageError
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_SYMLINK, Entry, Kind
 from dsvc.model.paths import display_path
+from dsvc.porcelain.output_file import Output, write_output
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.manifest_tree import Manifest
@@ -21,7 +21,6 @@ from dsvc.store.materialize import content_parts, read_content
 
 GZIP_LEVEL: Final = 6
 ZSTD_LEVEL: Final = 3
-_GATHER_BYTES: Final = 1 << 20
 _ZEROS: Final = bytes(1 << 20)
 _UINT32_MAX: Final = 0xFFFFFFFF
 _ZIP_FIRST: Final = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp())
@@ -40,50 +39,6 @@ class Member(NamedTuple):
 
     path: bytes
     entry: Entry | None
-
-
-class Output:
-    """A new file, written through the seam in large pieces; `write` goes on where `seek` went.
-
-    Parameters
-    ----------
-    fd : int
-        The file; the caller closes it.
-    name : str
-        Its name for messages.
-    """
-
-    def __init__(self, fd: int, name: str) -> None:
-        self._fd = fd
-        self._name = name
-        self._position = 0
-        self._gathered: list[bytes] = []
-        self._size = 0
-
-    def write(self, data: bytes | memoryview, /) -> int:
-        """Take all of `data`."""
-        self._gathered.append(bytes(data))
-        self._size += len(data)
-        if self._size >= _GATHER_BYTES:
-            self.flush()
-        return len(data)
-
-    def flush(self) -> None:
-        """Hand everything to the system."""
-        files.pwrite(self._fd, b"".join(self._gathered), self._position, self._name)
-        self._position += self._size
-        self._gathered, self._size = [], 0
-
-    def tell(self) -> int:
-        """Position in bytes."""
-        return self._position + self._size
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to `offset` from the start; going past the end leaves a hole."""
-        assert whence == os.SEEK_SET
-        self.flush()
-        self._position = offset
-        return offset
 
 
 Writer = Callable[[ChunkStore, Iterator[Member], Output, int], None]
@@ -121,47 +76,14 @@ def archive(repo: Workspace, rev: str, output: str) -> int:
         If content can't be had; what stood at `output` stays.
     """
     write = _writer_for(output)
-    if os.path.isdir(output):
-        raise UsageError(f"{output} is a folder", hint="name a file")
     commit = repo.history.read_commit(repo.history.revisions.resolve(rev))
     manifest = repo.manifest(commit.manifest)
 
     def fill(stream: Output) -> None:
         write(repo.store, _members(manifest), stream, commit.committer.seconds)
 
-    _replace(output, fill, _temporary_folder(repo, output), durable=repo.durability == "full")
+    write_output(repo, output, fill)
     return manifest.totals()[0]
-
-
-def _temporary_folder(repo: Workspace, output: str) -> str:
-    """Where the file is made: in the working tree, which `add` might look at, in gc's own folder."""
-    folder = os.path.dirname(os.path.realpath(output))
-    inside = os.path.commonpath([folder, repo.root]) == repo.root and os.path.isdir(folder)
-    same = inside and os.stat(folder).st_dev == os.stat(repo.layout.temporary).st_dev
-    return repo.layout.temporary if same else folder
-
-
-def _replace(output: str, fill: Callable[[Output], None], folder: str, *, durable: bool) -> None:
-    """Write a new file in `folder` and put it in its place once it is whole."""
-    target = os.path.realpath(output)
-    # A dot in front, so that few take it for something while it is being made.
-    temporary = os.path.join(folder, files.temporary_name(".dsvc-archive"))
-    fd = files.open_new(temporary)
-    try:
-        try:
-            stream = Output(fd, output)
-            fill(stream)
-            stream.flush()
-            if durable:
-                files.sync(fd, output)
-        finally:
-            os.close(fd)
-        files.rename(temporary, target)
-    except BaseException:
-        files.discard(temporary)
-        raise
-    if durable:
-        files.sync_folder(os.path.dirname(target))
 
 
 def _writer_for(output: str) -> Writer:
