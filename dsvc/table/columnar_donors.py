@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from dsvc.table.columnar import Assembly, ColumnarDonor, unreadable
 from dsvc.table.kind import TableFormat
 from dsvc.table.parquet_file import MAX_FOOTER_BYTES, open_parquet
-from dsvc.table.source import TableSource
+from dsvc.table.records import MAX_COLUMNS
+from dsvc.table.source import TableLimitError, TableSource
 from dsvc.table.splice_plan import Donor, Splice
 
 _FILE_MAGIC: Final = b"ARROW1\0\0"
@@ -65,7 +66,14 @@ class ArrowDonor(ColumnarDonor):
         self.footer = {"metadata": footer} if footer else {}
         rows: list[int] = []
         self._dictionaries: dict[str, list[pa.Array]] = {}
+        if len(self._reader.schema) > MAX_COLUMNS:
+            raise TableLimitError(
+                f"{name} has {len(self._reader.schema)} columns; {MAX_COLUMNS} are read",
+                details={"path": name},
+            )
         for batch in self._batches():
+            # Offsets and dictionary indices may point anywhere until they were looked at.
+            batch.validate(full=True)
             rows.append(batch.num_rows)
             self._note_dictionaries(batch)
         super().__init__(name, self._reader.schema, rows)
@@ -98,14 +106,14 @@ class ArrowDonor(ColumnarDonor):
     def read_part(self, number: int) -> pa.Table:
         """Read a record batch."""
         if not self.is_stream:
-            return pa.Table.from_batches([self._reader.get_batch(number)])
+            return _checked(self._reader.get_batch(number))
         if number < self._next:
             self._reader = self._open()
         while True:
             batch = self._reader.read_next_batch()
             self._next += 1
             if self._next > number:
-                return pa.Table.from_batches([batch])
+                return _checked(batch)
 
     def dictionaries(self, column: str) -> Iterator[pa.Array]:
         """Yield the dictionaries of the batches."""
@@ -115,6 +123,12 @@ class ArrowDonor(ColumnarDonor):
         for number in range(len(self.part_rows)):
             for chunk in self.read_part(number).column(column).chunks:
                 yield chunk.unique().drop_null()
+
+
+def _checked(batch: pa.RecordBatch) -> pa.Table:
+    # What changed since it was counted is looked at again.
+    batch.validate(full=True)
+    return pa.Table.from_batches([batch])
 
 
 def _open_donor(donor: Donor, stack: ExitStack) -> ColumnarDonor:

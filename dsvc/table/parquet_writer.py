@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO, Final, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -35,14 +36,15 @@ def splice_parquet(plan: Splice, output: BinaryIO) -> None:
         default = _DUCKDB_GROUP_ROWS if created_by.startswith("DuckDB") else _GROUP_ROWS
         sizes = part_sizes(plan.segments, model.part_rows, default)
         settings = _settings(assembly)
-        stored = model.file.metadata.metadata or {}
+        # In the order of the file, which only the schema's metadata has.
+        stored = {**(model.schema.metadata or {}), **(model.file.metadata.metadata or {})}
         if assembly.schema.equals(model.schema, check_metadata=True):
             # The stored schema has names that reading it loses, so it is copied rather than made again.
             settings["store_schema"] = False
         settings["sorting_columns"] = _sorting(plan, model, assembly, sizes)
         try:
             with pq.ParquetWriter(pa.PythonFile(output, "w"), assembly.schema, **settings) as writer:
-                if not settings["store_schema"]:
+                if stored and not settings["store_schema"]:
                     writer.add_key_value_metadata(stored)
                 for table in assembly.tables(sizes):
                     writer.write_table(table, row_group_size=max(table.num_rows, 1))
@@ -84,27 +86,45 @@ def _sorting(
     if not declared:
         return None
     paths = [metadata.schema.column(column.column_index).path for column in declared]
-    places = {column.column: place for place, column in enumerate(assembly.columns) if column.donor == 0}
-    if not all(path in places for path in paths):
+    names = {column.column: column.name for column in assembly.columns if column.donor == 0}
+    flat = [field.name for field in model.schema if not pa.types.is_nested(field.type)]
+    if not all(path in names and path in flat for path in paths):
         return None
-    if any(pa.types.is_nested(field.type) for field in assembly.schema):
-        return None  # leaves and columns are numbered differently
-    keys = [
-        pq.SortingColumn(places[path], column.descending, column.nulls_first)
+    leaves = _first_leaves(assembly.schema)
+    keys = {
+        names[path]: pq.SortingColumn(leaves[names[path]], column.descending, column.nulls_first)
         for path, column in zip(paths, declared, strict=True)
-    ]
-    if len({key.nulls_first for key in keys}) > 1:
-        return None
+    }
     for table in assembly.tables(sizes):
-        order = pc.sort_indices(
-            table,
-            sort_keys=[
-                (table.schema.names[key.column_index], "descending" if key.descending else "ascending")
-                for key in keys
-            ],
-            null_placement="at_start" if keys[0].nulls_first else "at_end",
-        )
-        chosen = table.select([key.column_index for key in keys])
-        if not chosen.take(order).equals(chosen):
+        if not _is_sorted(table, keys):
             return None
-    return keys
+    return list(keys.values())
+
+
+def _is_sorted(table: pa.Table, keys: dict[str, pq.SortingColumn]) -> bool:
+    columns, directions = [], []
+    for name, key in keys.items():
+        columns += [pc.is_null(table[name]), table[name]]
+        directions += ["descending" if key.nulls_first else "ascending"]
+        directions += ["descending" if key.descending else "ascending"]
+    # A stable order that is already there changes nothing.
+    names = [str(place) for place in range(len(columns))]
+    order = pc.sort_indices(
+        pa.table(columns, names=names), sort_keys=list(zip(names, directions, strict=True))
+    ).to_numpy()
+    return bool((order == np.arange(len(order))).all())
+
+
+def _first_leaves(schema: pa.Schema) -> dict[str, int]:
+    """Number of each column's first leaf, as the file counts its columns."""
+    leaves, count = {}, 0
+    for field in schema:
+        leaves[field.name] = count
+        count += _leaves(field.type)
+    return leaves
+
+
+def _leaves(dtype: pa.DataType) -> int:
+    if pa.types.is_dictionary(dtype) or not pa.types.is_nested(dtype):
+        return 1
+    return sum(_leaves(dtype.field(place).type) for place in range(dtype.num_fields))
