@@ -23,6 +23,7 @@ class Sizes(NamedTuple):
 SIZES: Final = {
     ChunkClass.TEXT: Sizes(4 * 1024, 12 * 1024, 64 * 1024),
     ChunkClass.RAW: Sizes(32 * 1024, 128 * 1024, 512 * 1024),
+    ChunkClass.PAGED: Sizes(2 * 1024, 6 * 1024, 32 * 1024),
 }
 NORMALIZED_CHUNKING: Final = 2
 
