@@ -36,8 +36,9 @@ _INTEGERS: Final = ("INT32", "INT64")
 def rewrite(source: BinaryIO, target: BinaryIO, name: str) -> None:
     """Write a Parquet file anew with pages that end where the content says so.
 
-    Memory is bounded by a row group of at most 64 MiB of values (more only where one row is larger). The
-    caller proves with `prove_equal` that the result holds the same before it uses it.
+    Indexes that a reader may do without (page index, Bloom filters) are not written. Memory is bounded by a
+    row group of at most 64 MiB of values (more only where one row is larger). The caller proves with
+    `prove_equal` that the result holds the same before it uses it.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ def rewrite(source: BinaryIO, target: BinaryIO, name: str) -> None:
     NotATableError
         If it can't be read as Parquet.
     NotNormalizableError
-        If it has what a rewriting would lose: encryption, Bloom filters, metadata of single columns, or types
-        that have no equal spelling here.
+        If it has what a rewriting would lose: encryption, metadata of single columns, time
+        stamps of the type INT96, or types that have no equal spelling here.
     """
     with translated(name):
         file = open_parquet(source, name)
@@ -73,8 +74,8 @@ def rewrite(source: BinaryIO, target: BinaryIO, name: str) -> None:
             **settings,
         )
         with writer:
-            # As they were, byte for byte, whoever wrote them.
-            writer.add_key_value_metadata(file.metadata.metadata or {})
+            if file.metadata.metadata is not None:  # as they were, byte for byte, whoever wrote them
+                writer.add_key_value_metadata(dict(sorted(file.metadata.metadata.items())))
             while first is not None:
                 writer.write_table(first, row_group_size=max(1, first.num_rows))
                 first = next(groups, None)
@@ -87,9 +88,7 @@ def _refuse_features(metadata: Any, name: str) -> None:
         for column in range(metadata.num_columns):
             chunk = row_group.column(column)
             found = None
-            if getattr(chunk, "bloom_filter_offset", None) is not None:
-                found = "a Bloom filter"
-            elif getattr(chunk, "metadata", None):
+            if getattr(chunk, "metadata", None):
                 found = "metadata of its own"
             elif chunk.physical_type == "INT96":
                 found = "time stamps of the old type INT96"
