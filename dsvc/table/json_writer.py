@@ -74,7 +74,7 @@ class JsonWriter(TextWriter):
         else:
             front, _bracket, rest = before.partition(b"[")
             opening, closing = front + b"[", b"]" + rest.partition(b"]")[2]
-        empty = opening.rstrip() + closing.lstrip()
+        empty = opening.rstrip() + closing.lstrip() if len(first) else before
         model = first if len(first) else next((d for d in self.donors if len(d) and _is_array(d)), None)
         if model is None:
             return Frame(opening + b"\n", _ARRAY_GAP, b"\n" + closing, empty)
