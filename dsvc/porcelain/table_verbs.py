@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from dsvc.diff.delta import Change
+    from dsvc.diff.statistics import ColumnDrift
     from dsvc.diff.table_delta import TableDelta
     from dsvc.porcelain import values
+    from dsvc.porcelain.apply import ApplyResult
+    from dsvc.porcelain.table_view import TableView
 
 
 class TableVerbs(Workspace):
     """The part of `dsvc.Repository` that knows rows and columns."""
+
+    def table(self, path: bytes | str, rev: str | None = None) -> TableView:
+        """Open a version of a table, fixed from now on; see `dsvc.porcelain.table_view.TableView`."""
+        from dsvc.porcelain.table_view import TableView, find_version
+
+        return TableView(find_version(self, os.fsencode(path), rev))
+
+    def sql(self, query: str) -> pa.Table:
+        """Run a query on any versions; see `dsvc.porcelain.sql.open_query`."""
+        from dsvc.porcelain.sql import sql
+
+        return sql(self, query)
 
     def table_diff(
         self,
@@ -28,3 +46,21 @@ class TableVerbs(Workspace):
         from dsvc.porcelain.table_diff import table_diff
 
         return table_diff(self, change, result, key=key, limit=limit)
+
+    def table_statistics(self, change: Change, result: values.DiffResult) -> list[ColumnDrift]:
+        """Statistics of all columns on both sides; see `dsvc.porcelain.table_statistics`."""
+        from dsvc.porcelain.table_statistics import table_statistics
+
+        return table_statistics(self, change, result)
+
+    def diff_patch(self, result: values.DiffResult, *, key: Sequence[str] | None = None) -> Iterator[bytes]:
+        """Lines of a patch that `apply` takes, tables included; see `dsvc.porcelain.patch`."""
+        from dsvc.porcelain.patch import diff_patch
+
+        return diff_patch(self, result, key=key)
+
+    def apply(self, patch: bytes, *, check: bool = False, reverse: bool = False) -> ApplyResult:
+        """Bring a patch into the working tree; see `dsvc.porcelain.apply.apply`."""
+        from dsvc.porcelain.apply import apply
+
+        return apply(self, patch, check=check, reverse=reverse)

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from dsvc.model.errors import DsvcError
 from dsvc.table.arrow_ipc import open_ipc
 from dsvc.table.kind import TableFormat, TableKind
 from dsvc.table.parquet_file import open_parquet
@@ -37,10 +38,16 @@ class ArrowTable(ABC):
     ----------
     name : str
         The file's name, for messages.
+
+    Attributes
+    ----------
+    errors : list of DsvcError
+        What went wrong while somebody else read through a dataset of this table.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.errors: list[DsvcError] = []
         self._kept: OrderedDict[int, pa.Table] = OrderedDict()
 
     @property
@@ -163,6 +170,34 @@ def translated(name: str) -> Iterator[None]:
         raise NotATableError(f"{name} can't be read as a table: {error}", details={"path": name}) from error
 
 
+class _Stream:
+    """A stream for Arrow that keeps our errors: an engine between Arrow and us makes mere texts of them."""
+
+    def __init__(self, stream: BinaryIO, errors: list[DsvcError]) -> None:
+        self._stream = stream
+        self._errors = errors
+
+    @property
+    def closed(self) -> bool:
+        return self._stream.closed
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._stream.read(size)
+        except DsvcError as error:
+            self._errors.append(error)
+            raise
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
 class ParquetTable(ArrowTable):
     """A Parquet file.
 
@@ -188,7 +223,9 @@ class ParquetTable(ArrowTable):
         self._stream = source.open()
         try:
             with translated(self.name):
-                self._fragment = self._format.make_fragment(pa.PythonFile(self._stream, mode="r"))
+                self._fragment = self._format.make_fragment(
+                    pa.PythonFile(_Stream(self._stream, self.errors), mode="r")
+                )
                 self._schema = self._fragment.physical_schema
             check_columns(self._schema, self.name)
         except BaseException:
