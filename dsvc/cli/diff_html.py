@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from dsvc.cli.changes import count_files, label
 from dsvc.cli.diff_text import kind_label, show_path, show_sizes
 from dsvc.cli.i18n import _, language
-from dsvc.cli.names import show_text
+from dsvc.cli.table_html import STYLE, escape, table_parts
 
 if TYPE_CHECKING:
+    from dsvc.cli.table_view import TableView
     from dsvc.diff.delta import Change
     from dsvc.porcelain.repository import Repository
     from dsvc.porcelain.values import DiffResult
@@ -37,11 +37,6 @@ code { overflow-wrap: anywhere; }
 """
 
 
-def _text(value: str) -> str:
-    """Escape for HTML; control characters and misleading ones become visible."""
-    return html.escape(show_text(value), quote=True)
-
-
 _CLASSES = {"+": "add", "-": "del", "@": "hunk"}
 
 
@@ -50,37 +45,44 @@ def _lines(lines: Iterable[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
         if number >= MAX_LINES_PER_FILE:
             rest = _("… cut here; the whole difference: dsvc diff")
-            yield f'<span class="quiet">{_text(rest)}</span>'
+            yield f'<span class="quiet">{escape(rest)}</span>'
             return
         in_head = in_head and not line.startswith("@@")
         kind = "quiet" if in_head else _CLASSES.get(line[:1], "")
-        yield f'<span class="{kind}">{_text(line)}</span>'
+        yield f'<span class="{kind}">{escape(line)}</span>'
 
 
-def _file(repo: Repository, change: Change, result: DiffResult) -> Iterator[str]:
-    name = _text(show_path(change))
-    facts = _text(f"{label(change.kind.value)} · {kind_label(change)} · {show_sizes(change)}")
+def _file(repo: Repository, change: Change, result: DiffResult, tables: TableView | None) -> Iterator[str]:
+    delta = tables.of(change) if tables else None
+    name = escape(show_path(change))
+    kind = kind_label(change) if delta is None else _("table")
+    facts = escape(f"{label(change.kind.value)} · {kind} · {show_sizes(change)}")
     summary = f'<summary><code>{name}</code> <span class="quiet">{facts}</span></summary>'
+    if delta is not None:
+        yield f"<details open>{summary}"
+        yield from table_parts(delta, show_path(change))
+        yield "</details>\n"
+        return
     lines = repo.unified_diff(change, result)
     if lines is None:
         yield f"<details>{summary}</details>\n"
         return
-    yield f"<details open>{summary}<pre>"
+    yield f'<details open>{summary}<pre tabindex="0">'
     yield from _lines(lines)
     yield "</pre></details>\n"
 
 
-def page(repo: Repository, result: DiffResult) -> Iterator[str]:
-    """Yield the pieces of the page."""
-    title = _text(_("{source} → {target}").format(source=result.source[:40], target=result.target[:40]))
+def page(repo: Repository, result: DiffResult, tables: TableView | None = None) -> Iterator[str]:
+    """Yield the pieces of the page; with `tables` these are shown by row."""
+    title = escape(_("{source} → {target}").format(source=result.source[:40], target=result.target[:40]))
     lang = "zh-CN" if language() == "zh_CN" else "en"
     yield (
         f'<!DOCTYPE html>\n<html lang="{lang}"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>{title}</h1>\n<p>{_text(count_files(result.summary()))}</p>\n"
+        f"<title>{title}</title><style>{_STYLE}{STYLE}</style></head><body>\n"
+        f"<h1>{title}</h1>\n<p>{escape(count_files(result.summary()))}</p>\n"
     )
     for change in result.changes:
-        yield from _file(repo, change, result)
+        yield from _file(repo, change, result, tables)
     yield "</body></html>\n"

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.cli.changes import LETTERS, STYLES, count_files, label
+from dsvc.cli.drift_text import drift_lines
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import path_fields, show_name, show_text
 from dsvc.cli.output import Output
 from dsvc.cli.session import Session
 from dsvc.cli.settings import is_terminal
 from dsvc.cli.sizes import pad, show_bytes, width
+from dsvc.cli.table_text import LINE_WIDTH, count_line, table_lines
 
 if TYPE_CHECKING:
+    from dsvc.cli.table_view import TableView
     from dsvc.diff.delta import Change
+    from dsvc.diff.table_delta import TableDelta
     from dsvc.model.manifest import Entry
     from dsvc.porcelain.repository import Repository
     from dsvc.porcelain.values import DiffResult
 
 GRAPH_CELLS = 40
+
+
+class Parts(NamedTuple):
+    """What of a table is shown: rows, columns, statistics; all three are off where it is shown by line."""
+
+    rows: bool = True
+    schema: bool = True
+    stats: bool = False
 
 
 def kind_of(entry: Entry | None) -> str:
@@ -45,14 +58,32 @@ def change_fields(change: Change) -> dict[str, object]:
     return fields
 
 
-def diff_fields(result: DiffResult) -> dict[str, object]:
-    """Return a difference as JSON."""
+def diff_fields(
+    result: DiffResult, tables: TableView | None = None, *, stats: bool = False
+) -> dict[str, object]:
+    """Return a difference as JSON; with `tables` also rows and columns."""
     return {
         "from": result.source,
         "to": result.target,
         "summary": result.summary(),
-        "files": [change_fields(change) for change in result.changes],
+        "files": [
+            {**change_fields(change), **(_table_fields(change, tables, stats=stats) if tables else {})}
+            for change in result.changes
+        ],
     }
+
+
+def _table_fields(change: Change, tables: TableView, *, stats: bool) -> dict[str, object]:
+    from dsvc.diff.cell_json import delta_json
+
+    delta = tables.of(change)
+    if delta is None:
+        error = tables.errors.get(change.path)
+        return {"table": None, **({"table_error": error} if error else {})}
+    fields = delta_json(delta)
+    if stats:
+        fields["statistics"] = [drift.as_json() for drift in tables.statistics(change)]
+    return {"kind": "table", "table": fields}
 
 
 def show_path(change: Change) -> str:
@@ -93,20 +124,27 @@ def _bar(session: Session, added: int, removed: int, most: int) -> str:
     return session.output.style("+" * plus, "added") + session.output.style("-" * minus, "removed")
 
 
-def write_stat(session: Session, repo: Repository, result: DiffResult) -> None:
-    """Write a line for each change with lines added and removed, or sizes; then the sum."""
+def write_stat(
+    session: Session, repo: Repository, result: DiffResult, tables: TableView | None = None
+) -> None:
+    """Write a line for each change with rows or lines added and removed, or sizes; then the sum."""
     output = session.output
-    stats = [repo.diff_stat(change, result) for change in result.changes]
+    stats = []
+    for change in result.changes:
+        delta = tables.of(change) if tables else None
+        stats.append(repo.diff_stat(change, result) if delta is None else delta)
     cells = max((width(show_path(change)) for change in result.changes), default=0)
-    most = max((sum(stat) for stat in stats if stat is not None), default=0)
+    most = max((sum(stat) for stat in stats if isinstance(stat, tuple)), default=0)
     digits = len(f"{most:,}")
     lines_added = lines_removed = 0
     for change, stat in zip(result.changes, stats, strict=True):
         if stat is None:
             detail = f"{kind_label(change)}, {show_sizes(change)}{_mode_note(change)}"
-        else:
+        elif isinstance(stat, tuple):
             lines_added, lines_removed = lines_added + stat[0], lines_removed + stat[1]
             detail = f"{sum(stat):>{digits},} {_bar(session, *stat, most)}{_mode_note(change)}".rstrip()
+        else:
+            detail = count_line(stat) + _mode_note(change)
         output.answer(f" {pad(show_path(change), cells)} | {detail}")
     if result.changes:
         words = [count_files(result.summary())]
@@ -129,9 +167,10 @@ def kind_label(change: Change) -> str:
     return words[kind_of(change.new or change.old)]
 
 
-def headline(change: Change) -> str:
+def headline(change: Change, delta: TableDelta | None = None) -> str:
     """Return the line above a change: what happened to which path, and the sizes."""
-    facts = f"{kind_label(change)}, {show_sizes(change)}{_mode_note(change)}"
+    kind = kind_label(change) if delta is None else _("table")
+    facts = f"{kind}, {show_sizes(change)}{_mode_note(change)}"
     return f"{label(change.kind.value)}: {show_path(change)} ({facts})"
 
 
@@ -153,15 +192,38 @@ def _styled(output: Output, lines: Iterable[str]) -> Iterator[str]:
             yield line
 
 
-def write_diff(session: Session, repo: Repository, result: DiffResult) -> None:
-    """Write every change: of a text the lines that differ, of other files what became of them.
+def write_diff(
+    session: Session,
+    repo: Repository,
+    result: DiffResult,
+    tables: TableView | None = None,
+    parts: Parts = Parts(),  # noqa: B008  it can't be changed
+) -> None:
+    """Write every change: of a table its rows, of a text the lines that differ, what became of others.
 
-    On a terminal control characters are escaped; in a pipe the lines are a patch, byte for byte.
+    On a terminal control characters are escaped; in a pipe the lines of a text are a patch, byte for byte.
+
+    Parameters
+    ----------
+    tables : TableView or None
+        None: no file is a table.
+    parts : Parts
+        What of a table is shown; without its rows no other file shows lines either.
     """
     output = session.output
     for_people = output.color or is_terminal(sys.stdout)
+    columns = shutil.get_terminal_size().columns if for_people else LINE_WIDTH
     for change in result.changes:
-        lines = list(repo.unified_diff(change, result) or ())
+        delta = tables.of(change) if tables else None
+        if tables is not None and delta is not None:
+            output.answer(output.style(headline(change, delta), "bold"))
+            for line in table_lines(output, delta, rows=parts.rows, schema=parts.schema, columns=columns):
+                output.answer(line)
+            if parts.stats:
+                for line in drift_lines(output, tables.statistics(change)):
+                    output.answer(line)
+            continue
+        lines = list((repo.unified_diff(change, result) if parts.rows else None) or ())
         if not lines:
             output.answer(output.style(headline(change), "bold"))
         elif for_people:

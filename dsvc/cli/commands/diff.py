@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from dsvc.cli.diff_html import page
-from dsvc.cli.diff_text import diff_fields, write_diff, write_name_status, write_stat
+from dsvc.cli.diff_text import Parts, diff_fields, write_diff, write_name_status, write_stat
 from dsvc.cli.i18n import _
+from dsvc.cli.names import show_name
 from dsvc.cli.paths import tree_paths
 from dsvc.cli.revisions import split_words
 from dsvc.cli.session import Session
+from dsvc.cli.table_view import TableView
 from dsvc.cli.verb import PathWord, after_dashes, complete_words, verb
 from dsvc.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.values import DiffResult
+
+ROW_LIMIT = 50
 
 
 def sides(revisions: list[str]) -> tuple[str | None, str | None]:
@@ -26,14 +36,87 @@ def sides(revisions: list[str]) -> tuple[str | None, str | None]:
     return (revisions[0] if revisions else None), (revisions[1] if len(revisions) > 1 else None)
 
 
-@verb("diff", splits=True)
+def key_columns(words: Sequence[str]) -> list[str] | None:
+    """Return the columns of ``--key A,B --key C``; None where none was given."""
+    if not words:
+        return None
+    names = [name for word in words for name in word.split(",") if name]
+    if not names:
+        raise UsageError(_("--key needs the name of a column"))
+    return names
+
+
+def _write_bytes(session: Session, file: str | None, parts: Iterable[bytes]) -> None:
+    if file is None or file == "-":
+        sys.stdout.flush()
+        for part in parts:
+            sys.stdout.buffer.write(part)
+        sys.stdout.buffer.flush()
+        return
+    with open(file, "wb") as stream:
+        stream.writelines(parts)
+    session.output.line(_("wrote {file}").format(file=show_name(os.fsencode(file))))
+
+
+def _check(
+    session: Session, patch: bool, output: str | None, html: str | None, stats: bool, schema: bool
+) -> None:
+    """Refuse options that don't go together."""
+    if output is not None and not patch:
+        raise UsageError(_("-o names the file for --patch"))
+    if patch and html is not None:
+        raise UsageError(_("--patch and --html are two different outputs"))
+    if patch and session.as_json and output in (None, "-"):
+        raise UsageError(_("with --json, --patch needs -o FILE"))
+    if stats and not schema:
+        raise UsageError(_("--stats goes with --schema"))
+
+
+def _show(
+    session: Session,
+    result: DiffResult,
+    tables: TableView | None,
+    parts: Parts,
+    *,
+    stat: bool,
+    name_status: bool,
+) -> None:
+    repo = session.repository()
+    with session.paged():
+        if stat:
+            write_stat(session, repo, result, tables)
+        elif name_status:
+            write_name_status(session, result)
+        else:
+            write_diff(session, repo, result, tables, parts)
+
+
+@verb(
+    "diff",
+    _("Tables are compared by row and cell: Parquet, Arrow, CSV, TSV, JSON lines and JSON arrays."),
+    splits=True,
+)
 @click.argument("words", nargs=-1, metavar="[REV [REV]] [-- PATH…]", shell_complete=complete_words)
 @click.option("--staged", "--cached", is_flag=True, help=_("what is staged, against HEAD or REV"))
 @click.option("--stat", is_flag=True, help=_("only how much changed in each file"))
 @click.option("--name-status", is_flag=True, help=_("only a letter and the path of each file"))
+@click.option("--rows", is_flag=True, help=_("of tables only the rows that changed"))
+@click.option("--schema", is_flag=True, help=_("of tables only the columns that changed; no lines of texts"))
+@click.option("--stats", is_flag=True, help=_("with --schema: statistics of columns that moved"))
+@click.option("--text", is_flag=True, help=_("show tables that are text by line, as git does"))
+@click.option("--key", multiple=True, metavar="COL[,COL]", help=_("columns that tell a table's rows apart"))
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=ROW_LIMIT,
+    metavar="N",
+    help=_("at most N changed rows a file, 50 by default; 0: all"),
+)
 @click.option(
     "--html", metavar="FILE", type=PathWord(), help=_("write a page to FILE that any browser shows")
 )
+@click.option("--patch", "-p", is_flag=True, help=_("write a patch that dsvc apply takes, tables included"))
+@click.option("-o", "--output", metavar="FILE", type=PathWord(), help=_("with --patch: the file to write"))
 @click.option("--exit-code", is_flag=True, help=_("exit with 1 if there are differences"))
 def command(
     session: Session,
@@ -41,30 +124,37 @@ def command(
     staged: bool,
     stat: bool,
     name_status: bool,
+    rows: bool,
+    schema: bool,
+    stats: bool,
+    text: bool,
+    key: tuple[str, ...],
+    limit: int,
     html: str | None,
+    patch: bool,
+    output: str | None,
     exit_code: bool,
 ) -> int:
     """Compare versions."""
+    _check(session, patch, output, html, stats, schema)
     repo = session.repository()
     revisions, paths = split_words(session, words, after_dashes(), at_most=2)
     old, new = sides(revisions)
     with session.progress() as progress:
         result = repo.diff(old, new, paths=tree_paths(paths, repo.root), staged=staged, progress=progress)
-    session.output.json(diff_fields(result))
+    tables = TableView(session, result, key=key_columns(key), limit=limit or None)
+    parts = Parts(rows=rows or not schema, schema=schema or not rows, stats=stats)
+    by_row = None if text else tables
+    if patch:
+        _write_bytes(session, output, repo.diff_patch(result, key=key_columns(key)))
+    if session.as_json:
+        session.output.json(diff_fields(result, tables, stats=stats))
     if html is not None:
-        text = "".join(page(repo, result))
-        if html == "-" and not session.as_json:
-            sys.stdout.write(text)
-        else:
-            with open(html, "w", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write(text)
-            session.output.line(_("wrote {file}").format(file=html))
-    elif not session.as_json:
-        with session.paged():
-            if stat:
-                write_stat(session, repo, result)
-            elif name_status:
-                write_name_status(session, result)
-            else:
-                write_diff(session, repo, result)
-    return 1 if exit_code and result.changes else 0
+        page_text = "".join(page(repo, result, by_row))
+        if html != "-":
+            _write_bytes(session, html, [page_text.encode("utf-8", "backslashreplace")])
+        elif not session.as_json:
+            sys.stdout.write(page_text)
+    elif not session.as_json and not patch:
+        _show(session, result, by_row, parts, stat=stat, name_status=name_status)
+    return 1 if tables.errors or (exit_code and result.changes) else 0
