@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from dsvc.cli.i18n import N_, _, ngettext
 from dsvc.cli.names import path_fields
 from dsvc.cli.session import Session
-from dsvc.cli.sizes import pad, width
+from dsvc.cli.sizes import pad, show_bytes, width
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.values import ConflictSummary, PathChange, Skipped
+    from dsvc.porcelain.values import ConflictSummary, NormalizedFile, PathChange, Skipped
 
 LABELS: Final = {
     "added": N_("added"),
@@ -90,3 +90,27 @@ def count_files(counts: dict[str, int]) -> str:
     text = ngettext("{n} file changed", "{n} files changed", sum(counts.values()))
     words = count_changes(counts)
     return _("{text}: {words}").format(text=text, words=words) if words else text
+
+
+def normalized_fields(file: NormalizedFile) -> dict[str, object]:
+    """Return one file as JSON."""
+    return {
+        **path_fields(file.path),
+        "old_size": file.old_size,
+        "new_size": file.new_size,
+        "changed": file.changed,
+    }
+
+
+def list_normalized(session: Session, files: Sequence[NormalizedFile], *, dry_run: bool = False) -> None:
+    """Say which files were rewritten."""
+    for file in files:
+        name = session.name(file.path)
+        if file.changed:
+            text = (
+                _("would rewrite {path}: {old} to {new}") if dry_run else _("rewrote {path}: {old} to {new}")
+            )
+            line = text.format(path=name, old=show_bytes(file.old_size), new=show_bytes(file.new_size))
+            session.output.line(line)
+        else:
+            session.output.line(_("{path} needs no rewriting").format(path=name))

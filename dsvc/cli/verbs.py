@@ -31,6 +31,7 @@ VERBS: Final[dict[str, Entry]] = {
     "status": Entry("status", N_("Show what is staged, changed and untracked"), RECORD),
     "commit": Entry("commit", N_("Record what is staged as a new version"), RECORD),
     "rm": Entry("rm", N_("Remove files, here and from the next commit"), RECORD),
+    "normalize": Entry("normalize", N_("Rewrite Parquet files so that versions share bytes"), RECORD),
     "mv": Entry("mv", N_("Move or rename a file or folder"), RECORD),
     "log": Entry("log", N_("Show the history, newest first"), LOOK),
     "show": Entry("show", N_("Show one commit and what it changed"), LOOK),

@@ -26,7 +26,7 @@ from dsvc.porcelain.folder_worker import FLUSH
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.stat_cache import State, trusted_stat
 from dsvc.porcelain.tree_scan import Findings, Progress, TreeScan, parents
-from dsvc.porcelain.values import AddResult, PathChange, Skipped
+from dsvc.porcelain.values import AddResult, NormalizeResult, PathChange, Skipped
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.ingest import UnstableFileError
 from dsvc.store.large_file import Segment
@@ -70,6 +70,7 @@ def add(
     """
     with repo.changing():
         staged = repo.staged()
+        rewritten = None if dry_run else _normalized(repo, staged, paths)
         scan = TreeScan(
             layout=repo.layout,
             root=repo.root,
@@ -97,11 +98,20 @@ def add(
             repo.store.abandon()
             raise
         changes = _changes(repo, found, staged.root, root)
-        result = _result(repo, found, changes)
+        result = _result(repo, found, changes, rewritten)
         _audit_collisions(repo, changes.sides)
         _record(repo, paths, staged, root)
         _save_state(scan, found, root)
         return result
+
+
+def _normalized(repo: Workspace, staged: Staged, paths: Sequence[bytes]) -> NormalizeResult | None:
+    """Rewrite what changed where the settings say so."""
+    if not repo.config.flag("tables.normalize"):
+        return None
+    from dsvc.porcelain.normalize import normalize_changed
+
+    return normalize_changed(repo, staged.root, paths)
 
 
 def _record(repo: Workspace, paths: Sequence[bytes], staged: Staged, root: NodeId) -> None:
@@ -238,7 +248,10 @@ def _changes(repo: Workspace, found: Findings, old: NodeId, new: NodeId) -> _Sta
     )
 
 
-def _result(repo: Workspace, found: Findings, changes: _Staging) -> AddResult:
+def _result(
+    repo: Workspace, found: Findings, changes: _Staging, rewritten: NormalizeResult | None
+) -> AddResult:
+    left = [] if rewritten is None else [f"not rewritten: {s.reason}" for s in rewritten.skipped]
     return AddResult(
         added=changes.tally["added"],
         modified=changes.tally["modified"],
@@ -251,7 +264,9 @@ def _result(repo: Workspace, found: Findings, changes: _Staging) -> AddResult:
         paths=changes.paths,
         warnings=[
             f"{display_path(p)}: other systems refuse this name ({w})" for p, w in sorted(found.warnings)[:5]
-        ],
+        ]
+        + left,
+        normalized=[] if rewritten is None else [f for f in rewritten.files if f.changed],
     )
 
 

@@ -16,7 +16,7 @@ from dsvc.fs import files, locks
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
-from dsvc.porcelain.operation_note import read_note
+from dsvc.porcelain.operation_note import NORMALIZE, read_note
 from dsvc.porcelain.staging import read_checked
 from dsvc.store import prune
 from dsvc.store.layout import Layout
@@ -99,7 +99,7 @@ def gc(
         repo.store.forget()
         done = prune.collect(
             repo.store,
-            lambda: roots(repo, progress),
+            lambda: roots(repo, progress, undo_seconds=grace),
             lambda: exclusive(repo),
             grace_seconds=grace,
             dry_run=dry_run,
@@ -148,11 +148,18 @@ def exclusive(repo: Workspace) -> Iterator[None]:
 # Roots
 
 
-def roots(repo: Workspace, progress: Progress | None = None) -> Iterator[bytes]:
+def roots(
+    repo: Workspace, progress: Progress | None = None, *, undo_seconds: float = float("inf")
+) -> Iterator[bytes]:
     """Root of every manifest that must live.
 
     Those of all commits that refs, reflogs and the operation log name, with their ancestors; those that the
     operation log keeps for ``undo``; the staged state; an unfinished merge.
+
+    Parameters
+    ----------
+    undo_seconds : float
+        How long the bytes before a `normalize` are kept.
 
     Raises
     ------
@@ -167,7 +174,7 @@ def roots(repo: Workspace, progress: Progress | None = None) -> Iterator[bytes]:
             done += 1
             if progress is not None:
                 progress("marking", done, None)
-    yield from kept_for_undo(repo.history)
+    yield from kept_for_undo(repo.history, time.time() - undo_seconds)
     yield from work_roots(repo.layout)
 
 
@@ -221,13 +228,19 @@ def commit_roots(history: History, start: CommitId, seen: set[CommitId]) -> Iter
         pending.extend(commit.parents)
 
 
-def kept_for_undo(history: History) -> Iterator[bytes]:
-    """Manifest roots that the operation log keeps: staged states, and files that were overwritten."""
+def kept_for_undo(history: History, since: float = float("-inf")) -> Iterator[bytes]:
+    """Manifest roots that the operation log keeps: staged states, and files that were overwritten.
+
+    What `normalize` replaced is kept for a while only: the new file was proven to hold the same, and with the
+    old ones beside them the versions would take more than before.
+    """
     for operation in history.operations:
+        expired = operation.verb == NORMALIZE and operation.seconds < since
         for text in (operation.staged_before, operation.staged_after, operation.discarded):
-            if text is not None:
+            if text is not None and not (expired and text == operation.discarded):
                 yield bytes(NodeId.parse(text))
-        yield from (bytes(root) for root in read_note(operation.note).roots())
+        if not expired:
+            yield from (bytes(root) for root in read_note(operation.note).roots())
 
 
 def work_roots(layout: Layout) -> Iterator[bytes]:

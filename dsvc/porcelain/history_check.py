@@ -12,6 +12,7 @@ from dsvc.history.reflog import parse_line
 from dsvc.history.refs import OPERATIONS
 from dsvc.model.errors import DsvcError, MalformedInputError, UnsupportedFormatError
 from dsvc.model.ids import CommitId, NodeId
+from dsvc.porcelain.operation_note import NORMALIZE
 from dsvc.store.defects import Defect, by_error
 from dsvc.store.manifest_tree import Manifest
 
@@ -178,6 +179,8 @@ class HistoryCheck:
                 for id_ in (old, new) if name != OPERATIONS else ():
                     if id_ is not None:
                         self._commits(what, CommitId.parse(id_))
-            for text in (operation.staged_before, operation.staged_after, operation.discarded):
+            # gc may have taken what a normalization replaced.
+            discarded = None if operation.verb == NORMALIZE else operation.discarded
+            for text in (operation.staged_before, operation.staged_after, discarded):
                 if text is not None:
                     self.roots.setdefault(bytes(NodeId.parse(text)), what)

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import NodeId
 
+NORMALIZE: Final = "normalize"
+"""The verb of operations whose old bytes gc may take after its grace."""
 NO_MERGE: Final = "none"
 """The merge state where nothing is in progress."""
 _TREE, _MERGE = "worktree", "merge"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dsvc.porcelain import values
     from dsvc.porcelain.apply import ApplyResult
     from dsvc.porcelain.table_view import TableView
+    from dsvc.porcelain.tree_scan import Progress
 
 
 class TableVerbs(Workspace):
@@ -27,6 +28,14 @@ class TableVerbs(Workspace):
         from dsvc.porcelain.table_view import TableView, find_version
 
         return TableView(find_version(self, os.fsencode(path), rev))
+
+    def normalize(
+        self, paths: Sequence[bytes], *, dry_run: bool = False, progress: Progress | None = None
+    ) -> values.NormalizeResult:
+        """Rewrite Parquet files so that versions share bytes; see `dsvc.porcelain.normalize.normalize`."""
+        from dsvc.porcelain.normalize import normalize
+
+        return normalize(self, list(paths), dry_run=dry_run, progress=progress)
 
     def sql(self, query: str) -> pa.Table:
         """Run a query on any versions; see `dsvc.porcelain.sql.open_query`."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from dsvc.diff.delta import Change, ChangeKind
+from dsvc.diff.table_conflict import TableConflict
 from dsvc.history.commit_codec import Commit
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
@@ -36,6 +37,33 @@ class Author(NamedTuple):
     email: str
 
 
+class NormalizedFile(NamedTuple):
+    """A file that `normalize` looked at, its sizes, and whether its bytes are others now."""
+
+    path: bytes
+    old_size: int
+    new_size: int
+    changed: bool
+
+
+class NormalizeResult(msgspec.Struct, kw_only=True):
+    """Outcome of `normalize`.
+
+    Attributes
+    ----------
+    files : list of NormalizedFile
+        Parquet files, and others that were asked for by name: they need nothing.
+    skipped : list of Skipped
+        Files that were left as they are because not all that they hold would come back.
+    undo : str or None
+        Operation that takes it back; None where nothing was rewritten.
+    """
+
+    files: list[NormalizedFile]
+    skipped: list[Skipped]
+    undo: str | None = None
+
+
 class AddResult(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of `add`: numbers of paths, what was skipped, bytes.
 
@@ -49,6 +77,8 @@ class AddResult(msgspec.Struct, frozen=True, kw_only=True):
         Bytes the packs grew by.
     warnings : list of str
         For instance names that other systems refuse.
+    normalized : list of NormalizedFile
+        Parquet files that were rewritten first (``tables.normalize``).
     """
 
     added: int
@@ -61,6 +91,7 @@ class AddResult(msgspec.Struct, frozen=True, kw_only=True):
     stored_bytes: int
     paths: list[PathChange] = []
     warnings: list[str] = []
+    normalized: list[NormalizedFile] = []
 
 
 class CommitResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +142,7 @@ class ConflictDetail(msgspec.Struct, frozen=True, kw_only=True):
     base: Entry | None
     ours: Entry | None
     theirs: Entry | None
+    table: TableConflict | None = None
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):

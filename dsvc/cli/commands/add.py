@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.changes import count_changes, list_changes, list_skipped, skipped_fields
+from dsvc.cli.changes import (
+    count_changes,
+    list_changes,
+    list_normalized,
+    list_skipped,
+    normalized_fields,
+    skipped_fields,
+)
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.paths import tree_paths
 from dsvc.cli.session import Session
@@ -30,6 +37,7 @@ def add_fields(result: AddResult) -> dict[str, object]:
         "new_bytes": result.new_bytes,
         "stored_bytes": result.stored_bytes,
         "warnings": list(result.warnings),
+        "normalized": [normalized_fields(file) for file in result.normalized],
     }
 
 
@@ -37,6 +45,7 @@ def report(session: Session, result: AddResult, *, dry_run: bool) -> None:
     """Say what was staged and what was not."""
     output = session.output
     output.json(add_fields(result))
+    list_normalized(session, result.normalized)
     if dry_run:
         list_changes(session, result.paths)
     counts = {"added": result.added, "modified": result.modified, "removed": result.removed}
