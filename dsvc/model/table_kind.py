@@ -58,9 +58,12 @@ _BY_SUFFIX: Final = {
     b"feather": _ARROW,
     b"ipc": _ARROW,
 }
+PLAIN_KINDS: Final = tuple(kind for kind in _BY_SUFFIX.values() if kind.is_plain_text)
+"""Tables in plain text; `recognise` answers with one of these very objects."""
 _BY_COMPRESSION: Final = {b"gz": Compression.GZIP, b"zst": Compression.ZSTD}
 _MAGIC: Final = {Compression.GZIP: b"\x1f\x8b", Compression.ZSTD: b"\x28\xb5\x2f\xfd"}
 _SUFFIXES: Final = frozenset(_BY_SUFFIX) | frozenset(_BY_COMPRESSION)
+_MAGICS: Final = (b"PAR1", b"ARROW1\0\0")
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 _STREAM_MARK: Final = b"\xff\xff\xff\xff"
 
@@ -70,18 +73,19 @@ def kind_by_name(path: bytes) -> TableKind | None:
 
     Two paths with the same answer are recognised alike whatever their bytes are.
     """
-    suffix = path[path.rfind(b".") + 1 :].lower()
-    if suffix not in _SUFFIXES:  # the quick answer for most files
+    dot = path.rfind(b".")
+    suffix = path[dot + 1 :].lower()
+    if suffix not in _SUFFIXES or dot < 0:  # the quick answer for most files
         return None
-    stem, dot, _suffix = path.rpartition(b"/")[2].rpartition(b".")
-    if not dot:
-        return None
-    packed = _BY_COMPRESSION.get(suffix)
-    if packed is None:
-        return _BY_SUFFIX[suffix]
-    _stem, dot, suffix = stem.lower().rpartition(b".")
-    inner = _BY_SUFFIX.get(suffix) if dot else None
-    return TableKind(inner.format, packed) if inner is not None and inner.is_plain_text else None
+    found = _BY_SUFFIX.get(suffix)
+    if found is not None:
+        return found
+    inner = kind_by_name(path[:dot])
+    return (
+        TableKind(inner.format, _BY_COMPRESSION[suffix])
+        if inner is not None and inner.is_plain_text
+        else None
+    )
 
 
 def recognise(path: bytes, head: bytes) -> TableKind | None:
@@ -102,7 +106,7 @@ def recognise(path: bytes, head: bytes) -> TableKind | None:
     TableKind or None
         None where it is no table.
     """
-    if head.startswith((b"PAR1", b"ARROW1\0\0")):
+    if head.startswith(_MAGICS):
         return _PARQUET if head.startswith(b"P") else _ARROW
     found = kind_by_name(path)
     if found is None:

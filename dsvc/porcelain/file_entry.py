@@ -16,7 +16,7 @@ from dsvc.model.errors import DsvcError
 from dsvc.model.manifest import Entry
 from dsvc.model.table_kind import TableKind, kind_by_name
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.content import NO_FACTS, SNIFF_BYTES, Describer, Facts, sniff
+from dsvc.store.content import NO_FACTS, SNIFF_BYTES, Describer, Facts, FactsOfBytes, sniff
 from dsvc.store.ingest import FileStat, examine_file, store_bytes
 from dsvc.store.large_file import Segment, store_large
 
@@ -31,6 +31,18 @@ def describe(table: TableKind, size: int) -> Describer:
     return Description(table, size)
 
 
+def table_reader() -> FactsOfBytes:
+    """Load what describes tables that are in memory."""
+    from dsvc.table.describe import describe_bytes
+
+    return describe_bytes
+
+
+def facts_of_bytes(table: TableKind, data: bytes) -> Facts:
+    """Describe a table that is in memory."""
+    return table_reader()(table, data)
+
+
 def entry_of_bytes(store: ChunkStore, path: bytes, mode: int, data: bytes, old: Entry | None = None) -> Entry:
     """Store a file that is in memory.
 
@@ -39,7 +51,7 @@ def entry_of_bytes(store: ChunkStore, path: bytes, mode: int, data: bytes, old: 
     old : Entry or None
         What stood at its path: how it is cut is kept.
     """
-    return store_bytes(store, path, data, old, describe).entry(path, mode)
+    return store_bytes(store, path, data, old, facts_of_bytes).entry(path, mode)
 
 
 def entry_of_large_file(

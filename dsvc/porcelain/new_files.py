@@ -18,10 +18,10 @@ from dsvc.model.encoding import encode
 from dsvc.model.errors import ErasedError
 from dsvc.model.manifest import MODE_EXECUTABLE, MODE_FILE, ChunkClass, Entry
 from dsvc.model.paths import is_plain
-from dsvc.porcelain.file_entry import entry_of_bytes
+from dsvc.porcelain.file_entry import entry_of_bytes, table_reader
 from dsvc.porcelain.stat_cache import COARSE_NS, STAT, trusted_stat
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.content import sniff
+from dsvc.store.content import NO_FACTS, FactsOfBytes, sniff
 from dsvc.store.ingest import LARGE_BYTES, ONE_CHUNK_BYTES, FileStat
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -62,6 +62,7 @@ def stage_new_files(
     left: list[Row] = []
     prefix = folder + b"/" if folder else b""
     settled_before = now_ns - COARSE_NS
+    describe: FactsOfBytes | None = None
     for item in items:
         name, packed = item
         inode, size, mtime_ns, ctime_ns, mode = STAT.unpack(packed)
@@ -76,11 +77,15 @@ def stage_new_files(
                 continue
             entry_mode = MODE_EXECUTABLE if mode & 0o100 else MODE_FILE
             kind, chunk_class, table = sniff(path, data)
-            if table is None and 0 < size <= ONE_CHUNK_BYTES[chunk_class]:
+            if 0 < size <= ONE_CHUNK_BYTES[chunk_class]:
+                count, schema = NO_FACTS
+                if table is not None:
+                    describe = describe or table_reader()
+                    count, schema = describe(table, data)
                 digest = blake3.blake3(data).digest()
                 store.put_chunk(digest, data, raw=chunk_class == _RAW)
                 xxh3 = xxhash.xxh3_128_digest(data)
-                entry = Entry(path, entry_mode, size, digest, xxh3, chunk_class, None, kind)
+                entry = Entry(path, entry_mode, size, digest, xxh3, chunk_class, None, kind, count, schema)
             else:
                 entry = entry_of_bytes(store, path, entry_mode, data)
         except ErasedError:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from dsvc.model.manifest import ChunkClass, Kind
-from dsvc.model.table_kind import HEAD_BYTES, TableKind, recognise
+from dsvc.model.table_kind import HEAD_BYTES, PLAIN_KINDS, TableKind, recognise
 
 SNIFF_BYTES: Final = HEAD_BYTES
 _IMAGE_MAGICS: Final = (
@@ -46,6 +46,8 @@ _TEXT: Final = Look(Kind.TEXT, ChunkClass.TEXT)
 _BINARY: Final = Look(Kind.BINARY, ChunkClass.RAW)
 _IMAGE: Final = Look(Kind.IMAGE, ChunkClass.RAW)
 
+_TABLES: Final = {id(kind): Look(Kind.TABLE, ChunkClass.TEXT, kind) for kind in PLAIN_KINDS}
+
 Facts = tuple[int | None, bytes | None]
 """What the entry of a table says beyond its bytes: number of records, encoded schema."""
 NO_FACTS: Final[Facts] = (None, None)
@@ -65,6 +67,8 @@ class Describer(Protocol):
 
 Describe = Callable[[TableKind, int], Describer]
 """Makes the describer of a table of so many bytes. The store is handed one: it knows no table itself."""
+FactsOfBytes = Callable[[TableKind, bytes], Facts]
+"""Describes a table that is in memory."""
 
 
 def _is_image(head: bytes) -> bool:
@@ -89,7 +93,10 @@ def sniff(path: bytes, head: bytes) -> Look:
     table = recognise(path, head)
     if table is None:
         return look
-    chunk_class = look.chunk_class if table.is_plain_text else ChunkClass.RAW
+    if look is _TEXT:
+        # By identity, as hashing an enum costs more than all the rest here.
+        return _TABLES.get(id(table)) or Look(Kind.TABLE, ChunkClass.RAW, table)
+    chunk_class = ChunkClass.RAW
     if head.startswith(_PARQUET) and 0 < _first_page_bytes(head) <= _SMALL_PAGE_BYTES:
         chunk_class = ChunkClass.PAGED
     return Look(Kind.TABLE, chunk_class, table)

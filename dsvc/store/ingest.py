@@ -6,7 +6,6 @@ processes hash and compress them (`dsvc.store.large_file`).
 
 from __future__ import annotations
 
-import io
 import os
 from typing import Final, NamedTuple
 
@@ -27,7 +26,7 @@ from dsvc.model.manifest import (
 from dsvc.store.chunk_list import write_list
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.chunker import SIZES, cut
-from dsvc.store.content import NO_FACTS, SNIFF_BYTES, Describe, Describer, Facts, Look, sniff
+from dsvc.store.content import NO_FACTS, SNIFF_BYTES, Describe, Describer, Facts, FactsOfBytes, Look, sniff
 
 LARGE_BYTES: Final = 8 * 1024 * 1024
 """From this size on a file is streamed in segments."""
@@ -87,7 +86,7 @@ class Content(NamedTuple):
 
 
 def store_bytes(
-    store: ChunkStore, path: bytes, data: bytes, old: Entry | None, describe: Describe
+    store: ChunkStore, path: bytes, data: bytes, old: Entry | None, facts_of_bytes: FactsOfBytes
 ) -> Content:
     """Store a whole file that is in memory.
 
@@ -99,14 +98,14 @@ def store_bytes(
         Its content.
     old : Entry or None
         What stood at its path: the class of cutting is kept.
-    describe : Describe
+    facts_of_bytes : callable
         Counts the rows of tables.
     """
     size = len(data)
     digest = blake3.blake3(data).digest()
     xxh3 = xxhash.xxh3_128_digest(data)
     look = sniff(path, data)
-    facts = described(look, data, describe)
+    facts = NO_FACTS if look.table is None else facts_of_bytes(look.table, data)
     chunk_class = class_at(old, look)
     if size <= ONE_CHUNK_BYTES[chunk_class]:
         if size:
@@ -130,15 +129,6 @@ def class_at(old: Entry | None, look: Look) -> ChunkClass:
     if old is not None and old.is_file and old.size > 0:
         return ChunkClass(old.chunk_class)
     return look.chunk_class
-
-
-def described(look: Look, data: bytes, describe: Describe) -> Facts:
-    """Rows and schema of a file that is in memory."""
-    if look.table is None:
-        return NO_FACTS
-    describer = describe(look.table, len(data))
-    describer.feed(data)
-    return describer.facts(io.BytesIO(data))
 
 
 def store_chunk(store: ChunkStore, data: memoryview, *, raw: bool) -> bytes:

@@ -12,11 +12,12 @@ from typing import BinaryIO, Final, cast
 
 from dsvc.model.manifest import encode_schema
 from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.record_count import ArrayCounter, LineCounter, RecordCounter
+from dsvc.table.record_count import ArrayCounter, LineCounter, RecordCounter, below_header, count_small
 from dsvc.table.sample import columns_of
 
 SAMPLE_BYTES: Final = 64 * 1024
-"""Names and types of a table in text are those of its first bytes, so many of them."""
+"""Columns of a table in text are those of its first bytes, so many of them. One that is shorter has none in
+its entry: to read it is as quick, and to find them out takes longer than to store it."""
 MAX_UNPACKED_BYTES: Final = 64 * 1024 * 1024
 """A compressed table is counted as far as this, decompressed; a longer one has no number."""
 _VECTOR_BYTES: Final = 32 * 1024 * 1024
@@ -58,7 +59,7 @@ class Description:
         """
         try:
             if self._text is not None:
-                return self._text.facts(whole=self._text.seen <= SAMPLE_BYTES)
+                return self._text.facts()
             if self._kind.compression is not Compression.NONE:
                 return self._unpacked(stream)
             from dsvc.table import footer
@@ -81,8 +82,8 @@ class Description:
         for piece in _pieces(stream, self._kind.compression):
             text.feed(piece)
             if text.seen > MAX_UNPACKED_BYTES:
-                return None, text.facts(whole=False)[1]
-        return text.facts(whole=text.seen <= SAMPLE_BYTES)
+                return None, text.facts()[1]
+        return text.facts()
 
 
 class _Text:
@@ -105,11 +106,9 @@ class _Text:
         self.seen += len(part)
         self._counter.feed(part)
 
-    def facts(self, *, whole: bool) -> Facts:
-        rows = self._counter.result()
-        if rows is not None and self._format in (TableFormat.CSV, TableFormat.TSV):
-            rows = rows - 1 if rows else None  # without a header it is no table
-        columns = columns_of(self._format, self._sample, whole=whole)
+    def facts(self) -> Facts:
+        columns = columns_of(self._format, self._sample) if self.seen >= SAMPLE_BYTES else None
+        rows = below_header(self._format, self._counter.result())
         return rows, None if columns is None else encode_schema(columns)
 
 
@@ -129,7 +128,11 @@ def _pieces(stream: BinaryIO, compression: Compression) -> Iterator[bytes]:
 
 
 def describe_bytes(kind: TableKind, data: bytes) -> Facts:
-    """Describe a table that is in memory."""
+    """Describe a table that is in memory; as `Description` does, the quick way where there is one."""
+    if len(data) < SAMPLE_BYTES and kind.compression is Compression.NONE:
+        rows = count_small(kind.format, data)
+        if rows is not None:
+            return rows, None
     description = Description(kind, len(data))
     description.feed(data)
     return description.facts(io.BytesIO(data))

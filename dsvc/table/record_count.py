@@ -6,7 +6,12 @@ quotes ends none; in a JSON array each object that stands in it directly is one.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from dsvc.table.kind import TableFormat
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +22,35 @@ _BLOCK: Final = 128 * 1024
 _BRACKETS: Final = b'"[]{}'
 _OPENING, _CLOSING = b"[]"
 _OTHERS: Final = bytes(set(range(256)) - set(_BRACKETS))
+
+
+_BLANK_START: Final = re.compile(rb"\n\s").search
+"""Finds a line that begins with white space, and may be blank therefore."""
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def below_header(kind: TableFormat, records: int | None) -> int | None:
+    """Number of rows: in CSV the first record is the header, without which it is no table."""
+    if kind is not TableFormat.CSV and kind is not TableFormat.TSV:
+        return records
+    return records - 1 if records else None
+
+
+def count_small(kind: TableFormat, data: bytes) -> int | None:
+    """Rows of a short plain table; None where this quick way can't tell, and a counter has to."""
+    if kind is TableFormat.JSON:
+        try:
+            items = _ITEMS.decode(data)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        return len(items) if all(bytes(item).startswith(b"{") for item in items) else None
+    if kind is TableFormat.PARQUET or kind is TableFormat.ARROW:
+        return None
+    if kind is not TableFormat.JSONL and b'"' in data:
+        return None
+    if data[:1].isspace() or _BLANK_START(data):
+        return None
+    return below_header(kind, data.count(b"\n") + (not data.endswith(b"\n")))
 
 
 class RecordCounter(Protocol):

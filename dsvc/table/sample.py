@@ -16,8 +16,8 @@ import msgspec
 
 from dsvc.table.kind import TableFormat
 
-MAX_RECORDS: Final = 100
-"""So many records are looked at: their types cost more than the whole file's digest otherwise."""
+MAX_RECORDS: Final = 50
+"""So many records are looked at: more would cost more than all else that is done to a file."""
 _MAX_COLUMNS: Final = 400
 """More columns than any schema that fits into an entry has."""
 _MAX_DEPTH: Final = 16
@@ -40,7 +40,7 @@ _Type = str | tuple[str, Any]
 """A name; or ``("list", type of the items)``, ``("struct", {name: type})``."""
 
 
-def columns_of(kind: TableFormat, sample: bytes, *, whole: bool) -> Columns | None:
+def columns_of(kind: TableFormat, sample: bytes) -> Columns | None:
     """Names and types of the columns.
 
     Parameters
@@ -48,9 +48,7 @@ def columns_of(kind: TableFormat, sample: bytes, *, whole: bool) -> Columns | No
     kind : TableFormat
         A format of text.
     sample : bytes
-        The table's first bytes, decompressed.
-    whole : bool
-        Whether these are all of it; else its last record is taken for cut off.
+        The table's first bytes, decompressed. The last record is taken for cut off.
 
     Returns
     -------
@@ -59,8 +57,8 @@ def columns_of(kind: TableFormat, sample: bytes, *, whole: bool) -> Columns | No
     """
     sample = sample.removeprefix(_BOM)
     if kind in (TableFormat.CSV, TableFormat.TSV):
-        return _csv_columns(sample, "\t" if kind is TableFormat.TSV else None, whole=whole)
-    lines = _array_items(sample) if kind is TableFormat.JSON else _whole_lines(sample, whole=whole)
+        return _csv_columns(sample, "\t" if kind is TableFormat.TSV else None)
+    lines = _array_items(sample) if kind is TableFormat.JSON else _whole_lines(sample)
     return _json_columns(lines)
 
 
@@ -78,7 +76,7 @@ def text_of(data: bytes) -> str | None:
 # CSV
 
 
-def _csv_columns(sample: bytes, delimiter: str | None, *, whole: bool) -> Columns | None:
+def _csv_columns(sample: bytes, delimiter: str | None) -> Columns | None:
     text = text_of(sample)
     if not text:
         return None
@@ -87,7 +85,7 @@ def _csv_columns(sample: bytes, delimiter: str | None, *, whole: bool) -> Column
         rows = list(_csv_rows(text, delimiter or _delimiter(text)))
     except csv.Error:
         return None
-    if not whole and len(rows) <= MAX_RECORDS:
+    if len(rows) <= MAX_RECORDS:
         rows = rows[:-1]
     if not rows or len(rows[0]) > _MAX_COLUMNS:
         return None
@@ -138,10 +136,9 @@ def _text_type(cells: list[str]) -> str:
 # JSON
 
 
-def _whole_lines(sample: bytes, *, whole: bool) -> Iterator[bytes]:
+def _whole_lines(sample: bytes) -> Iterator[bytes]:
     lines = sample.split(b"\n", MAX_RECORDS + 1)
-    if not whole or len(lines) > MAX_RECORDS + 1:
-        lines.pop()
+    lines.pop()
     return (line for line in lines if line and not line.isspace())
 
 
