@@ -12,7 +12,7 @@ from dsvc.model.paths import display_path
 from dsvc.porcelain.read import close_paths
 from dsvc.porcelain.table_view import TableVersion, find_version
 from dsvc.porcelain.workspace import Workspace
-from dsvc.table.sql import NoSuchTableError, SqlEngine
+from dsvc.table.sql import NoSuchTableError, OutOfReachError, SqlEngine
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,6 +75,12 @@ def open_query(repo: Workspace, query: str) -> Iterator[pa.RecordBatchReader]:
             if not missing:
                 raise
             raise _no_path(repo, missing[0]) from error
+        except OutOfReachError as error:
+            # The engine takes a name that looks like a file's for one.
+            files = [name for name in missing if "." in name or "/" in name]
+            if not files:
+                raise
+            raise _no_path(repo, files[0]) from error
 
 
 def _add_paths(

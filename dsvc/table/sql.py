@@ -45,6 +45,12 @@ class NoSuchTableError(SqlError):
     code = "no-such-table"
 
 
+class OutOfReachError(SqlError):
+    """A query asks for a file, an address or a setting that queries don't reach."""
+
+    code = "sql-out-of-reach"
+
+
 class SqlEngine:
     """One database in memory for one query.
 
@@ -199,7 +205,7 @@ def _refusal(error: Exception) -> DsvcError:
     if isinstance(error, duckdb.OutOfMemoryException):
         return TableLimitError(f"the query needs more memory than there is: {_first_line(error)}")
     if isinstance(error, duckdb.PermissionException):
-        return SqlError(
+        return OutOfReachError(
             f"a query reads nothing but versions of tables: {_first_line(error)}",
             hint="dsvc('REV:PATH') is one",
         )
@@ -219,4 +225,4 @@ def relation(table: ArrowTable, connection: DuckDBPyConnection | None = None) ->
     return (connection or duckdb.connect(":memory:")).from_arrow(table.dataset())
 
 
-__all__ = ["BATCH_ROWS", "NoSuchTableError", "SqlEngine", "SqlError", "relation"]
+__all__ = ["BATCH_ROWS", "NoSuchTableError", "OutOfReachError", "SqlEngine", "SqlError", "relation"]
