@@ -249,7 +249,7 @@ class _KeyedPatch:
         """
         old, new = self._old.by_key, self._new.by_key
         removed = [key for key in old if key not in new]
-        changed = [key for key in old if key in new]
+        changed = [key for key in old if key in new and self._touched(key, old[key][1])]
         added = [key for key in self._new.keys if key not in old]
         self._check(added)
         segments, rows = self._segments({self._places[key] for key in removed}, added)
@@ -345,5 +345,7 @@ def _counts(block: TableBlock, kind: TableKind) -> tuple[int, int, int]:
         new = _side_rows(block, kind, new=True, name="the patch").by_key
     except PatchConflictError:
         return added, removed, 0
-    changed = len(old.keys() & new.keys())
-    return added - changed, removed - changed, changed
+    both = old.keys() & new.keys()
+    # Records may differ in what separates them from the next one only.
+    changed = sum(old[key][1] != new[key][1] for key in both)
+    return added - len(both), removed - len(both), changed

@@ -81,6 +81,10 @@ class SideHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     head: Text | None = None
 
 
+class _Version(msgspec.Struct, frozen=True):
+    version: int
+
+
 class TableHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a block is about."""
 
@@ -233,10 +237,10 @@ def decode_block(lines: Iterator[bytes]) -> TableBlock:
         If a newer dsvc made it.
     """
     try:
-        version = msgspec.json.decode(next(lines, b""), type=dict)
-        if version.get("version") != VERSION:
-            raise UnsupportedPatchError(f"the patch has version {version.get('version')!r} of its format")
-        head = msgspec.convert(version, TableHead)
+        first = next(lines, b"")
+        if msgspec.json.decode(first, type=_Version).version != VERSION:
+            raise UnsupportedPatchError("the patch was made by a newer dsvc")
+        head = msgspec.json.decode(first, type=TableHead)
         operations: list[Operation] = []
         for line in lines:
             operation = msgspec.json.decode(line, type=Operation)
