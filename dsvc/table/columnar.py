@@ -11,7 +11,9 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from dsvc.table.columnar_cast import cast_column
@@ -24,6 +26,9 @@ from dsvc.table.splice_plan import (
     Splice,
     windows,
 )
+
+_MANY_RUNS: Final = 500
+"""From so many runs in a window on, they are gathered instead of cut."""
 
 
 class ColumnarDonor(ABC):
@@ -74,7 +79,7 @@ class ColumnarDonor(ABC):
 
     def locate(self, start: int, count: int) -> Iterator[tuple[int, int, int]]:
         """Yield part, first row in it and number of rows for each part that holds some of the rows."""
-        if start + count > self.rows:
+        if start < 0 or start + count > self.rows:
             raise IndexError(f"{self.name} has {self.rows} rows, not {start + count}")
         while count:
             part = bisect_right(self._ends, start)
@@ -129,6 +134,14 @@ class Assembly:
         self._held: dict[int, tuple[int, pa.Table]] = {}
         self._same_types = {donor: self._is_same(donor) for donor in self._row_donors}
         self._select_columns()
+        self._check_edits()
+
+    def _check_edits(self) -> None:
+        for edit in self.plan.edits:
+            donor = self.donors[edit.donor]
+            for name, names in ((edit.column, self.schema.names), (edit.donor_column, donor.schema.names)):
+                if name is not None and name not in names:
+                    raise IncompatibleTablesError(f"{donor.name} has no column {name}")
 
     def _is_same(self, donor: int) -> bool:
         schema = self.donors[donor].schema
@@ -154,7 +167,8 @@ class Assembly:
         names = [(donor, self.original(donor, column)) for donor in self._row_donors]
         names += [(e.donor, e.donor_column) for e in self.plan.edits if e.column == column.name]
         return any(
-            name is None or self.donors[donor].schema.field(name).nullable for donor, name in set(names)
+            name not in (schema := self.donors[donor].schema).names or schema.field(name).nullable
+            for donor, name in set(names)
         )
 
     def _select_columns(self) -> None:
@@ -179,15 +193,20 @@ class Assembly:
         first = 0
         for window, size in zip(windows(self.plan.segments, sizes), sizes, strict=True):
             edits = self.plan.edits_within(first, size)
-            table = self._edited(self._rows(window), edits, first)
             try:
                 # Dictionaries of the pieces are made one, which fails where the index type is too small.
-                yield table.combine_chunks()
+                table = self._edited(self._rows(window), edits, first).combine_chunks()
             except pa.ArrowInvalid as error:
                 raise IncompatibleTablesError(f"{self.donors[0].name}: {error}") from error
+            yield table
             first += size
 
     def _rows(self, window: list[Segment]) -> pa.Table:
+        if len(window) > _MANY_RUNS:
+            try:
+                return self._gathered(window)
+            except pa.ArrowNotImplementedError:
+                pass  # a few types can only be cut into runs
         pieces: list[list[pa.Table]] = [[] for _ in window]
         # Donors are read from front to back, whatever the order of the segments.
         for slot in sorted(range(len(window)), key=lambda slot: window[slot][:2]):
@@ -195,6 +214,23 @@ class Assembly:
             for part, row, taken in self.donors[donor].locate(start, count):
                 pieces[slot].append(self._conformed(donor, part, row, taken))
         return pa.concat_tables([self.schema.empty_table(), *(t for slot in pieces for t in slot)])
+
+    def _gathered(self, window: list[Segment]) -> pa.Table:
+        """As `_rows`, for many runs: the rows of each part at once, then put in order."""
+        rows: dict[tuple[int, int], list[np.ndarray]] = defaultdict(list)
+        places: dict[tuple[int, int], list[np.ndarray]] = defaultdict(list)
+        place = 0
+        for donor, start, count in window:
+            for part, row, taken in self.donors[donor].locate(start, count):
+                rows[donor, part].append(np.arange(row, row + taken))
+                places[donor, part].append(np.arange(place, place + taken))
+                place += taken
+        pieces = [self.schema.empty_table()]
+        for donor, part in sorted(rows):
+            table = self.donors[donor].part(part).take(np.concatenate(rows[donor, part]))
+            pieces.append(self._cast(donor, table))
+        order = np.concatenate([np.concatenate(places[key]) for key in sorted(rows)])
+        return pa.concat_tables(pieces).combine_chunks().take(np.argsort(order))
 
     def _conformed(self, donor: int, part: int, row: int, count: int) -> pa.Table:
         """Rows of a part as columns of the output; casts see no other rows, whose values might not fit."""

@@ -52,6 +52,9 @@ class CsvWriter(TextWriter):
         for column in self._columns:
             self._place(column.donor, column.column)
         self._outputs = {column.name: place for place, column in enumerate(self._columns)}
+        for edit in plan.edits:
+            if edit.column not in self._outputs:
+                raise IncompatibleTablesError(f"{donors[0].source.name} has no column {edit.column}")
         self._places = [self._mapped(number) for number in range(len(donors))]
         self._quoting = [quoting(donor) for donor in donors]
         self._quoted = [self._quoting[0].of(place) for place in self._places[0]]

@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+# Unrolled, so that a long text costs no memory.
+_TEXT: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _BLANKS: Final = re.compile(rb"[ \t\r\n]*")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING: Final = re.compile(_TEXT, re.DOTALL)
 _SCALAR: Final = re.compile(rb"[^ \t\r\n,\[\]{}\":]+")
-_NESTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^ \t\r\n,\[\]{}":]+', re.DOTALL)
+_NESTED: Final = re.compile(_TEXT + rb"|[\[\]{}]", re.DOTALL)
+_TOKEN: Final = re.compile(_TEXT + rb'|[\[\]{},:]|[^ \t\r\n,\[\]{}":]+', re.DOTALL)
 _ESCAPE: Final = re.compile(rb"\\\\|(?:\\u[0-9a-fA-F]{4})+")
 
 

@@ -102,12 +102,15 @@ class JsonWriter(TextWriter):
     def _members(self, donor: int, record: bytes) -> Members:
         try:
             return Members(record)
-        except (ValueError, RecursionError) as error:
-            name = self.donors[donor].source.name
-            raise NotATableError(
-                f"{name}: a record is no JSON object ({error}): {record[:60].decode('utf-8', 'replace')!r}",
-                details={"path": name},
-            ) from error
+        except ValueError as error:
+            raise self._unreadable(donor, record, error) from error
+
+    def _unreadable(self, donor: int, record: bytes, error: Exception) -> NotATableError:
+        name = self.donors[donor].source.name
+        return NotATableError(
+            f"{name}: a record is no JSON object ({error}): {record[:60].decode('utf-8', 'replace')!r}",
+            details={"path": name},
+        )
 
     def _rename(self, donor: int, members: Members) -> None:
         renamed = self._renamed[donor]
@@ -133,7 +136,10 @@ class JsonWriter(TextWriter):
         if self._relaid[edit.donor]:
             value = laid_out(value, self._layout, 1)
         if ascii_only is not None:
-            value = in_style(value, ascii_only=ascii_only)
+            try:
+                value = in_style(value, ascii_only=ascii_only)
+            except ValueError as error:
+                raise self._unreadable(edit.donor, value, error) from error
         target = members.find(name)
         if target is not None:
             target.value = value

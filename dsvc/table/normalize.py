@@ -25,7 +25,8 @@ from dsvc.table.parquet_proof import (
     translated,
 )
 
-_PAGES: Final = {"min_chunk_size": 2 * 1024, "max_chunk_size": 8 * 1024, "norm_level": 0}
+PAGES: Final = {"min_chunk_size": 2 * 1024, "max_chunk_size": 8 * 1024, "norm_level": 0}
+"""Where pages end, in the words of the writer; a table that is merged keeps it."""
 _GROUP_ROWS: Final = 1 << 20
 _GROUP_BYTES: Final = 64 * 1024 * 1024
 _SAMPLE_ROWS: Final = 1 << 16
@@ -70,7 +71,7 @@ def rewrite(source: BinaryIO, target: BinaryIO, name: str) -> None:
             compression="none",
             store_schema=False,
             sorting_columns=_sorting(file.metadata, name),
-            use_content_defined_chunking=_PAGES,
+            use_content_defined_chunking=PAGES,
             **settings,
         )
         with writer:

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
+from dsvc.table.normalize import PAGES
+
 _HEADER_BYTES: Final = 1 << 10
 _MAX_PAGES: Final = 64
 _OWN_ENCODINGS: Final = frozenset(
@@ -20,6 +22,10 @@ _OWN_ENCODINGS: Final = frozenset(
 _CHUNKING_KEY: Final = b"content_defined_chunking"
 _BATCH_ROWS: Final = 32
 """Writers that cut pages by size look at it after so many values, or a multiple of it."""
+_PAGE_ROWS: Final = 20_000
+"""Rows that the writer puts into a page at most."""
+_FINE_BYTES: Final = 64 << 10
+"""Pages of normalized tables are shorter, those that the writer cuts when left alone are longer."""
 _SCHEMA_KEY: Final = b"ARROW:schema"
 _LEGACY_LIST: Final = re.compile(r"\.list\.(?!element\b)")
 
@@ -141,11 +147,20 @@ def _page_settings(metadata: pq.FileMetaData, raw: BinaryIO) -> dict[str, Any]:
     if recorded is not None:
         settings["use_content_defined_chunking"] = _recorded_chunking(recorded)
     elif (metadata.created_by or "").startswith("parquet-cpp-arrow"):
-        # The last page of a chunk ends where the chunk does.
-        cut = [page["values"] for chunk in pages for page in chunk[:-1]]
-        odd = [values for values in cut if values % _BATCH_ROWS]
-        settings["use_content_defined_chunking"] = len(odd) * 2 > len(cut)
+        settings["use_content_defined_chunking"] = _seen_chunking(pages)
     return settings
+
+
+def _seen_chunking(chunks: list[list[dict[str, int]]]) -> bool | dict[str, int]:
+    # The last page of a chunk ends where the chunk does, the longest where the writer's limit is.
+    cut = [page for chunk in chunks for page in chunk[:-1]]
+    longest = max((page["values"] for page in cut), default=0)
+    telling = [page["values"] for page in cut if page["values"] < longest]
+    if sum(values % _BATCH_ROWS > 0 for values in telling) * 2 <= len(telling):
+        return False
+    # The sizes that were asked for are recorded nowhere, but there are two in use.
+    is_fine = all(page["bytes"] < _FINE_BYTES for page in cut) and longest < _PAGE_ROWS
+    return dict(PAGES) if is_fine else True
 
 
 def _recorded_chunking(recorded: bytes) -> bool | dict[str, int]:
@@ -192,7 +207,12 @@ def _page_head(data: bytes) -> tuple[dict[str, int], int]:
     body = fields.get(5) or fields.get(8)
     if length <= 0 or not isinstance(body, dict) or not isinstance(body.get(1), int):
         raise ValueError("not a data page")
-    return {"values": body[1], "v2": int(8 in fields), "checksum": int(4 in fields)}, length
+    return {
+        "bytes": fields[2],
+        "values": body[1],
+        "v2": int(8 in fields),
+        "checksum": int(4 in fields),
+    }, length
 
 
 class _Compact:

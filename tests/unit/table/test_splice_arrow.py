@@ -7,9 +7,11 @@ import struct
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.feather as feather
+import pyarrow.parquet
 import pytest
+from pyarrow import feather
 
+from dsvc.table.kind import TableKind
 from dsvc.table.source import NotATableError
 from dsvc.table.splice import CellEdit, IncompatibleTablesError, OutputColumn
 from tests.splicekit import ARROW, PARQUET, arrow_bytes, donor, parquet_bytes, spliced
@@ -55,6 +57,18 @@ def test_feather_files() -> None:
     again = spliced([donor(output.getvalue(), ARROW)], [(0, 0, 500)])
     assert feather.read_table(io.BytesIO(again)).equals(table)
     assert pa.ipc.open_file(again).num_record_batches == 5
+
+
+@pytest.mark.parametrize("kind", [ARROW, PARQUET])
+def test_many_short_runs_in_any_order(kind: TableKind) -> None:
+    table = TABLE if kind == ARROW else TABLE.drop_columns(["view", "runs"])
+    write = arrow_bytes if kind == ARROW else parquet_bytes
+    donors = [donor(write(table.slice(0, 300)), kind), donor(write(table.slice(300)), kind)]
+    order = [(place * 283) % 500 for place in range(1200)]
+    data = spliced(donors, [(row // 300, row % 300, 1) for row in order])
+    result = _read(data, stream=False) if kind == ARROW else pa.parquet.read_table(io.BytesIO(data))
+    rows = table.to_pylist()
+    assert result.to_pylist() == [rows[row] for row in order]
 
 
 def test_metadata_in_the_footer_stays() -> None:

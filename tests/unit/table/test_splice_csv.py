@@ -96,6 +96,9 @@ def test_columns_are_chosen_ordered_and_named() -> None:
     assert spliced([renamed], [(0, 0, 1)]) == b"b,,a\n1,2,3\n"
     with pytest.raises(IncompatibleTablesError, match="nothing"):
         spliced([first], [(0, 0, 1)], columns=[OutputColumn("x", 0, "nothing")])
+    for edit in (CellEdit(0, "nothing", 0, 0, "id"), CellEdit(0, "id", 0, 0, "nothing")):
+        with pytest.raises(IncompatibleTablesError, match="nothing"):
+            spliced([first], [(0, 0, 1)], [edit])
 
 
 def test_tables_without_records() -> None:

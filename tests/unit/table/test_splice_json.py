@@ -147,6 +147,15 @@ def test_of_a_key_given_twice_the_last_counts() -> None:
     assert spliced([donor(data, JSONL)], [(0, 1, 1)], [CellEdit(0, "a", 0, 0, "a")]) == b'{"a": 2}\n'
 
 
+def test_long_texts() -> None:
+    long = 'x\\"' * 3_000_000
+    data = b'{"a": "' + long.encode() + b'"}\n{"a": 1}\n'
+    assert (
+        spliced([donor(data, JSONL)], [(0, 1, 1)], [CellEdit(0, "a", 0, 0, "a")])
+        == data[: data.index(b"\n") + 1]
+    )
+
+
 def test_raw_records() -> None:
     source = MemorySource(json.dumps(ROWS, indent=1).encode())
     assert [json.loads(record) for record in raw_records(source, JSON, [2, 0])] == [ROWS[2], ROWS[0]]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import io
 from decimal import Decimal
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dsvc.table.normalize import rewrite
+from dsvc.table.parquet_settings import writer_settings
 from dsvc.table.source import NotATableError
 from dsvc.table.splice import CellEdit, IncompatibleTablesError, OutputColumn
 from tests.splicekit import CSV, PARQUET, donor, parquet_bytes, spliced
@@ -308,6 +311,41 @@ def test_what_is_no_table_has_a_typed_error() -> None:
         spliced([donor(data, PARQUET), donor(b"a\n1\n", CSV)], [(0, 0, 1)])
     with pytest.raises(IncompatibleTablesError, match="nothing"):
         spliced([donor(data, PARQUET)], [(0, 0, 1)], columns=[OutputColumn("x", 0, "nothing")])
+
+
+def test_edits_of_columns_that_are_not_there() -> None:
+    one = donor(parquet_bytes(TABLE), PARQUET)
+    for edit in (CellEdit(0, "nothing", 0, 0, "id"), CellEdit(0, "id", 0, 0, "nothing")):
+        with pytest.raises(IncompatibleTablesError, match="nothing"):
+            spliced([one], [(0, 0, 1)], [edit])
+    with pytest.raises(IndexError):
+        spliced([one], [(0, 999, 2)])
+
+
+WORDS = pa.table({"text": [f"{i * 7919 % 104729} words {i % 13}" for i in range(200_000)]})
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"use_content_defined_chunking": True}, {"data_page_size": 50_000}], ids=str
+)
+def test_pages_cut_by_content_stay_so(settings: dict[str, Any]) -> None:
+    data = parquet_bytes(WORDS, use_dictionary=False, **settings)
+    found = writer_settings(pq.ParquetFile(io.BytesIO(data)), io.BytesIO(data))
+    assert found["use_content_defined_chunking"] == ("use_content_defined_chunking" in settings)
+    if "data_page_size" not in settings:
+        assert spliced([donor(data, PARQUET)], [(0, 0, 200_000)]) == data
+
+
+def test_a_normalized_table_stays_normalized() -> None:
+    def normalized(data: bytes) -> bytes:
+        output = io.BytesIO()
+        rewrite(io.BytesIO(data), output, "t")
+        return output.getvalue()
+
+    data = normalized(parquet_bytes(WORDS))
+    extra = donor(normalized(parquet_bytes(WORDS.slice(5, 1))), PARQUET)
+    again = spliced([donor(data, PARQUET), extra], [(0, 0, 100_000), (1, 0, 1), (0, 100_000, 100_000)])
+    assert normalized(again) == again
 
 
 def test_an_error_of_the_disk_is_no_error_of_the_table() -> None:
