@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -28,6 +29,9 @@ from dsvc.porcelain.values import ConflictDetail
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import Manifest
 
+if TYPE_CHECKING:
+    from dsvc.porcelain.row_target import RowName
+
 SIDES = ("ours", "theirs")
 
 
@@ -41,16 +45,26 @@ def conflicts(repo: Workspace, path: bytes | None = None) -> list[ConflictDetail
     """
     state = merge_state.load(repo.layout)
     return [
-        ConflictDetail(path=c.path, kind=c.kind, base=c.base, ours=c.ours, theirs=c.theirs)
+        ConflictDetail(path=c.path, kind=c.kind, base=c.base, ours=c.ours, theirs=c.theirs, table=c.table)
         for c in (state.conflicts if state else [])
         if path is None or covers([path], c.path)
     ]
 
 
-def resolve(repo: Workspace, path: bytes, *, side: str | None = None, file: str | None = None) -> None:
+def resolve(
+    repo: Workspace,
+    path: bytes,
+    *,
+    side: str | None = None,
+    file: str | None = None,
+    row: RowName | None = None,
+    columns: Collection[str] = (),
+) -> None:
     """Settle a conflict: write and stage one side of it, or the content of a file.
 
-    Edits of the file at `path` are stored first; `undo` brings them and the conflict back.
+    Of a table whose rows are in conflict, a side settles the conflicting cells only, in the file as it is
+    now; all else in it stays. Edits of the file at `path` are stored first; `undo` brings them and the
+    conflict back.
 
     Parameters
     ----------
@@ -58,6 +72,10 @@ def resolve(repo: Workspace, path: bytes, *, side: str | None = None, file: str 
         ``ours`` or ``theirs``; where that side has no such path, it's removed.
     file : str or None
         A file with the merged content; the one at `path` itself is allowed.
+    row : RowName or None
+        Only this row of a table, named by its key.
+    columns : collection of str
+        Only these of its cells; empty: all that are in conflict.
 
     Raises
     ------
@@ -81,10 +99,73 @@ def resolve(repo: Workspace, path: bytes, *, side: str | None = None, file: str 
                 details={"path": display_path(path)},
             )
         manifest = repo.manifest(staged.root)
+        if conflict.table is not None and side is not None:
+            _resolve_rows(repo, staged, state, conflict, RowChoice(side, row, frozenset(columns)))
+            return
+        if row is not None or columns:
+            raise UsageError(f"{display_path(path)} is not in conflict by row")
         entry = _stored(repo, conflict, file) if file is not None else _of_side(repo, conflict, str(side))
         removed = _check_tree(manifest, conflict.path, entry)
         transitions = [Transition(path, manifest.get(path), entry), *removed]
-        _settle(repo, staged, state, path, transitions, [f"--{side}" if side else "--with"])
+        words = [f"--{side}" if side else "--with"]
+        _settle(repo, staged, state, path, transitions, words, state.without({path}))
+
+
+class RowChoice(NamedTuple):
+    """Which side settles which of the conflicts of a table: those of one row, of some columns, or all."""
+
+    side: str
+    row: RowName | None
+    columns: frozenset[str]
+
+
+def _resolve_rows(
+    repo: Workspace, staged: Staged, state: MergeState, conflict: OpenConflict, choice: RowChoice
+) -> None:
+    """Settle rows of a table in the file as it stands in the working tree."""
+    from dsvc.porcelain.table_merge import settle_rows
+
+    current = _current(repo, conflict)
+    chosen = _chosen(repo, conflict, choice)
+    entry = current if choice.side == "ours" else settle_rows(repo, conflict, current, chosen)
+    manifest = repo.manifest(staged.root)
+    transitions = [Transition(conflict.path, manifest.get(conflict.path), entry)]
+    words = [f"--{choice.side}", *([] if choice.row is None else [str(choice.row)]), *sorted(choice.columns)]
+    rest = state.settling(conflict, chosen)
+    _settle(repo, staged, state, conflict.path, transitions, words, rest)
+
+
+def _current(repo: Workspace, conflict: OpenConflict) -> Entry:
+    """Store the file at a conflicted path as it stands."""
+    with Beneath(repo.root) as tree:
+        entry = store_file(repo.store, tree, conflict.path, conflict.ours, at=conflict.path)
+    if entry is None or not entry.is_file:
+        raise UsageError(
+            f"{display_path(conflict.path)} is not there, so that its rows can't be settled",
+            hint="dsvc restore brings it back; --with FILE settles it as a whole",
+        )
+    repo.store.publish()
+    return entry
+
+
+def _chosen(repo: Workspace, conflict: OpenConflict, choice: RowChoice) -> dict[int, frozenset[str] | None]:
+    """Numbers of the conflicts that a choice means."""
+    assert conflict.table is not None
+    wanted = choice.columns or None
+    numbers = list(range(len(conflict.table.rows)))
+    if choice.row is not None:
+        from dsvc.porcelain.table_merge import conflict_number
+
+        numbers = [conflict_number(repo, conflict, choice.row)]
+    rows = conflict.table.rows
+    chosen = {
+        n: wanted for n in numbers if wanted is None or not rows[n].columns or wanted & set(rows[n].columns)
+    }
+    if not chosen:
+        raise NotFoundError(
+            f"no such cell of {display_path(conflict.path)} is in conflict", hint="dsvc conflicts lists them"
+        )
+    return chosen
 
 
 def _of_side(repo: Workspace, conflict: OpenConflict, side: str) -> Entry | None:
@@ -151,7 +232,9 @@ def _settle(
     path: bytes,
     transitions: Sequence[Transition],
     arguments: Sequence[str],
+    rest: MergeState,
 ) -> None:
+    """Write, stage and log what settles a path; `rest` are the conflicts that are left then."""
     sparse = repo.sparse
     update = TreeUpdate(repo, [t for t in transitions if sparse.includes(t.path)])
     discarded, _ = keep_or_refuse(repo, update)
@@ -171,7 +254,7 @@ def _settle(
     update.apply()
     # The staged state first: a conflict that is still listed after a kill is settled by the same command.
     repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
-    merge_state.save(repo.layout, state.without({path}), durable=repo.durability != "none")
+    merge_state.save(repo.layout, rest, durable=repo.durability != "none")
     mirror.follow(root, written={t.path for t in update.transitions})
 
 

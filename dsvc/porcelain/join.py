@@ -21,7 +21,7 @@ from dsvc.porcelain.three_way import Merged, Names, merge_roots
 from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.tree_update import TreeUpdate
-from dsvc.porcelain.values import ConflictSummary, MergeOutcome
+from dsvc.porcelain.values import MergeOutcome
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
@@ -191,7 +191,7 @@ def _leave_conflicts(
         base=bytes(join.base),
     )
     leave_conflicts(repo, staged, state, update, mirror, [join.argument])
-    return MergeOutcome(commit=None, conflicts=[ConflictSummary(c.path, c.kind) for c in merged.conflicts])
+    return MergeOutcome(commit=None, conflicts=[merge_state.summary(c) for c in merged.conflicts])
 
 
 def leave_conflicts(

@@ -7,10 +7,12 @@ conflict markers, or our side), so that staged state and tree agree until a pers
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from dsvc.diff.table_conflict import TableConflict
 from dsvc.fs import files
 from dsvc.model.encoding import encode
 from dsvc.model.errors import CorruptDataError
@@ -18,6 +20,7 @@ from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, Entry
 from dsvc.porcelain.operation_note import NO_MERGE
 from dsvc.porcelain.staging import read_checked, write_checked
+from dsvc.porcelain.values import ConflictSummary
 from dsvc.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -27,13 +30,14 @@ _STATE = b"state"
 
 
 class OpenConflict(msgspec.Struct, array_like=True, frozen=True):
-    """A conflicted path with its three sides."""
+    """A conflicted path with its three sides; `table` where single rows are in conflict."""
 
     path: bytes
     kind: str
     base: Entry | None
     ours: Entry | None
     theirs: Entry | None
+    table: TableConflict | None = None
 
 
 class MergeState(msgspec.Struct, array_like=True, frozen=True):
@@ -72,6 +76,28 @@ class MergeState(msgspec.Struct, array_like=True, frozen=True):
         """Return the state with the conflicts at some paths settled."""
         left = [conflict for conflict in self.conflicts if conflict.path not in paths]
         return msgspec.structs.replace(self, conflicts=left)
+
+    def settling(self, conflict: OpenConflict, chosen: Mapping[int, Collection[str] | None]) -> MergeState:
+        """Return the state with rows of a table settled, or only some of their cells."""
+        assert conflict.table is not None
+        left = []
+        for number, row in enumerate(conflict.table.rows):
+            columns = chosen.get(number, frozenset())
+            rest = tuple(name for name in row.columns if columns is not None and name not in columns)
+            if number not in chosen or rest:
+                left.append(row if number not in chosen else msgspec.structs.replace(row, columns=rest))
+        if not left:
+            return self.without({conflict.path})
+        table = msgspec.structs.replace(conflict.table, rows=tuple(left))
+        changed = msgspec.structs.replace(conflict, table=table)
+        conflicts = [changed if each.path == conflict.path else each for each in self.conflicts]
+        return msgspec.structs.replace(self, conflicts=conflicts)
+
+
+def summary(conflict: OpenConflict) -> ConflictSummary:
+    """Name a conflict; of a table with the number of rows."""
+    rows = None if conflict.table is None else len(conflict.table.rows)
+    return ConflictSummary(conflict.path, conflict.kind, rows)
 
 
 def _path(layout: Layout) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, overload
 
 from dsvc.model.errors import NoRepositoryError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dsvc.porcelain import values
     from dsvc.porcelain.fsck import FsckResult
     from dsvc.porcelain.gc import GcResult
+    from dsvc.porcelain.row_target import RowName
     from dsvc.porcelain.tree_scan import Progress
     from dsvc.porcelain.usage import Usage
     from dsvc.porcelain.values import Author
@@ -256,11 +257,19 @@ class Repository(RefVerbs, TableVerbs):
 
         return conflicts(self, path)
 
-    def resolve(self, path: bytes, *, side: str | None = None, file: str | None = None) -> None:
+    def resolve(
+        self,
+        path: bytes,
+        *,
+        side: str | None = None,
+        file: str | None = None,
+        row: RowName | None = None,
+        columns: Collection[str] = (),
+    ) -> None:
         """Settle a conflict and stage its path; see `dsvc.porcelain.conflicts.resolve`."""
         from dsvc.porcelain.conflicts import resolve
 
-        resolve(self, path, side=side, file=file)
+        resolve(self, path, side=side, file=file, row=row, columns=columns)
 
     def revert(self, rev: str) -> values.MergeOutcome:
         """Commit the reverse of a commit; see `dsvc.porcelain.merge.revert`."""

@@ -29,7 +29,7 @@ from dsvc.porcelain.status import scan_tree
 from dsvc.porcelain.three_way import Names, merge_roots
 from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_update import TreeUpdate
-from dsvc.porcelain.values import ConflictSummary, LogEntry, MergeOutcome
+from dsvc.porcelain.values import LogEntry, MergeOutcome
 from dsvc.porcelain.workspace import Workspace
 
 REF: Final = "refs/dsvc/stash"
@@ -200,7 +200,7 @@ def pop(repo: Workspace) -> MergeOutcome:
                 base=bytes(stash.base),
             )
             leave_conflicts(repo, staged, state, update, Mirror(repo, staged.root), [])
-            found = [ConflictSummary(c.path, c.kind) for c in merged.conflicts]
+            found = [merge_state.summary(c) for c in merged.conflicts]
             return MergeOutcome(commit=None, conflicts=found)
         after = _staged_again(repo, staged, stash, plan.staged_root)
         _take_over(repo, staged, stash, plan.staged_root, after, update)

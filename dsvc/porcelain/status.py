@@ -11,7 +11,7 @@ from dsvc.porcelain import merge_state
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.stat_cache import State
 from dsvc.porcelain.tree_scan import Findings, Progress, TreeScan
-from dsvc.porcelain.values import ConflictSummary, PathChange, Skipped, Status
+from dsvc.porcelain.values import PathChange, Skipped, Status
 from dsvc.porcelain.workspace import Workspace
 
 
@@ -115,7 +115,7 @@ def status(
         staged=[c for c in _staged_changes(repo, staged, paths) if c.path not in conflicted],
         unstaged=sorted(unstaged),
         untracked=[] if untracked == "no" else sorted(new),
-        conflicts=[ConflictSummary(c.path, c.kind) for c in state.conflicts] if state else [],
+        conflicts=[merge_state.summary(c) for c in state.conflicts] if state else [],
         skipped=[Skipped(*s) for s in sorted(found.skipped)],
         operation=state.verb if state else None,
         sparse=repo.sparse.patterns,

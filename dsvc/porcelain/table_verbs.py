@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dsvc.diff.table_delta import TableDelta
     from dsvc.porcelain import values
     from dsvc.porcelain.apply import ApplyResult
+    from dsvc.porcelain.table_merge import ConflictRow
     from dsvc.porcelain.table_view import TableView
     from dsvc.porcelain.tree_scan import Progress
 
@@ -73,3 +74,9 @@ class TableVerbs(Workspace):
         from dsvc.porcelain.apply import apply
 
         return apply(self, patch, check=check, reverse=reverse)
+
+    def conflict_rows(self, path: bytes) -> list[ConflictRow]:
+        """Rows of a table that a merge left in conflict; see `dsvc.porcelain.table_merge.conflict_rows`."""
+        from dsvc.porcelain.table_merge import rows_in_conflict
+
+        return rows_in_conflict(self, path)

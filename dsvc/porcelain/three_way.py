@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from dsvc.diff.merge import MergeResult, is_lines, merge_manifests
+import msgspec
+
+from dsvc.diff.merge import Conflict, MergeResult, is_lines, merge_manifests
 from dsvc.diff.text_merge import merge3
 from dsvc.model.ids import CommitId, NodeId
-from dsvc.model.manifest import MODE_DIRECTORY, Entry
+from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, Entry
 from dsvc.porcelain.file_entry import entry_of_bytes
 from dsvc.porcelain.merge_state import OpenConflict
+from dsvc.porcelain.table_merge import merge_table
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
 from dsvc.store.materialize import read_content
@@ -67,6 +70,14 @@ def base_of(repo: Workspace, bases: Sequence[CommitId], depth: int = 0) -> NodeI
     return root
 
 
+def _mode(conflict: Conflict) -> int:
+    """There are two modes of a file: the one that a side changed it to, if any."""
+    base, ours, theirs = conflict.base, conflict.ours, conflict.theirs
+    if ours is None or theirs is None:
+        return MODE_FILE
+    return theirs.mode if base is not None and ours.mode == base.mode else ours.mode
+
+
 class _Combination:
     """One merge at work."""
 
@@ -93,9 +104,15 @@ class _Combination:
     def merged(self) -> Merged:
         """Settle texts and write the manifest."""
         for text in self._plan.text_merges:
+            if self._table(text.path, text.base, text.ours, text.theirs, text.mode):
+                continue
             if not self._text(text.path, text.base, text.ours, text.theirs, text.mode):
                 self._conflicts.append(OpenConflict(text.path, "content", text.base, text.ours, text.theirs))
         for found in self._plan.conflicts:
+            if found.kind == "content" and self._table(
+                found.path, found.base, found.ours, found.theirs, _mode(found)
+            ):
+                continue
             conflict = OpenConflict(found.path, found.kind, found.base, found.ours, found.theirs)
             self._conflicts.append(conflict)
             if self._virtual:
@@ -121,6 +138,24 @@ class _Combination:
             return
         if ours.size and theirs.size and is_lines(ours) and is_lines(theirs):
             self._text(conflict.path, None, ours, theirs, ours.mode)
+
+    def _table(
+        self, path: bytes, base: Entry | None, ours: Entry | None, theirs: Entry | None, mode: int
+    ) -> bool:
+        """Merge a table by row where it can be; rows in conflict stay as ours has them."""
+        if ours is None or theirs is None:
+            return False
+        merged = merge_table(self._repo, path, base, ours, theirs, mode)
+        if merged is None:
+            return False
+        if merged.conflict is not None:
+            conflict = OpenConflict(path, "rows", base, ours, theirs, merged.conflict)
+            self._conflicts.append(conflict)
+            if self._virtual:
+                self._take_base(conflict)
+                return True
+        self._changes[path] = msgspec.structs.replace(merged.entry, path=path, mode=mode)
+        return True
 
     def _text(self, path: bytes, base: Entry | None, ours: Entry, theirs: Entry, mode: int) -> bool:
         """Merge a text by line and take the result; returns whether it is without conflicts."""

@@ -93,8 +93,8 @@ class RowIndex:
         self._stripes = stripes
         self.starts: Numbers = np.concatenate(([0], np.cumsum(pieces["rows"], dtype=np.int64)))
         """Row on which each piece begins; at last the number of rows."""
-        records = np.array([each.record for each in malformed], np.int64)
-        self._shifts: Numbers = records - np.arange(len(records))
+        self._records: Numbers = np.array([each.record for each in malformed], np.int64)
+        self._shifts: Numbers = self._records - np.arange(len(malformed))
 
     @property
     def rows(self) -> int:
@@ -116,9 +116,23 @@ class RowIndex:
             return rows
         return rows + np.searchsorted(self._shifts, rows, side="right")
 
+    def rows_at(self, records: Numbers) -> Numbers:
+        """Rows that records are; they must not be malformed ones."""
+        if not len(self.malformed):
+            return records
+        return records - np.searchsorted(self._records, records, side="left")
+
     def rows_of(self, pieces: Numbers) -> Numbers:
         """Numbers of the rows of some pieces, in the order given."""
         return _ranges(self.starts[pieces], self.pieces["rows"][pieces].astype(np.int64))
+
+    def cells_at(self, rows: Numbers, names: Iterable[str] | None = None) -> dict[str, Hashes]:
+        """Hashes of the cells of some rows, in the order given."""
+        pieces = np.searchsorted(self.starts, rows, side="right") - 1
+        chosen, place = np.unique(pieces, return_inverse=True)
+        ends = np.cumsum(self.pieces["rows"][chosen], dtype=np.int64)
+        at = ends[place] - self.pieces["rows"][pieces] + rows - self.starts[pieces]
+        return {name: cells[at] for name, cells in self.cells(chosen, names).items()}
 
     def cells(self, pieces: Numbers | None = None, names: Iterable[str] | None = None) -> dict[str, Hashes]:
         """Hashes of the cells of some pieces (None: of all), by column.

@@ -16,6 +16,7 @@ from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
     from dsvc.model.manifest import Entry
+    from dsvc.porcelain.table_merge import ConflictRow
     from dsvc.porcelain.values import ConflictDetail
 
 
@@ -32,18 +33,57 @@ def side_fields(entry: Entry | None) -> dict[str, object] | None:
     }
 
 
-def _write(session: Session, conflict: ConflictDetail) -> None:
+def _row_fields(row: ConflictRow) -> dict[str, object]:
+    from dsvc.diff.cell_json import json_row
+
+    return {
+        "key": json_row(row.key),
+        "kind": row.kind,
+        "columns": list(row.columns),
+        "base": json_row(row.base),
+        "ours": json_row(row.ours),
+        "theirs": json_row(row.theirs),
+    }
+
+
+def _write_rows(session: Session, conflict: ConflictDetail, rows: list[ConflictRow], limit: int) -> None:
+    """Write the cells of each row that are in conflict, under its key."""
+    from dsvc.cli.cell_text import show_column, show_short
+
+    output = session.output
+    output.answer(output.style(f"{session.name(conflict.path)} ({_(conflict.kind)}: {len(rows)})", "red"))
+    for row in rows[: limit or None]:
+        key = " ".join(f"{show_column(name)}={show_short(value)}" for name, value in row.key.items())
+        output.answer(f"  {key} ({_(row.kind)})")
+        for name in row.columns:
+            output.answer(f"    {show_column(name)}:")
+            for word, side in ((_("base"), row.base), (_("ours"), row.ours), (_("theirs"), row.theirs)):
+                output.answer(
+                    f"      {word}: {_('not there') if side is None else show_short(side.get(name))}"
+                )
+    if limit and len(rows) > limit:
+        output.answer(
+            "  " + _("… and {n} more (dsvc conflicts --limit 0 shows all)").format(n=len(rows) - limit)
+        )
+
+
+def _write(session: Session, conflict: ConflictDetail, rows: list[ConflictRow], limit: int) -> None:
     output = session.output
     output.json(
         {
             **path_fields(conflict.path),
             "kind": conflict.kind,
-            "rows": None,
+            "rows": None if conflict.table is None else len(conflict.table.rows),
             "base": side_fields(conflict.base),
             "ours": side_fields(conflict.ours),
             "theirs": side_fields(conflict.theirs),
+            "key": None if conflict.table is None else list(conflict.table.key),
+            "row_conflicts": [_row_fields(row) for row in rows],
         }
     )
+    if rows:
+        _write_rows(session, conflict, rows, limit)
+        return
     output.answer(output.style(f"{session.name(conflict.path)} ({_(conflict.kind)})", "red"))
     for word, entry in (
         (_("base"), conflict.base),
@@ -56,12 +96,16 @@ def _write(session: Session, conflict: ConflictDetail) -> None:
 
 @verb("conflicts")
 @click.argument("path", required=False, metavar="[PATH]", type=PathWord())
-def command(session: Session, path: str | None) -> None:
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(min=0), default=50, help=_("rows shown of a table (0: all)")
+)
+def command(session: Session, path: str | None, limit: int) -> None:
     """Show what a merge could not decide."""
     repo = session.repository()
     found = repo.conflicts(None if path is None else tree_path(path, repo.root))
     for conflict in found:
-        _write(session, conflict)
+        rows = [] if conflict.table is None else repo.conflict_rows(conflict.path)
+        _write(session, conflict, rows, limit)
     if found:
         session.advise(
             "next", _("settle each: dsvc resolve PATH --ours, --theirs or --with FILE; then: dsvc commit")
