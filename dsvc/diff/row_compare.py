@@ -79,38 +79,61 @@ def compare_rows(old: RowIndex, new: RowIndex, key: Sequence[str]) -> RowCompari
     DuplicateKeyError
         If a key is given twice; `details` has the ``rows`` and the ``side``.
     """
-    renamed = _renamed(old, new, key)
+    renamed = renamed_columns(old, new, key)
     _check_key(old, new, key, renamed)
     if set(old.names) == set(new.names):
-        old_pieces, new_pieces = _differing(old.pieces["id"], new.pieces["id"])
+        old_pieces, new_pieces = piece_differences(old.pieces["id"], new.pieces["id"])
     else:
         old_pieces, new_pieces = np.arange(len(old.pieces)), np.arange(len(new.pieces))
     old_rows, new_rows = old.rows_of(old_pieces), new.rows_of(new_pieces)
     old_cells = {renamed.get(name, name): cells for name, cells in old.cells(old_pieces).items()}
     new_cells = new.cells(new_pieces)
-    old_hashes, new_hashes = row_hashes(old_cells, len(old_rows)), row_hashes(new_cells, len(new_rows))
-    if not key:
-        left, right = _only_here(old_hashes, new_hashes), _only_here(new_hashes, old_hashes)
-        none = np.zeros(0, np.int64)
-        removed, added = old_rows[left], new_rows[right]
-        return RowComparison(removed, added, none, none, {}, renamed, new.rows - len(added))
-    before, after = _Rows(old_rows, old_cells, old_hashes), _Rows(new_rows, new_cells, new_hashes)
-    return _by_key(key, renamed, new.rows, before, after)
+    return compare_cells(key, renamed, new.rows, Rows(old_rows, old_cells), Rows(new_rows, new_cells))
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class Rows:
+    """Some rows of a version: their numbers, ascending, and hashes of their cells by column."""
+
     numbers: Numbers
     cells: dict[str, Hashes]
-    hashes: Hashes
+
+    def hashes(self) -> Hashes:
+        """Hash whole rows."""
+        return row_hashes(self.cells, len(self.numbers))
+
+    def key(self, names: Sequence[str]) -> Hashes:
+        """Hash the key of each row; a table without rows need not have the columns."""
+        nothing = np.zeros(len(self.numbers), np.uint64)
+        return key_hashes({name: self.cells.get(name, nothing) for name in names}, names)
 
 
-def _by_key(key: Sequence[str], renamed: dict[str, str], total: int, old: _Rows, new: _Rows) -> RowComparison:
-    at_old, at_new = match_keys(key_hashes(old.cells, key), key_hashes(new.cells, key))
+def compare_cells(
+    key: Sequence[str], renamed: dict[str, str], total: int, old: Rows, new: Rows
+) -> RowComparison:
+    """Compare some rows, whose columns are named as on the new side; all others are the same.
+
+    Parameters
+    ----------
+    renamed : dict of str to str
+        Old names of columns to new ones, for the result.
+    total : int
+        Number of rows of the new version.
+    """
+    if key:
+        return _by_key(key, renamed, total, old, new)
+    before, after = old.hashes(), new.hashes()
+    removed, added = old.numbers[_only_here(before, after)], new.numbers[_only_here(after, before)]
+    none = np.zeros(0, np.int64)
+    return RowComparison(removed, added, none, none, {}, renamed, total - len(added))
+
+
+def _by_key(key: Sequence[str], renamed: dict[str, str], total: int, old: Rows, new: Rows) -> RowComparison:
+    at_old, at_new = match_keys(old.key(key), new.key(key))
     gone, come = np.ones(len(old.numbers), bool), np.ones(len(new.numbers), bool)
     gone[at_old] = False
     come[at_new] = False
-    differs = old.hashes[at_old] != new.hashes[at_new]
+    differs = old.hashes()[at_old] != new.hashes()[at_new]
     at_old, at_new = at_old[differs], at_new[differs]
     cells: dict[str, Flags] = {}
     for name in dict.fromkeys([*new.cells, *old.cells]):
@@ -153,7 +176,7 @@ def _only_here(here: Hashes, there: Hashes) -> Numbers:
     return np.sort(order[occurrence >= count])
 
 
-def _differing(old: Hashes, new: Hashes) -> tuple[Numbers, Numbers]:
+def piece_differences(old: Hashes, new: Hashes) -> tuple[Numbers, Numbers]:
     """Pieces that are not on both sides equally often."""
     ids, place = np.unique(np.concatenate((old, new)), return_inverse=True)
     here, there = place[: len(old)], place[len(old) :]
@@ -203,13 +226,15 @@ def guess_key(old: RowIndex, new: RowIndex) -> tuple[str, ...]:
     sides = [side for side in (new, old) if side.rows]
     if not sides:
         return ()
-    found = [
-        column.name
-        for column in sides[0].columns
-        if all((c := side.column(column.name)) is not None and c.unique and c.complete for side in sides)
+    places = [
+        {c.name: place for place, c in enumerate(side.columns) if c.unique and c.complete} for side in sides
     ]
-    named = [name for name in found if _is_called_id(name)]
-    return tuple((named or found)[:1])
+    found = [name for name in places[0] if all(name in side for side in places)]
+    if not found:
+        return ()
+    # The same for both directions, whatever the order of columns on either side.
+    order = {name: (not _is_called_id(name), sum(side[name] for side in places), name) for name in found}
+    return (min(found, key=order.__getitem__),)
 
 
 def _is_called_id(name: str) -> bool:
@@ -220,7 +245,14 @@ def _is_called_id(name: str) -> bool:
 # Renames
 
 
-def _renamed(old: RowIndex, new: RowIndex, key: Sequence[str]) -> dict[str, str]:
+def renamed_columns(old: RowIndex, new: RowIndex, key: Sequence[str]) -> dict[str, str]:
+    """Old names of columns to new ones, where the values say that they are the same column.
+
+    Parameters
+    ----------
+    key : sequence of str
+        Key columns, named as on the new side; may be empty.
+    """
     gone = [name for name in old.names if name not in new.names]
     come = [name for name in new.names if name not in old.names]
     if not gone or not come or not old.rows or not new.rows:
@@ -232,12 +264,7 @@ def _renamed(old: RowIndex, new: RowIndex, key: Sequence[str]) -> dict[str, str]
     before = {name: cells[old_rows] for name, cells in old.cells(names=gone).items()}
     after = {name: cells[new_rows] for name, cells in new.cells(names=come).items()}
     shares = sorted(
-        (
-            (float(np.mean(before[a] == after[b])), -gone.index(a), -come.index(b), a, b)
-            for a in gone
-            for b in come
-            if before[a].any()
-        ),
+        ((_share(before[a], after[b]), -gone.index(a), -come.index(b), a, b) for a in gone for b in come),
         reverse=True,
     )
     found: dict[str, str] = {}
@@ -245,6 +272,12 @@ def _renamed(old: RowIndex, new: RowIndex, key: Sequence[str]) -> dict[str, str]
         if share >= RENAME_SHARE and a not in found and b not in found.values():
             found[a] = b
     return found
+
+
+def _share(before: Hashes, after: Hashes) -> float:
+    """Share of the rows with equal cells, among those where a cell is not null."""
+    filled = (before != 0) | (after != 0)
+    return float(np.mean(before[filled] == after[filled])) if filled.any() else 0.0
 
 
 def _common_rows(

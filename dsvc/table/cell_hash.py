@@ -20,6 +20,7 @@ from dsvc.table.arrow_ipc import open_ipc
 from dsvc.table.engine import connect, literal, quoted
 from dsvc.table.kind import TableFormat, TableKind
 from dsvc.table.parquet_file import open_parquet
+from dsvc.table.plain_arrow import plain
 from dsvc.table.source import NotATableError, TableSource
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
     Hashes = NDArray[np.uint64]
 
-SCHEME: Final = f"1/{duckdb.__version__}"
+SCHEME: Final = f"2/{duckdb.__version__}"
 """What hashes depend on: this module's rules and the engine's version."""
 BATCH_ROWS: Final = 122_880
+_SURE_DIGITS: Final = 15
+"""No two decimals of so many characters are the same float."""
 _NOT_NULL: Final = 0x5851F42D4C957F2D
 _INTEGERS: Final = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
@@ -95,11 +98,30 @@ def cell_expression(expression: str, type_: str) -> str:
             f"ELSE xor(hash({fits}), {_NOT_NULL}) END"
         )
     elif whole.startswith("DECIMAL"):
-        value = f"{expression}::VARCHAR"
-        value = value if whole.endswith(",0)") else f"rtrim(rtrim({value}, '0'), '.')"
+        return _decimal_hash(expression, is_whole=whole.endswith(",0)"))
+    elif whole in ("TIMESTAMP_NS", "TIMESTAMPTZ_NS", "TIME_NS"):
+        # What is no finer than a microsecond hashes as the coarser types do.
+        nanoseconds = f"epoch_ns({expression})"
+        coarse = expression + "::TIME" if whole == "TIME_NS" else f"{nanoseconds} // 1000"
+        return (
+            f"CASE WHEN {expression} IS NULL THEN 0 WHEN {nanoseconds} % 1000 = 0 "
+            f"THEN xor(hash({coarse}), {_NOT_NULL}) ELSE xor(hash({nanoseconds}::VARCHAR), {_NOT_NULL}) END"
+        )
     elif whole in _TIMES:
         value = f"epoch_us({expression})"
     return cell_hash(expression, value)
+
+
+def _decimal_hash(expression: str, *, is_whole: bool) -> str:
+    """SQL for a decimal: as an integer where it is one, as a float where that holds all of its digits."""
+    text = f"{expression}::VARCHAR"
+    text = text if is_whole else f"rtrim(rtrim({text}, '0'), '.')"
+    return (
+        f"CASE WHEN {expression} IS NULL THEN 0 ELSE xor({_NOT_NULL}, CASE "
+        f"WHEN contains({text}, '.') AND length({text}) <= {_SURE_DIGITS} THEN hash({text}::DOUBLE) "
+        f"WHEN contains({text}, '.') OR TRY_CAST({text} AS BIGINT) IS NULL THEN hash({text}) "
+        f"ELSE hash(TRY_CAST({text} AS BIGINT)) END) END"
+    )
 
 
 def hash_relation(
@@ -154,17 +176,19 @@ class BinaryHasher:
             If it can't be read.
         """
         try:
-            for cells in self._parquet() if self._kind.format is TableFormat.PARQUET else self._arrow():
-                yield HashedRows(cells, len(next(iter(cells.values()), ())))
+            yield from self._parquet() if self._kind.format is TableFormat.PARQUET else self._arrow()
         except (duckdb.Error, pa.ArrowException, OverflowError) as error:
             raise NotATableError(
                 f"{self._source.name} can't be read as a table: {error}", details={"path": self._source.name}
             ) from error
 
-    def _parquet(self) -> Iterator[dict[str, Hashes]]:
+    def _parquet(self) -> Iterator[HashedRows]:
         with open_parquet(self._source) as parquet:
             schema = parquet.schema_arrow
             self._take_types(schema)
+            if not schema.names:
+                yield HashedRows({}, parquet.metadata.num_rows)
+                return
             if not _is_native(schema):
                 yield from _hash_batches(schema, parquet.iter_batches(BATCH_ROWS))
                 return
@@ -173,11 +197,12 @@ class BinaryHasher:
             try:
                 relation = f"read_parquet({literal(path)})"
                 described = connection.sql(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-                yield from hash_relation(connection, relation, {row[0]: row[1] for row in described})
+                for cells in hash_relation(connection, relation, {row[0]: row[1] for row in described}):
+                    yield HashedRows(cells, len(next(iter(cells.values()))))
             finally:
                 connection.close()
 
-    def _arrow(self) -> Iterator[dict[str, Hashes]]:
+    def _arrow(self) -> Iterator[HashedRows]:
         with open_ipc(self._source) as (schema, batches):
             self._take_types(schema)
             yield from _hash_batches(schema, batches)
@@ -201,12 +226,14 @@ def _is_native(schema: pa.Schema) -> bool:
     return all(any(test(each.type) for test in _NATIVE) for each in schema)
 
 
-def _hash_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Hashes]]:
+def _hash_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[HashedRows]:
     connection = connect()
     try:
         for batch in batches:
             for start in range(0, batch.num_rows, BATCH_ROWS):
-                yield hash_table(connection, plain(batch.slice(start, BATCH_ROWS)), schema.names)
+                part = batch.slice(start, BATCH_ROWS)
+                cells = hash_table(connection, plain(part), schema.names) if schema.names else {}
+                yield HashedRows(cells, part.num_rows)
     finally:
         connection.close()
 
@@ -227,24 +254,15 @@ def hash_table(
     }
 
 
-def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Replace columns of types that the engine doesn't know by such as keep their values apart."""
-    columns = [_known(column) for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
-
-
-def _known(column: pa.Array) -> pa.Array:
-    type_ = column.type
-    if isinstance(type_, pa.BaseExtensionType):
-        return _known(column.storage)
-    if pa.types.is_float16(type_):
-        return column.cast(pa.float32())
-    if pa.types.is_duration(type_):
-        return column.cast(pa.int64())
-    if pa.types.is_decimal256(type_):
-        return column.cast(pa.string())
-    if pa.types.is_null(type_):
-        return pa.nulls(len(column), pa.int8())
-    if pa.types.is_union(type_) or (pa.types.is_nested(type_) and "union" in str(type_)):
-        return pa.array([None if not cell.is_valid else str(cell) for cell in column], pa.string())
-    return column
+__all__ = [
+    "BATCH_ROWS",
+    "SCHEME",
+    "BinaryHasher",
+    "HashedRows",
+    "cell_expression",
+    "cell_hash",
+    "hash_relation",
+    "hash_table",
+    "plain",
+    "type_name",
+]

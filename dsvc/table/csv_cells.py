@@ -31,9 +31,11 @@ def csv_cells(records: TextRecords, block: RecordBlock, name: str) -> tuple[pa.T
         are malformed: number, line, what is wrong.
     """
     try:
-        return _parse(records, block.data), [], []
+        table = _parse(records, block.data)
     except (pa.ArrowInvalid, UnicodeDecodeError):
         return _parse_good(records, block, name)
+    # The parser sees lines that we don't, as after a carriage return alone: then each record is on its own.
+    return (table, [], []) if table.num_rows == len(block) else _parse_good(records, block, name)
 
 
 def _parse(records: TextRecords, data: bytes) -> pa.Table:

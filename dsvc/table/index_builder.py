@@ -26,7 +26,7 @@ _KEY_TYPES: Final = (
     "date",
     "timestamp",
     "binary",
-    "fixed",
+    "fixed_size_binary",
 )
 
 

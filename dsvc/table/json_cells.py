@@ -121,7 +121,9 @@ class JsonBlock:
             return {}
         cells = ", ".join(
             cell_hash(
-                f"nullif(j[{n}], 'null')", f"CASE WHEN suffix(j[{n}], '.0') THEN j[{n}][:-3] ELSE j[{n}] END"
+                f"nullif(j[{n}], 'null')",
+                f"CASE WHEN j[{n}] = '-0.0' THEN '0' WHEN suffix(j[{n}], '.0') THEN j[{n}][:-3] "
+                f"ELSE j[{n}] END",
             )
             for n in range(1, len(self.keys) + 1)
         )

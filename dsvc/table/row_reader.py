@@ -15,6 +15,7 @@ from dsvc.table.arrow_ipc import open_ipc
 from dsvc.table.csv_cells import csv_cells
 from dsvc.table.kind import Compression, TableFormat, TableKind
 from dsvc.table.parquet_file import open_parquet
+from dsvc.table.plain_arrow import python_values
 from dsvc.table.records import RecordBlock, TextRecords
 from dsvc.table.row_index import RowIndex
 from dsvc.table.source import TableSource
@@ -28,6 +29,7 @@ _BATCH_ROWS: Final = 8192
 _NEAR_ROWS: Final = 20_000
 """Rows that lie closer together than this are read in one go."""
 _MAX_DIGITS: Final = 4000
+_MICROSECONDS: Final = len("2000-01-01 00:00:00.000000")
 
 
 def read_rows(
@@ -92,19 +94,6 @@ def _pick(batches: Iterator[pa.RecordBatch], wanted: Numbers, first: int) -> dic
         if first > wanted[-1]:
             break
     return found
-
-
-def python_values(column: pa.Array) -> list[Any]:
-    """Values of a column as Python has them; times finer than a microsecond as text, nothing is rounded."""
-    type_ = column.type
-    if isinstance(type_, pa.BaseExtensionType):
-        return python_values(column.storage)
-    fine = (pa.types.is_timestamp(type_) or pa.types.is_time64(type_) or pa.types.is_duration(type_)) and str(
-        type_
-    ).split("[")[1].startswith("ns")
-    if fine:
-        return [None if value is None else str(value) for value in column.cast(pa.string()).to_pylist()]
-    return list(column.to_pylist())
 
 
 # Text
@@ -199,7 +188,7 @@ def typed(text: str | None, type_: str) -> Any:
             return text.lower() == "true"
         if type_ == "date32":
             return date.fromisoformat(text)
-        if type_ == "timestamp":
+        if type_ == "timestamp" and len(text) <= _MICROSECONDS:
             return datetime.fromisoformat(text)
     except ValueError:
         pass
