@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
     import pyarrow.dataset as ds
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
     from dsvc.table.arrow_reader import ArrowTable
+    from dsvc.table.sql import DuckDBPyConnection, DuckDBPyRelation
 
 Transform = Callable[[dict[str, Any]], Any]
 

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import duckdb
 import pyarrow as pa
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from dsvc.model.errors import DsvcError
 from dsvc.table.arrow_reader import ArrowTable, ParquetTable
 from dsvc.table.engine import literal, quoted
 from dsvc.table.source import TableLimitError
 from dsvc.table.sql_names import QueryNames, SqlError, query_names
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 BATCH_ROWS: Final = 100_000
 _NO_TABLE: Final = "Catalog Error: Table with name"
@@ -225,4 +223,13 @@ def relation(table: ArrowTable, connection: DuckDBPyConnection | None = None) ->
     return (connection or duckdb.connect(":memory:")).from_arrow(table.dataset())
 
 
-__all__ = ["BATCH_ROWS", "NoSuchTableError", "OutOfReachError", "SqlEngine", "SqlError", "relation"]
+__all__ = [
+    "BATCH_ROWS",
+    "DuckDBPyConnection",
+    "DuckDBPyRelation",
+    "NoSuchTableError",
+    "OutOfReachError",
+    "SqlEngine",
+    "SqlError",
+    "relation",
+]
