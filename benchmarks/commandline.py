@@ -11,7 +11,7 @@ from benchmarks.site import BENCH
 from benchmarks.workloads import WORKLOADS
 
 TMPFS = Path("/dev/shm")
-SPECIALS = ("memory", "million", "startup", "cost")
+SPECIALS = ("memory", "million", "startup", "cost", "parquet_normalize")
 DISK_SPECIALS = ("memory", "cost")
 ABOUT = """\
 Measure dsvc beside its peers. Each step is a whole process; the peers take turns in every round; what is
@@ -23,6 +23,8 @@ commands:
   million   1,000,000 small files: times and memory, and whether they grow linearly
   startup   how long the smallest commands take
   cost      what BLAKE3 and full durability cost
+  parquet_normalize
+            bytes that a version of a Parquet file adds, rewritten by dsvc or not, beside the peers
   report    write docs/benchmarks.md and docs/benchmarks.svg from the results
   all       everything above, workloads on disk too (the default)
   install   install the peers that are Python packages (install_peers.sh installs the others)

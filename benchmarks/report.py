@@ -26,6 +26,7 @@ TITLES = {
     "million": "A million files",
     "startup": "Start-up",
     "cost": "What BLAKE3 and durability cost",
+    "parquet_normalize": "Versions of a Parquet file, rewritten or not",
 }
 COLUMNS: tuple[tuple[str, Sequence[str]], ...] = (
     ("init", ("init",)),

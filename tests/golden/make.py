@@ -55,6 +55,9 @@ def expected() -> dict[str, object]:
             "raw, noise": cuts(ChunkClass.RAW, noise(4_000_000, 13)),
             "raw, prose": cuts(ChunkClass.RAW, prose(4_000_000, 14)),
             "raw, zeros": cuts(ChunkClass.RAW, bytes(2_000_000)),
+            "paged, noise": cuts(ChunkClass.PAGED, noise(1_000_000, 15)),
+            "paged, prose": cuts(ChunkClass.PAGED, prose(1_000_000, 16)),
+            "paged, zeros": cuts(ChunkClass.PAGED, bytes(300_000)),
         },
         "ids": {
             "chunk": blake3.blake3(b"abc").hexdigest(),
