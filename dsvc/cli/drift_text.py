@@ -39,8 +39,10 @@ def drift_lines(output: Output, drifts: Sequence[ColumnDrift]) -> Iterator[str]:
                 yield f"  {_(word)} {removed}{added}"
         old, new = _top(drift.before), _top(drift.after)
         if old != new:
-            yield "  " + _("most frequent") + " " + output.style(f"[-{old}-]", "removed")
-            yield "  " + _("most frequent") + " " + output.style(f"{{+{new}+}}", "added")
+            word = "  " + _("most frequent") + " "
+            for text, shown, style in ((old, f"[-{old}-]", "removed"), (new, f"{{+{new}+}}", "added")):
+                if text:
+                    yield word + output.style(shown, style)
 
 
 def _show(side: ColumnStatistics | None, attribute: str) -> str:

@@ -178,6 +178,48 @@ def test_diff(filled: Shell) -> None:
     filled.one("diff", "--exit-code")
 
 
+def test_diff_of_tables(filled: Shell) -> None:
+    files = {item["path"]: item for item in filled.one("diff", "HEAD~1", "HEAD")["files"]}
+    assert files["数据"]["table"] is None
+    table = files["changed.csv"]["table"]
+    assert files["changed.csv"]["kind"] == "table"
+    assert set(table) >= {
+        "key",
+        "key_from",
+        "rows",
+        "cells_changed",
+        "by_column",
+        "schema",
+        "changes",
+        "truncated",
+    }
+    assert set(table["rows"]) == {"added", "removed", "changed", "unchanged"}
+    assert set(table["schema"]) == {"added", "removed", "retyped", "renamed"}
+    assert all(set(item) >= {"op", "key", "before", "after"} for item in table["changes"])
+    assert table["truncated"] is False
+    limited = filled.one("diff", "HEAD~1", "HEAD", "--limit", "1", "--schema", "--stats", "--", "changed.csv")
+    (table,) = [item["table"] for item in limited["files"]]
+    assert len(table["changes"]) == 1
+    assert table["truncated"] is True
+    assert {"column", "before", "after", "psi", "moved"} <= set(table["statistics"][0])
+    filled.write("changed.csv", 'id,v\n1,"x\n')
+    (file,) = filled.one("diff", code=1)["files"]
+    assert file["table"] is None
+    assert "quote" in file["table_error"]
+
+
+def test_apply(filled: Shell) -> None:
+    filled.one("diff", "HEAD~1", "HEAD", "--patch", "-o", "../p")
+    filled.run("checkout", "HEAD~1")
+    assert filled.one("apply", "--check", "../p")["undo"] is None
+    applied = filled.one("apply", "../p")
+    assert set(applied) == {"files", "checked", "undo"}
+    assert {item["change"] for item in applied["files"]} == {"added", "removed", "modified", "renamed"}
+    assert all(set(item) == {"path", "change", "rows", "exact"} for item in applied["files"])
+    done = filled.run("apply", "../p", "--json", code=16)
+    assert json.loads(done.stderr)["code"] == "patch-conflict"
+
+
 def test_checkout_and_restore(filled: Shell) -> None:
     keys = {"head", "branch", "written", "removed", "unchanged", "bytes"}
     moved = filled.one("checkout", "HEAD~1")
