@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from dsvc.model.errors import DsvcError
 from dsvc.porcelain.table_source import StoredSource
 from dsvc.porcelain.workspace import Workspace
 from dsvc.table.index_builder import build_index
-from dsvc.table.index_file import encode_index, load_index, oldest_first
+from dsvc.table.index_file import IndexFile, StoredIndex, encode_index, load_index, oldest_first
 from dsvc.table.kind import TableKind
 from dsvc.table.row_index import PIECE, RowIndex
 from dsvc.table.source import TableSource
@@ -43,9 +44,15 @@ class RowIndexes:
     def __init__(self, repo: Workspace) -> None:
         self._repo = repo
         self._folder = os.path.join(repo.layout.cache, "rows")
+        # Versions share files; one that an index at hand holds open isn't read and checked again.
+        self._opened: WeakValueDictionary[bytes, IndexFile] = WeakValueDictionary()
 
     def _path(self, digest: bytes) -> str:
         return os.path.join(self._folder, digest.hex())
+
+    def cached(self, digest: bytes) -> StoredIndex | None:
+        """Index of the table with these bytes, None where the cache has none."""
+        return load_index(digest, self._path, self._opened)
 
     def get(self, table: KnownTable, base: RowIndex | None = None) -> RowIndex:
         """Index of a table, from the cache or made now; kept only where the table is stored.
@@ -61,13 +68,15 @@ class RowIndexes:
             If it can't be read as a table.
         """
         digest = table.source.digest
-        found = load_index(digest, self._path)
+        found = self.cached(digest)
         if found is not None:
             return found
         index = build_index(table.source, table.kind)
-        if isinstance(table.source, StoredSource):
-            self._keep(index, digest, base)
-        return index
+        if not isinstance(table.source, StoredSource):
+            return index
+        self._keep(index, digest, base)
+        # Only what came from a file can be the base of the next one.
+        return self.cached(digest) or index
 
     def _keep(self, index: RowIndex, digest: bytes, base: RowIndex | None) -> None:
         """Save an index; a full disk only costs the time to make it again."""
@@ -88,11 +97,11 @@ class RowIndexes:
         """Both sides of a comparison; None is an empty table. Raises as `get`."""
         if old is None or new is None:
             return self._version(old), self._version(new)
-        known = load_index(old.source.digest, self._path)
-        if known is None and load_index(new.source.digest, self._path) is None:
+        known = self.cached(old.source.digest)
+        if known is None and (there := self.cached(new.source.digest)) is None:
             first, second = self._both(old, new)
         else:
-            first = known or self.get(old, load_index(new.source.digest, self._path))
+            first = known or self.get(old, there)
             second = self.get(new, first)
         return TableVersion(old.source, old.kind, first), TableVersion(new.source, new.kind, second)
 
@@ -108,5 +117,5 @@ class RowIndexes:
         if isinstance(old.source, StoredSource):
             self._keep(first, old.source.digest, None)
         if isinstance(new.source, StoredSource):
-            self._keep(second, new.source.digest, load_index(old.source.digest, self._path))
+            self._keep(second, new.source.digest, self.cached(old.source.digest))
         return first, second

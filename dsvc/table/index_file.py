@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,16 +17,19 @@ import xxhash
 
 from dsvc.model.encoding import encode
 from dsvc.table.cell_hash import SCHEME
-from dsvc.table.row_index import PIECE, IndexColumn, Malformed, RowIndex, Stripe
+from dsvc.table.row_index import PIECE, IndexColumn, Malformed, RowIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Hashes = NDArray[np.uint64]
 
-_MAGIC: Final = b"dsvcrow1"
+_MAGIC: Final = b"dsvcrow2"
 _PREFIX: Final = 24
-_MAX_FILES: Final = 1 << 15
+_MAX_FILES: Final = 256
+"""Files that one index may refer to; each that is mapped costs a file descriptor."""
+_MAPPED_BYTES: Final = 1 << 20
+"""Files from this size on are mapped, others are read."""
 
 
 class _Header(msgspec.Struct, array_like=True, frozen=True):
@@ -35,7 +38,8 @@ class _Header(msgspec.Struct, array_like=True, frozen=True):
     malformed: list[tuple[int, int, str]]
     pieces: int
     stripes: list[tuple[int, list[str]]]
-    files: list[bytes]
+    # Digest of the table, checksum of the file; of the file itself there is none yet.
+    files: list[tuple[bytes, bytes]]
 
 
 class MappedStripe:
@@ -69,20 +73,24 @@ class StoredIndex(RowIndex):
 
     Attributes
     ----------
-    files : list of bytes
-        Digests of the tables whose files hold its hashes, its own first.
+    files : list of (bytes, bytes)
+        The files that hold its hashes, its own first: the digest of the table, the checksum of the file. A
+        file that was made again may hold its hashes in other places.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[IndexColumn],
-        pieces: NDArray[np.void],
-        stripes: Sequence[Sequence[Stripe]],
-        malformed: Sequence[Malformed],
-        files: list[bytes],
-    ) -> None:
-        super().__init__(columns, pieces, stripes, malformed)
-        self.files = files
+    def __init__(self, opened: Sequence[IndexFile]) -> None:
+        own = opened[0]
+        super().__init__(
+            [IndexColumn(*column) for column in own.header.columns],
+            own.pieces,
+            [each.stripes for each in opened],
+            [Malformed(*each) for each in own.header.malformed],
+        )
+        self.files = [
+            (digest, each.checksum) for (digest, _), each in zip(own.header.files, opened, strict=True)
+        ]
+        # A file stays among those that are open as long as an index needs it.
+        self._opened = tuple(opened)
 
 
 def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> bytes:
@@ -96,7 +104,7 @@ def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> bytes
         An index from a cache file; pieces that it has too are referred to.
     """
     pieces = index.pieces.copy()
-    files = [digest]
+    files = [(digest, b"")]
     shared = np.zeros(len(pieces), bool)
     if isinstance(base, StoredIndex) and len(base.pieces) and len(base.files) < _MAX_FILES:
         shared = _refer(pieces, base, files)
@@ -118,7 +126,9 @@ def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> bytes
     return _MAGIC + len(header).to_bytes(8, "little") + checksum + body
 
 
-def _refer(pieces: NDArray[np.void], base: StoredIndex, files: list[bytes]) -> NDArray[np.bool_]:
+def _refer(
+    pieces: NDArray[np.void], base: StoredIndex, files: list[tuple[bytes, bytes]]
+) -> NDArray[np.bool_]:
     """Point pieces that `base` has to where it has them; returns which."""
     order = np.argsort(base.pieces["id"], kind="stable")
     known = base.pieces[order]
@@ -159,15 +169,24 @@ def _own_stripes(
     return parts, stripes
 
 
-class _Mapped:
-    """One cache file, mapped and checked."""
+class IndexFile:
+    """One cache file, checked.
+
+    Parameters
+    ----------
+    path : str
+        Where it is.
+    """
 
     def __init__(self, path: str) -> None:
         with open(path, "rb") as stream:
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        data = memoryview(mapped)
+            if os.fstat(stream.fileno()).st_size < _MAPPED_BYTES:
+                data = memoryview(stream.read())
+            else:
+                data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
         length = int.from_bytes(data[8:16], "little")
-        if bytes(data[:8]) != _MAGIC or xxhash.xxh3_64_digest(data[_PREFIX:]) != bytes(data[16:24]):
+        self.checksum = bytes(data[16:24])
+        if bytes(data[:8]) != _MAGIC or xxhash.xxh3_64_digest(data[_PREFIX:]) != self.checksum:
             raise ValueError("damaged")
         self.header = msgspec.msgpack.decode(data[_PREFIX : _PREFIX + length], type=_Header)
         if self.header.scheme != SCHEME:
@@ -182,7 +201,11 @@ class _Mapped:
             offset += 8 * rows * len(names)
 
 
-def load_index(digest: bytes, path_of: Callable[[bytes], str]) -> StoredIndex | None:
+def load_index(
+    digest: bytes,
+    path_of: Callable[[bytes], str],
+    opened: MutableMapping[bytes, IndexFile] | None = None,
+) -> StoredIndex | None:
     """Load an index from its cache file and those it refers to.
 
     Parameters
@@ -191,27 +214,31 @@ def load_index(digest: bytes, path_of: Callable[[bytes], str]) -> StoredIndex | 
         Of the table.
     path_of : callable
         Gives the path of a table's cache file.
+    opened : mapping of bytes to IndexFile or None
+        Files that are open already, by their table's digest; those opened now are put there.
 
     Returns
     -------
     StoredIndex or None
         None where there is none that can be used.
     """
+    files: MutableMapping[bytes, IndexFile] = {} if opened is None else opened
+
+    def open_(wanted: bytes, checksum: bytes = b"") -> IndexFile:
+        found = files.get(wanted)
+        if found is None or (checksum and found.checksum != checksum):
+            found = files[wanted] = IndexFile(path_of(wanted))
+        if checksum and found.checksum != checksum:
+            raise ValueError("made again since")
+        return found
+
     try:
-        own = _Mapped(path_of(digest))
-        header = own.header
-        others = [_Mapped(path_of(other)).stripes for other in header.files[1:]]
-        if header.files[0] != digest:
+        own = open_(digest)
+        if own.header.files[0][0] != digest:
             return None
+        return StoredIndex([own, *(open_(*other) for other in own.header.files[1:])])
     except (OSError, ValueError, IndexError, msgspec.DecodeError):
         return None
-    return StoredIndex(
-        [IndexColumn(*column) for column in header.columns],
-        own.pieces,
-        [own.stripes, *others],
-        [Malformed(*each) for each in header.malformed],
-        header.files,
-    )
 
 
 def oldest_first(folder: str) -> list[tuple[str, int]]:
