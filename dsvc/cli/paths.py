@@ -6,10 +6,14 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dsvc.cli.i18n import _
 from dsvc.cli.names import show_name
 from dsvc.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.row_target import RowTarget
 
 _ESCAPED = re.compile("%(23|3[Aa])")
 
@@ -112,6 +116,21 @@ def parse_target(argument: str, root: str) -> Target:
     if not path and colon:
         return Target(revision or "HEAD", b"")
     return Target(revision or "HEAD", tree_path(path, root, os.fsencode(root) if from_root else None))
+
+
+def row_target(argument: str, root: str) -> RowTarget:
+    """Read ``[REV:]PATH[#ROW]``, the path as `parse_target` reads it.
+
+    Raises
+    ------
+    UsageError
+        If it is empty, leads out of the working tree, or what follows ``#`` names no row.
+    """
+    from dsvc.porcelain.row_target import RowTarget, split_row
+
+    file, row = split_row(argument)
+    found = parse_target(file, root)
+    return RowTarget(found.revision, found.path, row)
 
 
 def from_here(path: bytes, root: str) -> bytes:

@@ -36,6 +36,7 @@ VERBS: Final[dict[str, Entry]] = {
     "log": Entry("log", N_("Show the history, newest first"), LOOK),
     "show": Entry("show", N_("Show one commit and what it changed"), LOOK),
     "diff": Entry("diff", N_("Compare versions, or the working tree with one"), LOOK),
+    "blame": Entry("blame", N_("Show who last changed a file, or a row and each of its cells"), LOOK),
     "cat": Entry("cat", N_("Write a file of any version to standard output"), LOOK),
     "ls": Entry("ls", N_("List the files of any version"), LOOK),
     "sql": Entry("sql", N_("Ask a question of any versions of tables"), LOOK),

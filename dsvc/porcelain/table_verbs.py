@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dsvc.diff.table_delta import TableDelta
     from dsvc.porcelain import values
     from dsvc.porcelain.apply import ApplyResult
+    from dsvc.porcelain.blame import BlameResult
+    from dsvc.porcelain.row_target import FoundRow, RowTarget
     from dsvc.porcelain.table_merge import ConflictRow
     from dsvc.porcelain.table_view import TableView
     from dsvc.porcelain.tree_scan import Progress
@@ -80,3 +82,15 @@ class TableVerbs(Workspace):
         from dsvc.porcelain.table_merge import rows_in_conflict
 
         return rows_in_conflict(self, path)
+
+    def find_row(self, target: str | RowTarget) -> FoundRow:
+        """Find the row that ``[REV:]PATH#ROW`` names; see `dsvc.porcelain.row_target.find_row`."""
+        from dsvc.porcelain.row_target import find_row, parse_target
+
+        return find_row(self, parse_target(target) if isinstance(target, str) else target)
+
+    def blame(self, target: str | RowTarget, *, key: Sequence[str] | None = None) -> BlameResult:
+        """Find who last changed a file, or a row and each of its cells; see `dsvc.porcelain.blame.blame`."""
+        from dsvc.porcelain.blame import blame
+
+        return blame(self, target, key=key)
