@@ -12,7 +12,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -183,6 +183,23 @@ class TableBlock(msgspec.Struct, frozen=True, kw_only=True):
             old_after=self.new_after,
             new_after=self.old_after,
         )
+
+
+class AppliedTable(NamedTuple):
+    """How a block was applied.
+
+    Attributes
+    ----------
+    exact : bool
+        Whether the table was the one that the patch was made from; else it was applied by key.
+    added, removed, changed : int
+        Rows.
+    """
+
+    exact: bool
+    added: int
+    removed: int
+    changed: int
 
 
 def as_text(data: bytes) -> Text:

@@ -15,8 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsvc.diff.apply_table import AppliedTable, apply_table, check_result
-from dsvc.diff.patch_format import MalformedPatchError, PatchConflictError, TableBlock, decode_block
+from dsvc.diff.apply_table import apply_table, check_result
+from dsvc.diff.patch_format import (
+    AppliedTable,
+    MalformedPatchError,
+    PatchConflictError,
+    TableBlock,
+    decode_block,
+)
 from dsvc.diff.table_patch import PatchSide, table_block
 from dsvc.table.kind import Compression, TableFormat, TableKind
 from dsvc.table.memory_source import MemorySource
