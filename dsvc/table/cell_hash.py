@@ -19,8 +19,9 @@ import pyarrow as pa
 from dsvc.table.arrow_ipc import open_ipc
 from dsvc.table.engine import connect, literal, quoted
 from dsvc.table.kind import TableFormat, TableKind
+from dsvc.table.nested_hash import is_nested, nested_hashes
 from dsvc.table.parquet_file import open_parquet
-from dsvc.table.plain_arrow import plain
+from dsvc.table.plain_arrow import plain, plain_column
 from dsvc.table.source import NotATableError, TableSource
 
 if TYPE_CHECKING:
@@ -242,16 +243,29 @@ def hash_table(
     connection: DuckDBPyConnection, batch: pa.RecordBatch, names: Sequence[str]
 ) -> dict[str, Hashes]:
     """Hash the rows of a batch; columns are taken by place, since the engine folds their case."""
+    scalar = [number for number, column in enumerate(batch.columns) if not is_nested(column.type)]
+    found = dict(zip(scalar, _hash_scalars(connection, batch.select(scalar)), strict=True))
+
+    def scalars(column: pa.Array) -> Hashes:
+        (hashes,) = _hash_scalars(connection, pa.RecordBatch.from_arrays([plain_column(column)], ["v"]))
+        return hashes
+
+    return {
+        name: found[number] if number in found else nested_hashes(batch.column(number), scalars)
+        for number, name in enumerate(names)
+    }
+
+
+def _hash_scalars(connection: DuckDBPyConnection, batch: pa.RecordBatch) -> list[Hashes]:
+    if not batch.num_columns or not batch.num_rows:
+        return [np.zeros(batch.num_rows, np.uint64)] * batch.num_columns
     renamed = pa.table(batch.columns, [f"v{number}" for number in range(batch.num_columns)])
     relation = connection.from_arrow(renamed)
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     connection.register("rows", renamed)
     parts = list(hash_relation(connection, "rows", types))
     connection.unregister("rows")
-    return {
-        name: np.concatenate([part[f"v{number}"] for part in parts]) if parts else np.zeros(0, np.uint64)
-        for number, name in enumerate(names)
-    }
+    return [np.concatenate([part[name] for part in parts]) for name in renamed.column_names]
 
 
 __all__ = [

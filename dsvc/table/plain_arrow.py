@@ -22,36 +22,25 @@ _CASTS: Final = (
 def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Replace columns of types that the engine doesn't know, or doesn't hash by their values.
 
-    Values stay apart as they were; members of structures come in the order of their names.
+    Nested columns stay as they are: `dsvc.table.nested_hash` takes them apart.
     """
-    columns = [_known(column) for column in batch.columns]
+    columns = [plain_column(column) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
-def _known(column: pa.Array) -> pa.Array:
+def plain_column(column: pa.Array) -> pa.Array:
+    """As `plain`, of one column."""
     type_ = column.type
-    if not _holds(type_, _is_strange):
-        return column
     if isinstance(type_, pa.BaseExtensionType):
-        return _known(column.storage)
-    if pa.types.is_dictionary(type_):
-        return _known(column.dictionary_decode())
-    if pa.types.is_struct(type_):
-        return _known_struct(column)
-    if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
-        return _with_elements(column, _known)
+        return plain_column(column.storage)
+    if pa.types.is_dictionary(type_) and any(test(type_.value_type) for test, _ in _CASTS):
+        return plain_column(column.dictionary_decode())
     for test, known in _CASTS:
         if test(type_):
             return column.cast(known)
-    return pa.array([repr(cell.as_py()) if cell.is_valid else None for cell in column], pa.string())
-
-
-def _known_struct(column: pa.Array) -> pa.Array:
-    order = sorted(range(column.type.num_fields), key=lambda number: str(column.type.field(number).name))
-    # Numbered, since the engine refuses names that differ in case only.
-    fields = [_known(column.field(number)) for number in order]
-    names = [f"f{number}" for number in range(len(fields))]
-    return pa.StructArray.from_arrays(fields, names, mask=column.is_null())
+    if pa.types.is_interval(type_) or pa.types.is_union(type_):
+        return pa.array([repr(cell.as_py()) if cell.is_valid else None for cell in column], pa.string())
+    return column
 
 
 def _with_elements(column: pa.Array, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
@@ -60,32 +49,15 @@ def _with_elements(column: pa.Array, change: Callable[[pa.Array], pa.Array]) -> 
     return pa.LargeListArray.from_arrays(pa.array(offsets), change(column.flatten()), mask=column.is_null())
 
 
-def _is_strange(type_: pa.DataType) -> bool:
-    """Whether the engine doesn't know a type, refuses it, or (time spans) hashes all its values alike."""
-    if pa.types.is_struct(type_):
-        names = [type_.field(number).name for number in range(type_.num_fields)]
-        return names != sorted(names) or len({name.casefold() for name in names}) < len(names) or not names
-    return bool(
-        isinstance(type_, pa.BaseExtensionType)
-        or pa.types.is_float16(type_)
-        or pa.types.is_duration(type_)
-        or pa.types.is_interval(type_)
-        or pa.types.is_decimal256(type_)
-        or pa.types.is_null(type_)
-        or pa.types.is_union(type_)
-        or (pa.types.is_dictionary(type_) and pa.types.is_nested(type_.value_type))
-    )
-
-
-def _holds(type_: pa.DataType, test: Test, *, inner: bool = False) -> bool:
+def _holds(type_: pa.DataType, test: Test) -> bool:
     """Whether a type, or one within it, passes a test."""
-    if test(type_) or (inner and pa.types.is_dictionary(type_)):
+    if test(type_):
         return True
     if isinstance(type_, pa.BaseExtensionType):
-        return _holds(type_.storage_type, test, inner=inner)
+        return _holds(type_.storage_type, test)
     if pa.types.is_dictionary(type_):
-        return _holds(type_.value_type, test, inner=inner)
-    return any(_holds(type_.field(number).type, test, inner=True) for number in range(type_.num_fields))
+        return _holds(type_.value_type, test)
+    return any(_holds(type_.field(number).type, test) for number in range(type_.num_fields))
 
 
 def python_values(column: pa.Array) -> list[Any]:

@@ -221,5 +221,6 @@ def piece_ids(hashes: Hashes, starts: Numbers) -> Hashes:
     lengths = np.diff(np.append(starts, len(hashes)))
     place = np.arange(len(hashes), dtype=np.uint64) - np.repeat(starts.astype(np.uint64), lengths)
     spread = (hashes ^ (hashes >> _HALF)) * (place * _TWO + _MIX)
-    ids: Hashes = np.add.reduceat(spread, starts)
+    # With the number of rows, since rows of nulls alone add nothing.
+    ids: Hashes = np.add.reduceat(spread, starts) + lengths.astype(np.uint64) * _SPREAD
     return ids
