@@ -148,7 +148,7 @@ class JsonTable(ArrowTable):
             yield
         except duckdb.Error as error:
             text = str(error).partition("\n")[0]
-            if "recursion depth" in text:
+            if "recursion depth" in text or "expression depth" in text:
                 raise TableLimitError(
                     f"{self.name}: a record nests too deep", details={"path": self.name}
                 ) from error
