@@ -21,6 +21,7 @@ from dsvc.diff.table_delta import (
     SchemaDelta,
     TableDelta,
 )
+from dsvc.diff.value_compare import compare_values
 from dsvc.table.kind import TableKind
 from dsvc.table.row_index import RowIndex
 from dsvc.table.row_reader import read_rows
@@ -98,7 +99,7 @@ def diff_tables(
     """
     columns, key_from = choose_key(old.index, new.index, key, configured)
     try:
-        found = compare_rows(old.index, new.index, columns)
+        found = _compare(old, new, columns)
     except DuplicateKeyError as error:
         raise _with_values(error, old, new, columns) from error
     total = len(found.removed) + len(found.added) + len(found.new_changed)
@@ -117,6 +118,12 @@ def diff_tables(
         malformed_before=_malformed(old.index),
         malformed_after=_malformed(new.index),
     )
+
+
+def _compare(old: TableVersion, new: TableVersion, key: Sequence[str]) -> RowComparison:
+    if old.source is None or old.kind is None or new.source is None or new.kind is None:
+        return compare_rows(old.index, new.index, key)
+    return compare_values((old.source, old.kind, old.index), (new.source, new.kind, new.index), key)
 
 
 def _malformed(index: RowIndex) -> tuple[MalformedRow, ...]:

@@ -104,14 +104,39 @@ def _text_rows(
 ) -> dict[int, dict[str, Any]]:
     records = TextRecords(source, kind)
     decode = _json_rows if kind.format in (TableFormat.JSONL, TableFormat.JSON) else _csv_rows
-    found: dict[int, dict[str, Any]] = {}
-    for numbers, first, start in _stretches(index, kind, wanted):
+    return {
+        int(number): row
+        for numbers, found in text_records(records, index, wanted)
+        for number, row in zip(numbers, decode(records, index, source.name, found), strict=True)
+    }
+
+
+def text_records(
+    records: TextRecords, index: RowIndex, wanted: Numbers
+) -> Iterator[tuple[Numbers, list[bytes]]]:
+    """Yield the text of some rows of a table in text, a block's at a time.
+
+    Parameters
+    ----------
+    index : RowIndex
+        The table's index.
+    wanted : ndarray of int64
+        Numbers of rows, ascending.
+
+    Raises
+    ------
+    NotATableError, TableLimitError
+        If it can't be read.
+    """
+    for numbers, first, start in _stretches(index, records.kind, wanted):
         places = index.records(numbers) - int(index.records(np.array([first]))[0])
-        for number, row in zip(
-            numbers, decode(records, index, source.name, _records(records, start, places)), strict=True
-        ):
-            found[int(number)] = row
-    return found
+        last = int(places[-1])
+        for block in records.blocks(start, small=last < _NEAR_ROWS):
+            here = np.flatnonzero((places >= block.first) & (places < block.first + len(block)))
+            if len(here):
+                yield numbers[here], [block.record(int(place) - block.first) for place in places[here]]
+            if block.first + len(block) > last:
+                break
 
 
 def _stretches(index: RowIndex, kind: TableKind, wanted: Numbers) -> Iterator[tuple[Numbers, int, int]]:
@@ -127,18 +152,6 @@ def _stretches(index: RowIndex, kind: TableKind, wanted: Numbers) -> Iterator[tu
         yield numbers, int(index.starts[piece]), int(index.pieces["offset"][piece])
 
 
-def _records(records: TextRecords, start: int, places: Numbers) -> list[bytes]:
-    """Records by their number counted from the one that begins at a byte."""
-    found: list[bytes] = []
-    last = int(places[-1])
-    for block in records.blocks(start, small=last < _NEAR_ROWS):
-        here = places[(places >= block.first) & (places < block.first + len(block))]
-        found.extend(block.record(int(place) - block.first) for place in here)
-        if block.first + len(block) > last:
-            break
-    return found
-
-
 def _json_rows(
     records: TextRecords, index: RowIndex, name: str, found: Sequence[bytes]
 ) -> list[dict[str, Any]]:
@@ -148,31 +161,36 @@ def _json_rows(
 
 def _json_row(record: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(record, parse_int=_integer)
+        row = json.loads(record, parse_int=whole_number)
     except (ValueError, RecursionError):
         # The engine takes what is a little off, such as a comma too many; its text is shown then.
         return {"": record.decode("utf-8", "replace")}
     return row if isinstance(row, dict) else {"": row}
 
 
-def _integer(digits: str) -> int | str:
+def whole_number(digits: str) -> int | str:
+    """Whole number of JSON; text where Python would take its time with it."""
     return int(digits) if len(digits) < _MAX_DIGITS else digits
 
 
 def _csv_rows(
     records: TextRecords, index: RowIndex, name: str, found: Sequence[bytes]
 ) -> list[dict[str, Any]]:
-    data = b"\n".join(found) + b"\n"
-    lengths = np.array([len(record) for record in found], np.int64)
-    ends = np.cumsum(lengths + 1) - 1
-    block = RecordBlock(0, 0, 1, data, ends - lengths, ends)
-    table, _places, _malformed = csv_cells(records, block, name)
+    table, _places, _malformed = csv_cells(records, block_of(found), name)
     types = {column.name: column.type for column in index.columns}
     columns = [
         [typed(value, types.get(column, "string")) for value in table.column(column).to_pylist()]
         for column in table.column_names
     ]
     return [dict(zip(table.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def block_of(found: Sequence[bytes]) -> RecordBlock:
+    """Put records together as a block."""
+    data = b"\n".join(found) + b"\n"
+    lengths = np.array([len(record) for record in found], np.int64)
+    ends = np.cumsum(lengths + 1) - 1
+    return RecordBlock(0, 0, 1, data, ends - lengths, ends)
 
 
 def typed(text: str | None, type_: str) -> Any:

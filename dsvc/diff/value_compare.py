@@ -1,0 +1,127 @@
+"""Comparing tables by the values that text stands for, where their row indexes can't tell.
+
+Row indexes of tables in text hash text. So two versions in different formats have no hash in common, and a
+cell of CSV that was 1.5 and is 1.50 seems to have changed. Here both are compared by value: all rows in the
+first case, in the second those that seem to differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dsvc.diff.row_compare import RowComparison, Rows, compare_cells, compare_rows
+from dsvc.table.index_builder import index_of_cells
+from dsvc.table.kind import TableFormat, TableKind
+from dsvc.table.row_index import RowIndex
+from dsvc.table.source import TableSource
+from dsvc.table.value_hash import Form, form_of, value_cells
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.int64]
+
+Side = tuple[TableSource, TableKind, RowIndex]
+
+
+def compare_values(old: Side, new: Side, key: Sequence[str]) -> RowComparison:
+    """Compare two versions by value, at the cost of their indexes alone where these can tell.
+
+    Raises
+    ------
+    NoSuchColumnError, DuplicateKeyError
+        As `compare_rows`.
+    NotATableError, TableLimitError
+        If rows can't be read.
+    """
+    families = _family(old[1]), _family(new[1])
+    if families[0] != families[1]:
+        forms = _forms(old, new, {})
+        first, second = (
+            index_of_cells(
+                index,
+                value_cells(
+                    source, kind, index, np.arange(index.rows), {name: forms[name] for name in index.names}
+                ),
+            )
+            for source, kind, index in (old, new)
+        )
+        return compare_rows(first, second, key)
+    found = compare_rows(old[2], new[2], key)
+    if families[0] == "binary" or not _may_be_writing(old, new, key, found):
+        return found
+    return _again(old, new, key, found)
+
+
+def _family(kind: TableKind) -> str:
+    """Kinds whose indexes hash alike."""
+    if kind.format in (TableFormat.CSV, TableFormat.TSV):
+        return "csv"
+    return "json" if kind.format.is_text else "binary"
+
+
+def _forms(old: Side, new: Side, renamed: Mapping[str, str]) -> dict[str, Form]:
+    """What each column holds, by its name on either side."""
+    forms: dict[str, Form] = {}
+    before = {renamed.get(column.name, column.name): column for column in old[2].columns}
+    after = {column.name: column for column in new[2].columns}
+    for name in {**before, **after}:
+        types = [side[name].type for side in (before, after) if name in side]
+        form = _common_form([type_ for type_ in types if type_ != "null"], old[1], new[1])
+        forms[name] = form
+        if name in before:
+            forms[before[name].name] = form
+    return forms
+
+
+def _common_form(types: Sequence[str], old: TableKind, new: TableKind) -> Form:
+    forms = [form_of(type_) for type_ in types]
+    if len(forms) < 2 or forms[0] is forms[1]:
+        return forms[0] if forms else Form.TEXT
+    if _family(old) == _family(new) == "json":
+        return Form.NESTED
+    numbers = {Form.NUMBER, Form.FLOAT32}
+    if numbers >= set(forms):
+        return Form.FLOAT32
+    # A binary side is as it is, so the other has to follow.
+    return forms[0] if not old.format.is_text else forms[1] if not new.format.is_text else Form.TEXT
+
+
+def _may_be_writing(old: Side, new: Side, key: Sequence[str], found: RowComparison) -> bool:
+    """Whether a column that differs can have the same value written in two ways."""
+    if not (len(found.new_changed) or (len(found.removed) and len(found.added))):
+        return False
+    seems = set(found.cells) if key else {*old[2].names, *new[2].names}
+    if key and len(found.removed) and len(found.added):
+        seems |= set(key)
+    forms = _forms(old, new, found.renamed)
+    types = {column.name: column.type for index in (old[2], new[2]) for column in index.columns}
+    return any(
+        forms[name] in (Form.BOOL, Form.TIME, Form.NESTED)
+        or (forms[name] in (Form.NUMBER, Form.FLOAT32) and _has_fractions(name, old, new, types))
+        for name in seems
+    )
+
+
+def _has_fractions(name: str, old: Side, new: Side, types: Mapping[str, str]) -> bool:
+    sides = [side[2].column(name) for side in (old, new)]
+    return any((each.type if each is not None else types.get(name)) != "int64" for each in sides)
+
+
+def _again(old: Side, new: Side, key: Sequence[str], found: RowComparison) -> RowComparison:
+    """Compare what seems to differ once more."""
+    forms = _forms(old, new, found.renamed)
+    before = np.sort(np.concatenate((found.removed, found.old_changed)))
+    after = np.sort(np.concatenate((found.added, found.new_changed)))
+    sides = []
+    for (source, kind, index), numbers in ((old, before), (new, after)):
+        cells = value_cells(source, kind, index, numbers, {name: forms[name] for name in index.names})
+        named = found.renamed if index is old[2] else {}
+        sides.append(Rows(numbers, {named.get(name, name): hashes for name, hashes in cells.items()}))
+    if key and any(len(np.unique(side.key(key))) < len(side.numbers) for side in sides):
+        # Keys that differ in writing only are different keys.
+        return found
+    return compare_cells(key, found.renamed, new[2].rows, *sides)
