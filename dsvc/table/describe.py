@@ -1,28 +1,40 @@
 """What the entry of a table says of it: number of records, names and types of columns.
 
 Found while the file's bytes go by, or in its footer. Nothing here fails: a table that can't be counted has no
-number, and is stored all the same. NumPy and PyArrow are loaded for the files that need them only.
+number, and is stored all the same. A table in text of less than `SAMPLE_BYTES` has no columns in its entry:
+to read it is as quick, and to find them out takes longer than to store it. NumPy and PyArrow are loaded for
+the files that need them only.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from dsvc.model.manifest import encode_schema
+from dsvc.table.dialect import BOM, SAMPLE_BYTES, sniff
 from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.record_count import ArrayCounter, LineCounter, RecordCounter, below_header, count_small
+from dsvc.table.record_count import (
+    ArrayCounter,
+    LineCounter,
+    NoCounter,
+    RecordCounter,
+    below_header,
+    count_small,
+)
 from dsvc.table.sample import columns_of
+from dsvc.table.source import NotATableError
 
-SAMPLE_BYTES: Final = 64 * 1024
-"""Columns of a table in text are those of its first bytes, so many of them. One that is shorter has none in
-its entry: to read it is as quick, and to find them out takes longer than to store it."""
 MAX_UNPACKED_BYTES: Final = 64 * 1024 * 1024
 """A compressed table is counted as far as this, decompressed; a longer one has no number."""
 _VECTOR_BYTES: Final = 32 * 1024 * 1024
-"""From this size on loading NumPy costs less than it spares."""
+_QUOTED_VECTOR_BYTES: Final = 4 * 1024 * 1024
+"""From this size on loading NumPy costs less than it spares, with quotes and without."""
 _PIECE: Final = 1 << 20
+_ZSTD_READ: Final = 1024
+"""A kilobyte of zstandard decompresses to 32 MiB at most."""
+_MAX_WINDOW: Final = 1 << 27
 
 Facts = tuple[int | None, bytes | None]
 
@@ -87,44 +99,76 @@ class Description:
 
 
 class _Text:
-    """Counts the records of text and keeps its first bytes."""
+    """Counts the records of text and keeps its first bytes, which tell how it is written."""
 
     def __init__(self, kind: TableFormat, size: int) -> None:
         self._format = kind
-        self._counter: RecordCounter
-        if kind is TableFormat.JSON:
-            self._counter = ArrayCounter()
-        else:
-            quoted = kind is not TableFormat.JSONL
-            self._counter = LineCounter(quoted=quoted, vectors=size >= _VECTOR_BYTES)
+        self._size = size
+        self._counter: RecordCounter | None = None
         self._sample = b""
         self.seen = 0
 
     def feed(self, part: bytes | memoryview) -> None:
-        if self.seen < SAMPLE_BYTES:
-            self._sample += part[: SAMPLE_BYTES - self.seen]
         self.seen += len(part)
-        self._counter.feed(part)
+        if self._counter is not None:
+            self._counter.feed(part)
+            return
+        wanted = SAMPLE_BYTES - len(self._sample)
+        self._sample += part[:wanted]
+        if len(self._sample) == SAMPLE_BYTES:
+            self._start().feed(part[wanted:])
+
+    def _start(self) -> RecordCounter:
+        self._counter = self._made()
+        self._counter.feed(self._sample.removeprefix(BOM))
+        return self._counter
+
+    def _made(self) -> RecordCounter:
+        vectors = self._size >= (_QUOTED_VECTOR_BYTES if b'"' in self._sample else _VECTOR_BYTES)
+        match self._format:
+            case TableFormat.JSON:
+                return ArrayCounter()
+            case TableFormat.JSONL:
+                return LineCounter(vectors=self._size >= _VECTOR_BYTES)
+        try:
+            delimiter = sniff(self._sample, TableKind(self._format), "").delimiter
+        except NotATableError:
+            return NoCounter()
+        return LineCounter(delimiter, vectors=vectors)
 
     def facts(self) -> Facts:
+        counter = self._counter or self._start()
+        rows = below_header(self._format, counter.result())
         columns = columns_of(self._format, self._sample) if self.seen >= SAMPLE_BYTES else None
-        rows = below_header(self._format, self._counter.result())
         return rows, None if columns is None else encode_schema(columns)
 
 
 def _pieces(stream: BinaryIO, compression: Compression) -> Iterator[bytes]:
-    opened: BinaryIO
-    if compression is Compression.GZIP:
-        import gzip
+    """Decompress piece by piece; an error where the end is missing."""
+    if compression is Compression.ZSTD:
+        yield from _zstd_pieces(stream)
+        return
+    import gzip
 
-        opened = cast(BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb"))
-    else:
-        import zstandard
+    with gzip.GzipFile(fileobj=stream, mode="rb") as opened:
+        while piece := opened.read(_PIECE):
+            yield piece
 
-        unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-        opened = cast(BinaryIO, unpacker.stream_reader(stream, read_across_frames=True, closefd=False))
-    while piece := opened.read(_PIECE):
-        yield piece
+
+def _zstd_pieces(stream: BinaryIO) -> Iterator[bytes]:
+    import zstandard
+
+    # The library's own stream takes a frame that is cut off for a whole one.
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    frame, begun = unpacker.decompressobj(), False
+    while data := stream.read(_ZSTD_READ):
+        while data:
+            yield frame.decompress(data)
+            data, begun = frame.unused_data, not frame.eof
+            if frame.eof:
+                frame = unpacker.decompressobj()
+    if begun:
+        raise EOFError("the last frame is not complete")
 
 
 def describe_bytes(kind: TableKind, data: bytes) -> Facts:

@@ -14,8 +14,9 @@ from dsvc.table.source import NotATableError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MAX_METADATA_BYTES: Final = 16 * 1024 * 1024
-"""A longer footer is not read for the entry."""
+MAX_METADATA_BYTES: Final = 8 * 1024 * 1024
+MAX_ITEMS: Final = 100_000
+"""A footer that is longer, or has more columns or row groups, is not read for the entry."""
 MAX_BATCHES: Final = 100_000
 _MAX_COLUMNS: Final = 1000
 """More columns than any schema that fits into an entry has."""
@@ -68,7 +69,8 @@ def parquet_facts(stream: BinaryIO) -> tuple[int | None, Columns | None]:
     from pyarrow import parquet
 
     footer = b"PAR1" + stream.read(length + 8)
-    metadata = parquet.read_metadata(pa.BufferReader(footer))
+    with parquet.ParquetFile(pa.BufferReader(footer), thrift_container_size_limit=MAX_ITEMS) as file:
+        metadata = file.metadata
     rows = metadata.num_rows if metadata.num_rows >= 0 else None
     if metadata.num_columns > _MAX_COLUMNS:
         return rows, None

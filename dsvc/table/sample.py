@@ -14,14 +14,15 @@ from typing import Any, Final
 
 import msgspec
 
-from dsvc.table.kind import TableFormat
+from dsvc.table.dialect import BOM, sniff, unique_names
+from dsvc.table.kind import TableFormat, TableKind
+from dsvc.table.source import NotATableError
 
 MAX_RECORDS: Final = 50
 """So many records are looked at: more would cost more than all else that is done to a file."""
 _MAX_COLUMNS: Final = 400
 """More columns than any schema that fits into an entry has."""
 _MAX_DEPTH: Final = 16
-_BOM: Final = b"\xef\xbb\xbf"
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
 _DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
@@ -55,9 +56,9 @@ def columns_of(kind: TableFormat, sample: bytes) -> Columns | None:
     list of (name, type) or None
         None where the sample shows none.
     """
-    sample = sample.removeprefix(_BOM)
     if kind in (TableFormat.CSV, TableFormat.TSV):
-        return _csv_columns(sample, "\t" if kind is TableFormat.TSV else None)
+        return _csv_columns(sample, kind)
+    sample = sample.removeprefix(BOM)
     lines = _array_items(sample) if kind is TableFormat.JSON else _whole_lines(sample)
     return _json_columns(lines)
 
@@ -76,17 +77,15 @@ def text_of(data: bytes) -> str | None:
 # CSV
 
 
-def _csv_columns(sample: bytes, delimiter: str | None) -> Columns | None:
-    text = text_of(sample)
-    if not text:
-        return None
-    text = text.lstrip("\r\n")
+def _csv_columns(sample: bytes, kind: TableFormat) -> Columns | None:
     try:
-        rows = list(_csv_rows(text, delimiter or _delimiter(text)))
-    except csv.Error:
+        dialect = sniff(sample, TableKind(kind), "")
+        text = sample.removeprefix(BOM).decode(dialect.encoding, "ignore").lstrip("\r\n")
+        rows = list(_csv_rows(text, dialect.delimiter))
+    except (NotATableError, csv.Error):
         return None
     if len(rows) <= MAX_RECORDS:
-        rows = rows[:-1]
+        rows = rows[:-1]  # the last one is cut off
     if not rows or len(rows[0]) > _MAX_COLUMNS:
         return None
     names = rows.pop(0)
@@ -95,7 +94,7 @@ def _csv_columns(sample: bytes, delimiter: str | None) -> Columns | None:
         for column, cell in zip(cells, row, strict=False):
             if cell:
                 column.append(cell)
-    return [(name, _text_type(column)) for name, column in zip(_named(names), cells, strict=True)]
+    return [(name, _text_type(column)) for name, column in zip(unique_names(names), cells, strict=True)]
 
 
 def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
@@ -106,25 +105,6 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
             found += 1
             if found > MAX_RECORDS:
                 return
-
-
-def _delimiter(text: str) -> str:
-    """The one that the header has most of, outside of quotes; a comma where it has none."""
-    parts = text.partition("\n")[0].split('"')[::2]
-    counts = {sign: sum(part.count(sign) for part in parts) for sign in ",;\t|"}
-    best = max(counts, key=lambda sign: counts[sign])
-    return best if counts[best] else ","
-
-
-def _named(names: list[str]) -> Iterator[str]:
-    taken: set[str] = set()
-    for number, name in enumerate(names, 1):
-        wanted = name or f"column_{number}"
-        free, suffix = wanted, 2
-        while free in taken:
-            free, suffix = f"{wanted}_{suffix}", suffix + 1
-        taken.add(free)
-        yield free
 
 
 def _text_type(cells: list[str]) -> str:
