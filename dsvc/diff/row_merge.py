@@ -13,6 +13,7 @@ from dsvc.diff.row_diff import TableVersion
 from dsvc.diff.row_place import insertion_points, locate
 from dsvc.diff.schema_merge import MergedColumns, merge_columns
 from dsvc.diff.table_conflict import RowConflict
+from dsvc.table.kind import TableFormat
 from dsvc.table.row_index import RowIndex, key_hashes
 from dsvc.table.splice_plan import CellEdit, Donor, OutputColumn, Segment, Splice
 
@@ -78,12 +79,18 @@ def merge_rows(base: TableVersion, ours: TableVersion, theirs: TableVersion, key
     a = compare_rows(base.index, ours.index, key)
     b = compare_rows(base.index, theirs.index, key)
     assert ours.kind is not None
-    columns = merge_columns(base.index, ours.index, theirs.index, a, b, typed=not ours.kind.format.is_text)
+    format_ = ours.kind.format
+    is_json = format_ in (TableFormat.JSON, TableFormat.JSONL)
+    columns = merge_columns(
+        base.index, ours.index, theirs.index, a, b, typed=not format_.is_text, fixed=not is_json
+    )
     if columns.problem is not None:
         raise IncompatibleColumnsError(columns.problem)
     merger = _Merger(base.index, ours.index, theirs.index, key, a, b, columns)
     edits = merger.run()
     same_columns = columns.order == ours.index.names and not columns.from_theirs
+    # Records of JSON bring their own members.
+    same_columns |= is_json and not columns.is_renamed
     if same_columns and not (edits.removed or edits.cells or edits.inserted):
         return RowMerge(splice=None, conflicts=edits.conflicts)
     return RowMerge(

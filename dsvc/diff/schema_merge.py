@@ -35,9 +35,22 @@ class MergedColumns:
     from_theirs: set[str] = field(default_factory=set)
     problem: str | None = None
 
+    @property
+    def is_renamed(self) -> bool:
+        """Whether a side has a column under another name."""
+        sides = (*self.ours.items(), *self.theirs.items())
+        return any(final != name for final, name in sides)
+
 
 def merge_columns(
-    base: RowIndex, ours: RowIndex, theirs: RowIndex, a: RowComparison, b: RowComparison, *, typed: bool
+    base: RowIndex,
+    ours: RowIndex,
+    theirs: RowIndex,
+    a: RowComparison,
+    b: RowComparison,
+    *,
+    typed: bool,
+    fixed: bool,
 ) -> MergedColumns:
     """Merge what both sides did to the columns.
 
@@ -51,15 +64,19 @@ def merge_columns(
         Base against ours and against theirs.
     typed : bool
         Whether the format stores types; text doesn't, so that a retyped column is no more than other values.
+    fixed : bool
+        Whether a table has columns of its own. Of JSON each row has its own members, and a column that no row
+        has is not removed: its cells are null.
     """
     merged = MergedColumns()
     types = {
         side: {c.name: c.type for c in index.columns}
         for side, index in (("base", base), ("ours", ours), ("theirs", theirs))
     }
-    taken: dict[str, str] = {}
     for name in base.names:
         mine, other = _now(name, ours, a.renamed), _now(name, theirs, b.renamed)
+        if not fixed:
+            mine, other = mine or name, other or name
         final, problem = _name(name, mine, other, a, b)
         if problem is None and final is not None and mine is not None and other is not None and typed:
             kept = _type(types["base"][name], types["ours"][mine], types["theirs"][other])
@@ -70,7 +87,6 @@ def merge_columns(
         if problem is not None:
             return MergedColumns(problem=problem)
         if final is not None:
-            taken[final] = name
             merged.base[final] = name
             if mine is not None:
                 merged.ours[final] = mine

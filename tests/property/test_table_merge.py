@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from dsvc.diff.row_diff import TableVersion
@@ -128,7 +128,7 @@ def triples(draw: st.DrawFn) -> tuple[list[Row], list[Row], list[Row]]:
 FORMATS = st.sampled_from([TableFormat.JSONL, TableFormat.PARQUET])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
 @given(triples(), FORMATS)
 def test_a_merge_is_what_merging_by_hand_gives(
     three: tuple[list[Row], list[Row], list[Row]], format_: TableFormat
