@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_METADATA_BYTES: Final = 8 * 1024 * 1024
-MAX_ITEMS: Final = 100_000
-"""A footer that is longer, or has more columns or row groups, is not read for the entry."""
+MAX_ITEMS: Final = 10_000
+"""A footer that is longer, or has more columns or row groups, is not read for the entry: older
+readers overflow their stack where a hundred thousand columns lie within each other."""
 MAX_BATCHES: Final = 100_000
 _MAX_COLUMNS: Final = 1000
 """More columns than any schema that fits into an entry has."""

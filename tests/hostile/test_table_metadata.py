@@ -80,14 +80,14 @@ def test_a_footer_may_claim_any_number_of_rows() -> None:
     assert describe_bytes(PARQUET, with_footer(footer))[0] is None
 
 
-@pytest.mark.parametrize("depth", [1000, 200_000])
+@pytest.mark.parametrize("depth", [1000, 9_000, 200_000])
 def test_a_schema_as_deep_as_a_file_allows(depth: int) -> None:
     footer = forged([element(b"a", 1)] * depth + [element(b"x", None)], 1)
     assert describe_bytes(PARQUET, with_footer(footer)) == (None, None)
 
 
 def test_a_million_columns_leave_no_schema() -> None:
-    for columns, rows in ((50_000, 7), (900_000, None)):
+    for columns, rows in ((9_000, 7), (900_000, None)):
         footer = forged([element(b"c", None)] * columns, 7, columns)
         assert describe_bytes(PARQUET, with_footer(footer)) == (rows, None)
 
