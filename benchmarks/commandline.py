@@ -11,7 +11,7 @@ from benchmarks.site import BENCH
 from benchmarks.workloads import WORKLOADS
 
 TMPFS = Path("/dev/shm")
-SPECIALS = ("memory", "million", "startup", "cost", "parquet_normalize")
+SPECIALS = ("memory", "million", "startup", "cost", "parquet_normalize", "blame")
 DISK_SPECIALS = ("memory", "cost")
 ABOUT = """\
 Measure dsvc beside its peers. Each step is a whole process; the peers take turns in every round; what is
@@ -25,6 +25,7 @@ commands:
   cost      what BLAKE3 and full durability cost
   parquet_normalize
             bytes that a version of a Parquet file adds, rewritten by dsvc or not, beside the peers
+  blame     who changed a row, over 100 commits, without row indexes and with them
   report    write docs/benchmarks.md and docs/benchmarks.svg from the results
   all       everything above, workloads on disk too (the default)
   install   install the peers that are Python packages (install_peers.sh installs the others)

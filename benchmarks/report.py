@@ -27,6 +27,7 @@ TITLES = {
     "startup": "Start-up",
     "cost": "What BLAKE3 and durability cost",
     "parquet_normalize": "Versions of a Parquet file, rewritten or not",
+    "blame": "Who changed a row",
 }
 COLUMNS: tuple[tuple[str, Sequence[str]], ...] = (
     ("init", ("init",)),

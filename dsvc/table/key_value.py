@@ -9,13 +9,15 @@ from base64 import b64decode
 from datetime import time
 from typing import TYPE_CHECKING, Any, Final
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
-from dsvc.table.cell_hash import hash_table, plain
+from dsvc.table.cell_hash import cell_expression, hash_table
 from dsvc.table.engine import connect
 from dsvc.table.json_cells import JsonBlock
 from dsvc.table.kind import TableFormat, TableKind
+from dsvc.table.plain_arrow import plain
 from dsvc.table.records import RecordBlock
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 _TIMESTAMP: Final = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")
 _DECIMAL: Final = re.compile(r"decimal(32|64|128|256)\((\d+), (-?\d+)\)")
 _DECIMALS: Final = {"32": "decimal32", "64": "decimal64", "128": "decimal128", "256": "decimal256"}
+# What the engine reads from text itself; making Arrow arrays of Python values imports pandas where it is.
+_ENGINE_TYPES: Final = {
+    **dict.fromkeys(("string", "large_string", "string_view"), "VARCHAR"),
+    **dict.fromkeys(("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"), "BIGINT"),
+}
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _NUMBERS: Final = frozenset({"int64", "double"})
 
 
@@ -52,21 +60,28 @@ def value_hashes(text: str, type_: str, kind: TableKind) -> list[int]:
     connection = connect(threads=1)
     try:
         if not kind.format.is_text:
-            return [_hash(connection, _typed(text, type_))]
+            return [_hash_typed(connection, text, type_)]
         if kind.format in (TableFormat.CSV, TableFormat.TSV):
             spellings = dict.fromkeys(_csv_spellings(text, type_))
-            return [_hash(connection, pa.array([each], pa.string())) for each in spellings]
+            return [_hash_typed(connection, each, "string") for each in spellings]
         spellings = dict.fromkeys(_json_spellings(text, type_))
         return list(dict.fromkeys(_hash_json(connection, each) for each in spellings))
-    except (pa.ArrowException, OverflowError) as error:
+    except (pa.ArrowException, duckdb.Error, OverflowError) as error:
         raise ValueError(str(error)) from error
     finally:
         connection.close()
 
 
-def _hash(connection: DuckDBPyConnection, value: pa.Array) -> int:
-    batch = plain(pa.RecordBatch.from_arrays([value], ["v"]))
-    return int(hash_table(connection, batch, ["v"])["v"][0])
+def _hash_typed(connection: DuckDBPyConnection, text: str, type_: str) -> int:
+    engine_type = _ENGINE_TYPES.get(type_)
+    if engine_type is None:
+        batch = plain(pa.RecordBatch.from_arrays([_typed(text, type_)], ["v"]))
+        return int(hash_table(connection, batch, ["v"])["v"][0])
+    if engine_type == "BIGINT" and not _INTEGER.fullmatch(text):
+        raise ValueError(f"{text!r} is no {type_}")
+    query = f"SELECT {cell_expression('v', engine_type)} FROM (SELECT CAST(? AS {engine_type}) AS v)"
+    found = connection.execute(query, [text]).fetchall()
+    return int(found[0][0])
 
 
 def _hash_json(connection: DuckDBPyConnection, value: str) -> int:
