@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -14,7 +13,7 @@ from dsvc.fs import files
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.table_source import StoredSource
 from dsvc.porcelain.workspace import Workspace
-from dsvc.table.index_builder import build_index
+from dsvc.table.guard import build_indexes
 from dsvc.table.index_file import IndexFile, StoredIndex, encode_index, load_index, oldest_first
 from dsvc.table.kind import TableKind
 from dsvc.table.row_index import PIECE, RowIndex
@@ -71,7 +70,7 @@ class RowIndexes:
         found = self.cached(digest)
         if found is not None:
             return found
-        index = build_index(table.source, table.kind)
+        (index,) = build_indexes([table])
         if not isinstance(table.source, StoredSource):
             return index
         self._keep(index, digest, base)
@@ -112,8 +111,7 @@ class RowIndexes:
 
     def _both(self, old: KnownTable, new: KnownTable) -> tuple[RowIndex, RowIndex]:
         """Make two indexes side by side."""
-        with ThreadPoolExecutor(2) as pool:
-            first, second = pool.map(lambda table: build_index(table.source, table.kind), (old, new))
+        first, second = build_indexes([old, new])
         if isinstance(old.source, StoredSource):
             self._keep(first, old.source.digest, None)
         if isinstance(new.source, StoredSource):

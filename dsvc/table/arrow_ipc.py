@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
+from dsvc.table.limits import check_cells, check_dictionaries
 from dsvc.table.records import MAX_COLUMNS
-from dsvc.table.source import NotATableError, TableLimitError, TableSource
+from dsvc.table.refusal import refusals
+from dsvc.table.source import TableLimitError, TableSource
 
 
 @contextmanager
@@ -25,26 +27,27 @@ def open_ipc(source: TableSource) -> Iterator[tuple[pa.Schema, Iterator[pa.Recor
     with source.open() as stream:
         is_file = stream.read(8) == b"ARROW1\0\0"
         stream.seek(0)
-        try:
+        with refusals(source.name, "Arrow"):
             if is_file:
                 reader = pa.ipc.open_file(stream)
-                batches = (_checked(reader.get_batch(number)) for number in range(reader.num_record_batches))
+                found = map(reader.get_batch, range(reader.num_record_batches))
             else:
                 reader = pa.ipc.open_stream(stream)
-                batches = (_checked(batch) for batch in reader)
+                found = iter(reader)
             if len(reader.schema) > MAX_COLUMNS:
                 raise TableLimitError(
                     f"{source.name} has {len(reader.schema)} columns; {MAX_COLUMNS} are read",
                     details={"path": source.name},
                 )
-            yield reader.schema, batches
-        except (pa.ArrowException, OSError, OverflowError) as error:
-            raise NotATableError(
-                f"{source.name} can't be read as Arrow: {error}", details={"path": source.name}
-            ) from error
+            yield reader.schema, _checked(found, source)
 
 
-def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
-    # Offsets and dictionary indices may point anywhere until they were looked at.
-    batch.validate(full=True)
-    return batch
+def _checked(batches: Iterator[pa.RecordBatch], source: TableSource) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        check_cells(source.name, rows, batch.num_columns, source.size)
+        # Offsets and dictionary indices may point anywhere until they were looked at.
+        batch.validate(full=True)
+        check_dictionaries(batch, source.name)
+        yield batch

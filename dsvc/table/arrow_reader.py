@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate
 from types import TracebackType
@@ -20,8 +19,10 @@ import pyarrow.dataset as ds
 from dsvc.model.errors import DsvcError
 from dsvc.table.arrow_ipc import open_ipc
 from dsvc.table.kind import TableFormat, TableKind
+from dsvc.table.limits import ParquetWidths
 from dsvc.table.parquet_file import open_parquet
 from dsvc.table.records import MAX_COLUMNS
+from dsvc.table.refusal import refusals
 from dsvc.table.source import NotATableError, TableLimitError, TableSource
 
 KEPT_BYTES: Final = 512 << 20
@@ -161,15 +162,6 @@ class ArrowTable(ABC):
         self.close()
 
 
-@contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Turn errors of the format's reader into `NotATableError`."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, OverflowError, UnicodeDecodeError) as error:
-        raise NotATableError(f"{name} can't be read as a table: {error}", details={"path": name}) from error
-
-
 class _Stream:
     """A stream for Arrow that keeps our errors: an engine between Arrow and us makes mere texts of them."""
 
@@ -218,11 +210,15 @@ class ParquetTable(ArrowTable):
         super().__init__(source.name)
         with open_parquet(source) as file:
             metadata = file.metadata
+            with source.open() as stream:
+                widths = ParquetWidths(stream, metadata, self.name)
+                for number in range(metadata.num_row_groups):
+                    widths.check(number)
             self._part_rows = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
         self._format = ds.ParquetFileFormat()
         self._stream = source.open()
         try:
-            with translated(self.name):
+            with refusals(self.name):
                 self._fragment = self._format.make_fragment(
                     pa.PythonFile(_Stream(self._stream, self.errors), mode="r")
                 )
@@ -244,7 +240,7 @@ class ParquetTable(ArrowTable):
 
     def read_part(self, number: int) -> pa.Table:
         """Read a row group."""
-        with translated(self.name):
+        with refusals(self.name):
             return self._fragment.subset(row_group_ids=[number]).to_table(schema=self._schema)
 
     def dataset(self) -> ds.Dataset:
@@ -254,7 +250,7 @@ class ParquetTable(ArrowTable):
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order; only the columns asked for are read."""
         wanted = None if columns is None else {name: ds.field(name) for name in self.select(columns).names}
-        with translated(self.name):
+        with refusals(self.name):
             yield from self.dataset().to_batches(columns=wanted)
 
     def close(self) -> None:
@@ -356,5 +352,4 @@ __all__ = [
     "ParquetTable",
     "check_columns",
     "open_arrow",
-    "translated",
 ]

@@ -9,11 +9,12 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsvc.table.arrow_reader import ArrowTable, translated
+from dsvc.table.arrow_reader import ArrowTable
 from dsvc.table.csv_cells import csv_cells
 from dsvc.table.engine import connect
 from dsvc.table.kind import TableKind
 from dsvc.table.records import TextRecords
+from dsvc.table.refusal import refusals
 from dsvc.table.source import NotATableError, TableSource
 from dsvc.table.text_types import CsvTypes
 
@@ -79,7 +80,7 @@ class CsvTable(ArrowTable):
         """Yield the rows block by block."""
         schema = self.select(columns)
         for cells in self._scan.cells if self._scan.cells is not None else self._cells():
-            with translated(self.name):
+            with refusals(self.name):
                 arrays = [cells.column(field.name).cast(field.type) for field in schema]
                 typed = pa.Table.from_arrays(arrays, schema=schema)
             yield from typed.to_batches()
@@ -102,7 +103,7 @@ class CsvTable(ArrowTable):
         too_fine: set[str] = set()
         rows, kept_bytes = 0, 0
         kept: list[pa.Table] | None = []
-        with connect() as connection:
+        with refusals(self.name), connect() as connection:
             for cells in self._cells():
                 types.see(connection, cells)
                 rows += cells.num_rows

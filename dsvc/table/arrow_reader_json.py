@@ -146,6 +146,11 @@ class JsonTable(ArrowTable):
         """Turn errors of the engine into ours."""
         try:
             yield
+        except (MemoryError, duckdb.OutOfMemoryException) as error:
+            raise TableLimitError(
+                f"{self.name} needs more memory to be read than one table is given",
+                details={"path": self.name},
+            ) from error
         except duckdb.Error as error:
             text = str(error).partition("\n")[0]
             if "recursion depth" in text or "expression depth" in text:

@@ -22,6 +22,7 @@ from dsvc.table.kind import TableFormat, TableKind
 from dsvc.table.nested_hash import is_nested, nested_hashes
 from dsvc.table.parquet_file import open_parquet
 from dsvc.table.plain_arrow import plain, plain_column
+from dsvc.table.refusal import refusals
 from dsvc.table.source import NotATableError, TableSource
 
 if TYPE_CHECKING:
@@ -176,12 +177,8 @@ class BinaryHasher:
         NotATableError, TableLimitError
             If it can't be read.
         """
-        try:
+        with refusals(self._source.name):
             yield from self._parquet() if self._kind.format is TableFormat.PARQUET else self._arrow()
-        except (duckdb.Error, pa.ArrowException, OverflowError) as error:
-            raise NotATableError(
-                f"{self._source.name} can't be read as a table: {error}", details={"path": self._source.name}
-            ) from error
 
     def _parquet(self) -> Iterator[HashedRows]:
         with open_parquet(self._source) as parquet:

@@ -58,11 +58,13 @@ def parse_fields(line: bytes, dialect: Dialect, name: str, number: int) -> list[
 def unique_names(names: list[str]) -> tuple[str, ...]:
     """Make names differ: an empty one becomes ``column_N``, a repeated one gets ``_N`` appended."""
     taken: dict[str, None] = {}
+    suffixes: dict[str, int] = {}
     for number, name in enumerate(names):
-        wanted = name or f"column_{number + 1}"
-        free, suffix = wanted, 2
+        free = wanted = name or f"column_{number + 1}"
+        suffix = suffixes.get(wanted, 2)  # from the last one on: a header may have one name 10,000 times
         while free in taken:
             free, suffix = f"{wanted}_{suffix}", suffix + 1
+        suffixes[wanted] = suffix
         taken[free] = None
     return tuple(taken)
 

@@ -106,7 +106,11 @@ class JsonBlock:
             "WHERE k IS NULL OR len(k) > len(list_distinct(k)) ORDER BY n"
         )
         problems = {True: "it is no JSON object", False: "it names a member twice"}
-        self.malformed = [(block.first + n, block.line_of(n), problems[no_object]) for n, no_object in bad]
+        lines = block.lines_of([n for n, _ in bad])
+        self.malformed = [
+            (block.first + n, line, problems[no_object])
+            for (n, no_object), line in zip(bad, lines, strict=True)
+        ]
         left_out = {n for n, _ in bad}
         self.places = [n for n in range(len(block)) if n not in left_out]
         self._register(texts.take(pa.array(self.places, pa.int64())))
@@ -143,6 +147,15 @@ class JsonBlock:
             f"SELECT {lists} FROM (SELECT json_extract(t, [{_pointers(self.keys)}]) AS j FROM {RECORDS})"
         )[0]
         return {key: set(found or ()) - {"NULL", None} for key, found in zip(self.keys, row, strict=True)}
+
+    def first_of(self, key: str, type_: str) -> int:
+        """Place of the first record whose member has one of the engine's types."""
+        found = self._run(
+            f"SELECT min(m) FROM (SELECT row_number() OVER (ORDER BY n) - 1 AS m, "
+            f"json_type(json_extract(t, [{_pointers([key])}])[1]) AS found FROM {RECORDS}) "
+            f"WHERE found = {literal(type_)}"
+        )
+        return int(found[0][0])
 
 
 def _pointers(keys: Sequence[str]) -> str:

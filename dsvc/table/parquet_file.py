@@ -7,19 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dsvc.table.limits import check_cells
 from dsvc.table.records import MAX_COLUMNS
+from dsvc.table.refusal import refusals
 from dsvc.table.source import NotATableError, TableLimitError, TableSource
 
 MAX_FOOTER_BYTES: Final = 256 << 20
-MAX_ROW_GROUPS: Final = 200_000
+MAX_ROW_GROUPS: Final = 50_000
+MAX_CHUNKS: Final = 2_000_000
+"""Columns times row groups."""
 
 
 @contextmanager
-def open_parquet(source: TableSource) -> Iterator[pq.ParquetFile]:
+def open_parquet(source: TableSource, *, buffer_bytes: int = 0) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file.
+
+    Parameters
+    ----------
+    buffer_bytes : int
+        How much of a column is read at a time, for those who stop early; 0 is all of a row group.
 
     Raises
     ------
@@ -31,20 +39,26 @@ def open_parquet(source: TableSource) -> Iterator[pq.ParquetFile]:
     with source.open() as stream:
         _check_footer(stream, source.name)
         stream.seek(0)
-        try:
-            with pq.ParquetFile(stream, thrift_string_size_limit=MAX_FOOTER_BYTES) as file:
-                metadata = file.metadata
-                if metadata.num_columns > MAX_COLUMNS or metadata.num_row_groups > MAX_ROW_GROUPS:
-                    raise TableLimitError(
-                        f"{source.name} has {metadata.num_columns} columns in {metadata.num_row_groups} row "
-                        f"groups; at most {MAX_COLUMNS} in {MAX_ROW_GROUPS} are read",
-                        details={"path": source.name},
-                    )
-                yield file
-        except (pa.ArrowException, OSError, OverflowError) as error:
-            raise NotATableError(
-                f"{source.name} can't be read as Parquet: {error}", details={"path": source.name}
-            ) from error
+        with (
+            refusals(source.name, "Parquet"),
+            pq.ParquetFile(
+                stream, thrift_string_size_limit=MAX_FOOTER_BYTES, buffer_size=buffer_bytes
+            ) as file,
+        ):
+            _check_shape(file.metadata, source)
+            yield file
+
+
+def _check_shape(metadata: pq.FileMetaData, source: TableSource) -> None:
+    columns, groups = metadata.num_columns, metadata.num_row_groups
+    if columns > MAX_COLUMNS or groups > MAX_ROW_GROUPS or columns * groups > MAX_CHUNKS:
+        raise TableLimitError(
+            f"{source.name} has {columns} columns in {groups} row groups; at most {MAX_COLUMNS} in "
+            f"{MAX_ROW_GROUPS}, and {MAX_CHUNKS} parts in all are read",
+            details={"path": source.name},
+        )
+    rows = max(metadata.num_rows, sum(metadata.row_group(number).num_rows for number in range(groups)))
+    check_cells(source.name, rows, columns, source.size)
 
 
 def _check_footer(stream: BinaryIO, name: str) -> None:

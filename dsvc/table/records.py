@@ -6,7 +6,7 @@ a record. Nothing is decoded here: what a record says is read by those who need 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -61,9 +61,14 @@ class RecordBlock:
         """Text of a record, by its place in the block."""
         return self.data[self.starts[number] : self.ends[number]]
 
-    def line_of(self, number: int) -> int:
-        """Line on which a record begins, 1-based."""
-        return self.line + self.data.count(b"\n", 0, int(self.starts[number]))
+    def lines_of(self, numbers: Sequence[int]) -> Iterator[int]:
+        """Lines on which records begin, 1-based, the records in ascending order."""
+        line, at = self.line, 0
+        for number in numbers:
+            start = int(self.starts[number])
+            line += self.data.count(b"\n", at, start)
+            at = start
+            yield line
 
 
 class TextRecords:
@@ -109,7 +114,7 @@ class TextRecords:
     def _read_header(self, sample: bytes, stream: BinaryIO) -> None:
         text = sample
         while (end := first_record_end(text, len(self.header))) < 0:
-            more = stream.read(SAMPLE_BYTES)
+            more = stream.read(len(text))  # twice as much each time, since all of it is looked at again
             if not more:
                 if text.count(b'"') % 2:
                     raise NotATableError(
@@ -130,7 +135,7 @@ class TextRecords:
             raise TableLimitError(f"{self._source.name} has {len(fields)} columns; {MAX_COLUMNS} are read")
         self.columns = unique_names([name or "" for name in fields])
 
-    def blocks(self, start: int = 0, *, small: bool = False) -> Iterator[RecordBlock]:
+    def blocks(self, start: int = 0, *, stop: int | None = None, small: bool = False) -> Iterator[RecordBlock]:
         """Yield the records in order.
 
         Parameters
@@ -138,6 +143,8 @@ class TextRecords:
         start : int
             Byte of the decompressed text where reading begins: 0, or where a record begins; records are then
             numbered from there, lines too.
+        stop : int or None
+            Byte where it ends, which must be where a record ends; None: all.
         small : bool
             Whether only some records at the front are wanted, so that little is read at a time.
 
@@ -161,15 +168,32 @@ class TextRecords:
                 )
             )
             size = SMALL_BYTES if small else BLOCK_BYTES
-            yield from _blocks(stream, skip, line, size, splitter, self._source.name)
+            left = None if stop is None else max(0, stop - skip)
+            yield from _blocks(_Front(stream, left), skip, line, size, splitter, self._source.name)
+
+
+class _Front:
+    """A stream up to a number of bytes from where it is."""
+
+    def __init__(self, stream: BinaryIO, left: int | None) -> None:
+        self._stream = stream
+        self._left = left
+
+    def read_full(self, size: int) -> bytes:
+        """Read `size` bytes, less only at the end."""
+        if self._left is None:
+            return _read_full(self._stream, size)
+        data = _read_full(self._stream, min(size, self._left))
+        self._left -= len(data)
+        return data
 
 
 def _blocks(
-    stream: BinaryIO, offset: int, line: int, size: int, splitter: LineSplitter | ArraySplitter, name: str
+    stream: _Front, offset: int, line: int, size: int, splitter: LineSplitter | ArraySplitter, name: str
 ) -> Iterator[RecordBlock]:
     rest, first, last = b"", 0, False
     while not last:
-        part = _read_full(stream, size)
+        part = stream.read_full(size)
         last = len(part) < size
         data = rest + part if rest else part
         starts, ends, used = splitter.split(data, line=line, last=last)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 
 from dsvc.table.cell_hash import HashedRows, hash_table
 from dsvc.table.csv_cells import csv_cells
@@ -15,8 +13,9 @@ from dsvc.table.engine import connect
 from dsvc.table.json_cells import JsonBlock
 from dsvc.table.kind import TableFormat, TableKind
 from dsvc.table.records import RecordBlock, TextRecords
-from dsvc.table.source import NotATableError, TableSource
-from dsvc.table.text_types import CsvTypes, JsonTypes
+from dsvc.table.refusal import refusals
+from dsvc.table.source import TableSource
+from dsvc.table.text_types import CsvTypes, Evidence, JsonTypes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +44,12 @@ class TextHasher:
         self.records = TextRecords(source, kind)
         self._is_csv = kind.format in (TableFormat.CSV, TableFormat.TSV)
         self._types: CsvTypes | JsonTypes = CsvTypes(self.records.columns) if self._is_csv else JsonTypes()
+        self._row = 0
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of the columns' types; to be filled with what is known of rows from elsewhere."""
+        return self._types.evidence
 
     def types(self) -> dict[str, str]:
         """Types of the columns; complete when all rows were."""
@@ -68,20 +73,22 @@ class TextHasher:
         self, connection: DuckDBPyConnection, blocks: Iterable[RecordBlock]
     ) -> Iterator[HashedRows]:
         """Hash some blocks; raises as `rows`."""
-        try:
+        with refusals(self._name):
             for block in blocks:
-                yield (
+                rows = (
                     self._hash_csv(connection, block) if self._is_csv else self._hash_json(connection, block)
                 )
-        except (duckdb.Error, pa.ArrowException) as error:
-            raise NotATableError(
-                f"{self._name} can't be read as a table: {error}", details={"path": self._name}
-            ) from error
+                self.skip(rows.count)
+                yield rows
+
+    def skip(self, count: int) -> None:
+        """Count rows that come from elsewhere."""
+        self._row += count
 
     def _hash_csv(self, connection: DuckDBPyConnection, block: RecordBlock) -> HashedRows:
         assert isinstance(self._types, CsvTypes)
         table, places, malformed = csv_cells(self.records, block, self._name)
-        self._types.see(connection, table)
+        self._types.see(connection, table, self._row)
         cells: dict[str, np.ndarray[tuple[int], np.dtype[np.uint64]]] = {}
         if table.num_rows:
             cells = hash_table(connection, table.combine_chunks().to_batches()[0], table.column_names)
@@ -90,7 +97,7 @@ class TextHasher:
     def _hash_json(self, connection: DuckDBPyConnection, block: RecordBlock) -> HashedRows:
         assert isinstance(self._types, JsonTypes)
         json = JsonBlock(connection, block, self._name)
-        self._types.see(json.types())
+        self._types.see(json, self._row)
         return _placed(block, json.hashes(), len(json), json.places, json.malformed)
 
 
