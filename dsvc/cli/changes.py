@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.i18n import N_, _, ngettext
-from dsvc.cli.names import path_fields
+from dsvc.cli.names import path_fields, show_text
 from dsvc.cli.session import Session
 from dsvc.cli.sizes import pad, show_bytes, width
 
@@ -51,6 +51,11 @@ def skipped_fields(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
 def conflict_fields(conflict: ConflictSummary) -> dict[str, object]:
     """Return a conflict as JSON."""
     return {**path_fields(conflict.path), "kind": conflict.kind, "rows": conflict.rows}
+
+
+def show_conflict(kind: str, rows: int | None) -> str:
+    """Return what is in conflict: a number of rows, or the kind of the conflict."""
+    return show_text(_(kind)) if rows is None else ngettext("{n} row", "{n} rows", rows)
 
 
 def show_change(session: Session, change: PathChange) -> str:

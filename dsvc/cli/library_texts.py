@@ -38,6 +38,12 @@ HINTS: Final = (
     N_("dsvc ls lists it"),
     N_("dsvc conflicts lists them, dsvc resolve settles one"),
     N_("dsvc conflicts lists those that are"),
+    N_("dsvc conflicts lists them"),
+    N_("settle it with --with FILE"),
+    N_("dsvc restore brings it back; --with FILE settles it as a whole"),
+    N_("name columns that together are unique: --key A,B"),
+    N_("tables are Parquet, Arrow, CSV, TSV, JSON lines and JSON arrays of objects"),
+    N_("a row is #COLUMN=VALUE, #A=1,B=2 or #@N; where '#' belongs to a name, write %23"),
     N_("dsvc commit finishes it, dsvc merge --abort gives it up"),
     N_("commit it, dsvc stash puts it away, --force stores and overwrites it"),
     N_("make one: dsvc add -A, then dsvc commit -m MESSAGE"),
@@ -78,5 +84,6 @@ CONFLICT_KINDS: Final = (
     N_("delete/rename"),
     N_("rename/rename"),
     N_("type"),
+    N_("mode"),
 )
 OPERATIONS: Final = (N_("merge"), N_("revert"), N_("cherry-pick"), N_("stash pop"))

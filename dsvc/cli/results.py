@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsvc.cli.changes import conflict_fields, list_skipped, skipped_fields
+from dsvc.cli.changes import conflict_fields, list_skipped, show_conflict, skipped_fields
 from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import show_text
 from dsvc.cli.session import Session
 from dsvc.cli.sizes import show_bytes
 
@@ -106,7 +105,7 @@ def report_merge(session: Session, outcome: MergeOutcome, done: str, resume: str
 
     for conflict in outcome.conflicts:
         line = _("conflict: {path} ({kind})").format(
-            path=session.name(conflict.path), kind=show_text(_(conflict.kind))
+            path=session.name(conflict.path), kind=show_conflict(conflict.kind, conflict.rows)
         )
         output.line(output.style(line, "red"))
     count = ngettext(

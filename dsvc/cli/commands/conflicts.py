@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsvc.cli.changes import show_conflict
 from dsvc.cli.diff_text import kind_of
 from dsvc.cli.i18n import _
 from dsvc.cli.names import path_fields
@@ -51,7 +52,8 @@ def _write_rows(session: Session, conflict: ConflictDetail, rows: list[ConflictR
     from dsvc.cli.cell_text import show_column, show_short
 
     output = session.output
-    output.answer(output.style(f"{session.name(conflict.path)} ({_(conflict.kind)}: {len(rows)})", "red"))
+    what = show_conflict(conflict.kind, len(rows))
+    output.answer(output.style(f"{session.name(conflict.path)} ({what})", "red"))
     for row in rows[: limit or None]:
         key = " ".join(f"{show_column(name)}={show_short(value)}" for name, value in row.key.items())
         output.answer(f"  {key} ({_(row.kind)})")
@@ -84,7 +86,8 @@ def _write(session: Session, conflict: ConflictDetail, rows: list[ConflictRow], 
     if rows:
         _write_rows(session, conflict, rows, limit)
         return
-    output.answer(output.style(f"{session.name(conflict.path)} ({_(conflict.kind)})", "red"))
+    what = show_conflict(conflict.kind, None)
+    output.answer(output.style(f"{session.name(conflict.path)} ({what})", "red"))
     for word, entry in (
         (_("base"), conflict.base),
         (_("ours"), conflict.ours),
@@ -107,8 +110,12 @@ def command(session: Session, path: str | None, limit: int) -> None:
         rows = [] if conflict.table is None else repo.conflict_rows(conflict.path)
         _write(session, conflict, rows, limit)
     if found:
-        session.advise(
-            "next", _("settle each: dsvc resolve PATH --ours, --theirs or --with FILE; then: dsvc commit")
-        )
+        hint = _("settle each: dsvc resolve PATH --ours, --theirs or --with FILE; then: dsvc commit")
+        if any(conflict.table is not None for conflict in found):
+            hint = _(
+                "settle all rows: dsvc resolve PATH --ours or --theirs, or one: dsvc resolve "
+                "'PATH#COLUMN=VALUE' --theirs; then: dsvc commit"
+            )
+        session.advise("next", hint)
     else:
         session.output.line(_("no conflicts"))

@@ -14,6 +14,7 @@ from dsvc.cli.changes import (
     list_changes,
     list_skipped,
     show_change,
+    show_conflict,
     skipped_fields,
 )
 from dsvc.cli.i18n import N_, _
@@ -80,7 +81,7 @@ def _sections(session: Session, status: Status) -> None:
         output.line("\n" + output.style(_("Conflicts:"), "heading"))
         _next(session, _("settle one with: dsvc resolve PATH --ours, --theirs or --with FILE"))
         for conflict in status.conflicts:
-            line = f"  {session.name(conflict.path)} ({_(conflict.kind)})"
+            line = f"  {session.name(conflict.path)} ({show_conflict(conflict.kind, conflict.rows)})"
             output.line(output.style(line, "red"))
     if status.staged:
         output.line("\n" + output.style(_("Staged for the next commit:"), "heading"))
