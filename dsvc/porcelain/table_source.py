@@ -16,11 +16,10 @@ from dsvc.porcelain.workspace import Workspace
 from dsvc.porcelain.worktree_side import is_stored
 from dsvc.store.ingest import UnstableFileError
 from dsvc.store.materialize import content_parts
-from dsvc.table.kind import TableKind, recognise
+from dsvc.table.kind import HEAD_BYTES, TableKind, recognise
 from dsvc.table.source import TableSource
 
 _BUFFER_BYTES = 1 << 20
-_HEAD_BYTES = 4096
 
 
 class StoredSource:
@@ -123,7 +122,7 @@ def recognise_entry(repo: Workspace, entry: Entry, *, worktree: bool = False) ->
     if not entry.is_file or entry.size == 0:
         return None
     with table_source(repo, entry, worktree=worktree).open() as stream:
-        return recognise(entry.path, stream.read(_HEAD_BYTES))
+        return recognise(entry.path, stream.read(HEAD_BYTES))
 
 
 __all__ = ["StoredSource", "WorktreeSource", "recognise_entry", "table_source"]
