@@ -158,11 +158,15 @@ def match_keys(old: Hashes, new: Hashes) -> tuple[Numbers, Numbers]:
     """Places of equal keys, ascending on the new side; keys come once on each side."""
     if not len(old) or not len(new):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    order = np.argsort(old)
-    ordered = old[order]
-    at = np.minimum(np.searchsorted(ordered, new), len(ordered) - 1)
-    found = np.flatnonzero(ordered[at] == new)
-    return order[at[found]], found
+    order, order_new = np.argsort(old), np.argsort(new)
+    ordered, wanted = old[order], new[order_new]
+    # What is looked up in order is looked up in memory that is at hand.
+    at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    found = np.full(len(new), -1, np.int64)
+    equal = ordered[at] == wanted
+    found[order_new[equal]] = order[at[equal]]
+    places = np.flatnonzero(found >= 0)
+    return found[places], places
 
 
 def _only_here(here: Hashes, there: Hashes) -> Numbers:

@@ -11,10 +11,12 @@ import numpy as np
 from dsvc.diff.row_diff import TableVersion
 from dsvc.fs import files
 from dsvc.model.errors import DsvcError
+from dsvc.porcelain.kept_bytes import kept_bytes
 from dsvc.porcelain.table_source import StoredSource
 from dsvc.porcelain.workspace import Workspace
 from dsvc.table.guard import build_indexes
 from dsvc.table.index_file import IndexFile, StoredIndex, encode_index, load_index, oldest_first
+from dsvc.table.index_reuse import Like
 from dsvc.table.kind import TableKind
 from dsvc.table.row_index import PIECE, RowIndex
 from dsvc.table.source import TableSource
@@ -53,13 +55,17 @@ class RowIndexes:
         """Index of the table with these bytes, None where the cache has none."""
         return load_index(digest, self._path, self._opened)
 
-    def get(self, table: KnownTable, base: RowIndex | None = None) -> RowIndex:
+    def get(
+        self, table: KnownTable, base: RowIndex | None = None, like: KnownTable | None = None
+    ) -> RowIndex:
         """Index of a table, from the cache or made now; kept only where the table is stored.
 
         Parameters
         ----------
         base : RowIndex or None
             Index of a version much like it, whose pieces need not be kept twice.
+        like : KnownTable or None
+            That version, where the bytes that both share need not be read again either.
 
         Raises
         ------
@@ -70,12 +76,18 @@ class RowIndexes:
         found = self.cached(digest)
         if found is not None:
             return found
-        (index,) = build_indexes([table])
+        (index,) = build_indexes([table], self._like(table, base, like))
         if not isinstance(table.source, StoredSource):
             return index
         self._keep(index, digest, base)
         # Only what came from a file can be the base of the next one.
         return self.cached(digest) or index
+
+    def _like(self, table: KnownTable, base: RowIndex | None, like: KnownTable | None) -> Like | None:
+        if base is None or like is None or like.kind != table.kind or not table.kind.format.is_text:
+            return None
+        kept = kept_bytes(self._repo, like.source, table.source)
+        return Like(like.source, base, kept) if kept else None
 
     def _keep(self, index: RowIndex, digest: bytes, base: RowIndex | None) -> None:
         """Save an index; a full disk only costs the time to make it again."""
@@ -96,12 +108,12 @@ class RowIndexes:
         """Both sides of a comparison; None is an empty table. Raises as `get`."""
         if old is None or new is None:
             return self._version(old), self._version(new)
-        known = self.cached(old.source.digest)
-        if known is None and (there := self.cached(new.source.digest)) is None:
+        known, there = self.cached(old.source.digest), self.cached(new.source.digest)
+        if known is None and there is None and not old.kind.format.is_text:
             first, second = self._both(old, new)
         else:
-            first = known or self.get(old, there)
-            second = self.get(new, first)
+            first = known or self.get(old, there, new)
+            second = there or self.get(new, first, old)
         return TableVersion(old.source, old.kind, first), TableVersion(new.source, new.kind, second)
 
     def _version(self, table: KnownTable | None) -> TableVersion:

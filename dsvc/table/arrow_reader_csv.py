@@ -105,7 +105,7 @@ class CsvTable(ArrowTable):
         kept: list[pa.Table] | None = []
         with refusals(self.name), connect() as connection:
             for cells in self._cells():
-                types.see(connection, cells)
+                types.see(connection, cells, rows)
                 rows += cells.num_rows
                 too_fine.update(_too_fine(cells))
                 kept_bytes += cells.nbytes

@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from dsvc.model.errors import DsvcError, StorageError
 from dsvc.table.index_builder import build_index
+from dsvc.table.index_reuse import Like
 from dsvc.table.kind import TableKind
 from dsvc.table.row_index import RowIndex
 from dsvc.table.source import NotATableError, TableLimitError, TableSource
@@ -42,8 +43,17 @@ class Guarded(NamedTuple):
     work: Callable[[], Any]
 
 
-def build_indexes(tables: Sequence[tuple[TableSource, TableKind]]) -> list[RowIndex]:
+def build_indexes(
+    tables: Sequence[tuple[TableSource, TableKind]], like: Like | None = None
+) -> list[RowIndex]:
     """Index the rows of tables, side by side, guarded.
+
+    Parameters
+    ----------
+    tables : sequence of (TableSource, TableKind)
+        The tables.
+    like : Like or None
+        A version that shares bytes with them.
 
     Raises
     ------
@@ -52,7 +62,7 @@ def build_indexes(tables: Sequence[tuple[TableSource, TableKind]]) -> list[RowIn
     """
 
     def work(source: TableSource, kind: TableKind) -> Callable[[], RowIndex]:
-        return lambda: build_index(source, kind)
+        return lambda: build_index(source, kind, like)
 
     return run_guarded([Guarded(source, work(source, kind)) for source, kind in tables])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ from dsvc.table.source import TableSource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dsvc.table.index_reuse import Like
 
     Hashes = NDArray[np.uint64]
 
@@ -72,13 +74,20 @@ class _Facts:
         return True
 
 
-class _Builder:
+class IndexBuilder:
+    """Puts an index together from hashed rows."""
+
     def __init__(self) -> None:
         self.pieces: list[NDArray[np.void]] = []
         self.stripes: list[MemoryStripe] = []
         self.malformed: list[Malformed] = []
         self._facts: dict[str, _Facts] = {}
-        self._rows = 0
+        self.rows = 0
+
+    def add_all(self, blocks: Iterable[HashedRows]) -> None:
+        """Take in the next rows, block by block."""
+        for rows in blocks:
+            self.add(rows)
 
     def add(self, rows: HashedRows) -> None:
         """Take in the next rows as one stripe."""
@@ -97,11 +106,13 @@ class _Builder:
         self.stripes.append(MemoryStripe(rows.cells))
         for name in [*self._facts, *(name for name in rows.cells if name not in self._facts)]:
             cells = rows.cells.get(name)
-            facts = self._facts.setdefault(name, _Facts(self._rows))
+            facts = self._facts.setdefault(name, _Facts(self.rows))
             facts.see(np.zeros(1, np.uint64) if cells is None else cells)
-        self._rows += rows.count
+        self.rows += rows.count
 
-    def index(self, types: Mapping[str, str]) -> RowIndex:
+    def index(
+        self, types: Mapping[str, str], evidence: Mapping[tuple[str, str], int] | None = None
+    ) -> RowIndex:
         """Index of what was taken in."""
         columns = []
         for name, type_ in types.items():
@@ -112,7 +123,7 @@ class _Builder:
                 IndexColumn(name, type_, complete, known and facts is not None and facts.is_unique())
             )
         pieces = np.concatenate(self.pieces) if self.pieces else np.zeros(0, PIECE)
-        return RowIndex(columns, pieces, [self.stripes], self.malformed)
+        return RowIndex(columns, pieces, [self.stripes], self.malformed, evidence)
 
 
 def index_of_cells(index: RowIndex, cells: Mapping[str, Hashes]) -> RowIndex:
@@ -133,18 +144,30 @@ def index_of_cells(index: RowIndex, cells: Mapping[str, Hashes]) -> RowIndex:
     return RowIndex(index.columns, pieces, [[MemoryStripe(cells)]], index.malformed)
 
 
-def build_index(source: TableSource, kind: TableKind) -> RowIndex:
+def build_index(source: TableSource, kind: TableKind, like: Like | None = None) -> RowIndex:
     """Read a table and index its rows.
+
+    Parameters
+    ----------
+    like : Like or None
+        A version that shares bytes with it; rows in those are not read again, where the format allows it.
 
     Raises
     ------
     NotATableError, TableLimitError
         If it can't be read.
     """
+    from dsvc.table.index_reuse import index_like
     from dsvc.table.text_hash import TextHasher
 
-    hasher = TextHasher(source, kind) if kind.format.is_text else BinaryHasher(source, kind)
-    builder = _Builder()
-    for rows in hasher.rows():
-        builder.add(rows)
-    return builder.index(hasher.types())
+    found = None if like is None else index_like(source, kind, like)
+    if found is not None:
+        return found
+    builder = IndexBuilder()
+    if kind.format.is_text:
+        hasher = TextHasher(source, kind)
+        builder.add_all(hasher.rows())
+        return builder.index(hasher.types(), hasher.evidence)
+    binary = BinaryHasher(source, kind)
+    builder.add_all(binary.rows())
+    return builder.index(binary.types())

@@ -38,6 +38,7 @@ class _Header(msgspec.Struct, array_like=True, frozen=True):
     malformed: list[tuple[int, int, str]]
     pieces: int
     stripes: list[tuple[int, list[str]]]
+    evidence: list[tuple[str, str, int]]
     # Digest of the table, checksum of the file; of the file itself there is none yet.
     files: list[tuple[bytes, bytes]]
 
@@ -85,6 +86,7 @@ class StoredIndex(RowIndex):
             own.pieces,
             [each.stripes for each in opened],
             [Malformed(*each) for each in own.header.malformed],
+            {(column, fact): row for column, fact, row in own.header.evidence},
         )
         self.files = [
             (digest, each.checksum) for (digest, _), each in zip(own.header.files, opened, strict=True)
@@ -116,6 +118,7 @@ def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> bytes
             malformed=[(each.record, each.line, each.message) for each in index.malformed],
             pieces=len(pieces),
             stripes=stripes,
+            evidence=[(*fact, row) for fact, row in index.evidence.items()],
             files=files,
         )
     )

@@ -135,7 +135,9 @@ class TextRecords:
             raise TableLimitError(f"{self._source.name} has {len(fields)} columns; {MAX_COLUMNS} are read")
         self.columns = unique_names([name or "" for name in fields])
 
-    def blocks(self, start: int = 0, *, stop: int | None = None, small: bool = False) -> Iterator[RecordBlock]:
+    def blocks(
+        self, start: int = 0, *, stop: int | None = None, small: bool = False
+    ) -> Iterator[RecordBlock]:
         """Yield the records in order.
 
         Parameters

@@ -78,6 +78,8 @@ class RowIndex:
         By file and number.
     malformed : sequence of Malformed
         Records left out, in order.
+    evidence : mapping of (str, str) to int
+        Of text: what the columns' types follow from, and rows that show it (`dsvc.table.text_types`).
     """
 
     def __init__(
@@ -86,10 +88,12 @@ class RowIndex:
         pieces: NDArray[np.void],
         stripes: Sequence[Sequence[Stripe]],
         malformed: Sequence[Malformed] = (),
+        evidence: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
         self.columns = tuple(columns)
         self.pieces = pieces
         self.malformed = tuple(malformed)
+        self.evidence = dict(evidence or {})
         self._stripes = stripes
         self.starts: Numbers = np.concatenate(([0], np.cumsum(pieces["rows"], dtype=np.int64)))
         """Row on which each piece begins; at last the number of rows."""

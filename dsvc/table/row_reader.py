@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.int64]
 
-_BATCH_ROWS: Final = 8192
+_BATCH_ROWS: Final = 1024
+_BUFFER_BYTES: Final = 256 << 10
 _NEAR_ROWS: Final = 20_000
 """Rows that lie closer together than this are read in one go."""
 _MAX_DIGITS: Final = 4000
@@ -67,13 +68,15 @@ def read_rows(
 
 def _parquet_rows(source: TableSource, wanted: Numbers) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
-    with open_parquet(source) as file:
+    # The index was made of this file, within the limits on what its values may grow to.
+    with open_parquet(source, buffer_bytes=_BUFFER_BYTES) as file:
         first = 0
         for number in range(file.num_row_groups):
             count = file.metadata.row_group(number).num_rows
             here = wanted[(wanted >= first) & (wanted < first + count)]
             if len(here):
-                found |= _pick(file.iter_batches(_BATCH_ROWS, row_groups=[number]), here, first)
+                batches = file.iter_batches(_BATCH_ROWS, row_groups=[number], use_threads=False)
+                found |= _pick(batches, here, first)
             first += count
     return found
 
@@ -84,7 +87,9 @@ def _pick(batches: Iterator[pa.RecordBatch], wanted: Numbers, first: int) -> dic
     for batch in batches:
         here = wanted[(wanted >= first) & (wanted < first + batch.num_rows)]
         if len(here):
-            part = batch.take(pa.array(here - first))
+            part = batch.slice(int(here[0]) - first, 1)
+            if len(here) > 1:
+                part = batch.take(pa.array(here - first))
             columns = [python_values(column) for column in part.columns]
             for place, number in enumerate(here):
                 found[int(number)] = {

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
 
 from dsvc.table.engine import quoted
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from duckdb import DuckDBPyConnection
+
+    from dsvc.table.json_cells import JsonBlock
 
 # Narrow to wide. "007" is no integer and "1,5" no number, so that codes stay text.
 _CSV_TESTS: Final = {
@@ -25,6 +29,7 @@ _CSV_TESTS: Final = {
         "regexp_full_match({0}, '\\d{{4}}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)?')"
     ),
 }
+_FACTS_AT_ONCE: Final = 120
 _JSON_NAMES: Final = {
     "VARCHAR": "string",
     "BOOLEAN": "bool",
@@ -37,6 +42,11 @@ _JSON_NAMES: Final = {
 }
 
 
+Evidence = dict[tuple[str, str], int]
+"""What is known of a column, and a row that shows it: of CSV a type that its value is not of, ``""`` where it
+has a value at all; of JSON a type that its value is of. The column's type follows from these facts alone."""
+
+
 class CsvTypes:
     """Types of CSV columns.
 
@@ -44,57 +54,85 @@ class CsvTypes:
     ----------
     columns : sequence of str
         Names of the columns.
+
+    Attributes
+    ----------
+    evidence : Evidence
+        What is known so far.
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
-        self._open = {column: list(_CSV_TESTS) for column in columns}
-        self._seen: set[str] = set()
+        self._columns = tuple(columns)
+        self.evidence: Evidence = {}
 
-    def see(self, connection: DuckDBPyConnection, cells: pa.Table) -> None:
-        """Take in further rows."""
-        tests = [(column, type_) for column, types in self._open.items() for type_ in types]
-        names = cells.column_names
-        places = {name: number for number, name in enumerate(names)}
-        renamed = cells.rename_columns([f"v{number}" for number in range(len(names))])
-        if not cells.num_rows:
+    def see(self, connection: DuckDBPyConnection, cells: pa.Table, first: int) -> None:
+        """Take in further rows, the first of which has the number `first`."""
+        places = {name: number for number, name in enumerate(cells.column_names)}
+        facts = [
+            (column, fact)
+            for column in self._columns
+            for fact in ("", *_CSV_TESTS)
+            if (column, fact) not in self.evidence
+        ]
+        if not cells.num_rows or not facts:
             return
-        self._seen.update(name for name in names if cells.column(places[name]).null_count < cells.num_rows)
-        if not tests:
-            return
-        parts = ", ".join(_holds(quoted(f"v{places[column]}"), _CSV_TESTS[type_]) for column, type_ in tests)
-        connection.register("cells", renamed)
-        found = connection.execute(f"SELECT {parts} FROM cells").fetchall()[0]
-        connection.unregister("cells")
-        for (column, type_), holds in zip(tests, found, strict=True):
-            if not holds:
-                self._open[column].remove(type_)
+        rows = pa.array(np.arange(first, first + cells.num_rows))
+        # The time that the engine takes to plan a query grows faster than its columns.
+        for start in range(0, len(facts), _FACTS_AT_ONCE):
+            asked = facts[start : start + _FACTS_AT_ONCE]
+            columns = {f"v{places[column]}": cells.column(places[column]) for column, _ in asked}
+            connection.register("cells", pa.table({**columns, "n": rows}))
+            shown = ", ".join(_first_row(quoted(f"v{places[column]}"), fact) for column, fact in asked)
+            found = connection.execute(f"SELECT {shown} FROM cells").fetchall()[0]
+            connection.unregister("cells")
+            self.evidence.update(
+                {fact: row for fact, row in zip(asked, found, strict=True) if row is not None}
+            )
 
     def names(self) -> dict[str, str]:
         """Type of each column; ``null`` where no value was seen."""
-        return {
-            column: "null" if column not in self._seen else types[0] if types else "string"
-            for column, types in self._open.items()
-        }
+        return {column: self._name(column) for column in self._columns}
+
+    def _name(self, column: str) -> str:
+        if (column, "") not in self.evidence:
+            return "null"
+        return next((type_ for type_ in _CSV_TESTS if (column, type_) not in self.evidence), "string")
 
 
-def _holds(column: str, test: str) -> str:
-    return f"coalesce(bool_and({column} IS NULL OR coalesce({test.format(column)}, false)), true)"
+def _first_row(column: str, fact: str) -> str:
+    """SQL for the first row that shows a fact."""
+    holds = f"NOT coalesce({_CSV_TESTS[fact].format(column)}, false)" if fact else "true"
+    return f"min(CASE WHEN {column} IS NOT NULL AND {holds} THEN n END)"
 
 
 class JsonTypes:
-    """Types of the members of JSON records."""
+    """Types of the members of JSON records.
+
+    Attributes
+    ----------
+    evidence : Evidence
+        What is known so far; nothing of members that were always null.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[str, set[str]] = {}
+        self.evidence: Evidence = {}
+        self._names: dict[str, None] = {}
 
-    def see(self, types: Mapping[str, set[str]]) -> None:
-        """Take in the engine's types of further records."""
-        for name, found in types.items():
-            self._seen.setdefault(name, set()).update(_JSON_NAMES.get(each, "string") for each in found)
+    def see(self, block: JsonBlock, first: int) -> None:
+        """Take in further rows, the first of which has the number `first`."""
+        for name, found in block.types().items():
+            self._names.setdefault(name)
+            for each in found:
+                fact = (name, _JSON_NAMES.get(each, "string"))
+                if fact not in self.evidence:
+                    self.evidence[fact] = first + block.first_of(name, each)
 
     def names(self) -> dict[str, str]:
         """Type of each member: ``double`` where whole numbers and others mix, else ``mixed``."""
-        return {name: _one_name(found) for name, found in self._seen.items()}
+        found: dict[str, set[str]] = {name: set() for name in self._names}
+        for name, type_ in self.evidence:
+            found.setdefault(name, set()).add(type_)
+        return {name: _one_name(types) for name, types in found.items()}
 
 
 def _one_name(found: set[str]) -> str:

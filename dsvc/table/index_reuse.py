@@ -1,0 +1,153 @@
+"""Indexing a table in lines by one that shares bytes with it: only what differs is read.
+
+Rows in bytes that both versions hold have equal hashes, and a piece of the other index that lies wholly in
+such bytes, behind the end of a record, is a piece of this one. What a column's type follows from is known by
+rows that show it; if one of them is gone, all is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from dsvc.table.cell_hash import HashedRows
+from dsvc.table.engine import connect
+from dsvc.table.index_builder import IndexBuilder
+from dsvc.table.kind import Compression, TableFormat, TableKind
+from dsvc.table.row_index import RowIndex
+from dsvc.table.source import NotATableError, TableSource
+from dsvc.table.text_hash import TextHasher
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.int64]
+
+_IN_LINES: Final = (TableFormat.JSONL, TableFormat.CSV, TableFormat.TSV)
+_PIECES_AT_ONCE: Final = 2000
+_WORTHWHILE: Final = 0.25
+"""Share of the other version's rows below which all is read."""
+
+
+class Kept(NamedTuple):
+    """Bytes that both versions hold: where they begin and end in the other, and where they begin here."""
+
+    start: int
+    end: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Another version of a table, and what of it is in this one too.
+
+    Attributes
+    ----------
+    source : TableSource
+        Its bytes.
+    index : RowIndex
+        Its index.
+    kept : sequence of Kept
+        Ascending on both sides.
+    """
+
+    source: TableSource
+    index: RowIndex
+    kept: Sequence[Kept]
+
+
+class _Run(NamedTuple):
+    """Consecutive pieces of the other index, and the bytes of this table that they are the rows of."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+
+
+def index_like(source: TableSource, kind: TableKind, like: Like) -> RowIndex | None:
+    """Index a table by another version of it; None where that can't be, or isn't worth it.
+
+    Raises
+    ------
+    NotATableError, TableLimitError
+        If what differs can't be read.
+    """
+    base = like.index
+    if kind.format not in _IN_LINES or kind.compression is not Compression.NONE or base.malformed:
+        return None
+    if any(column.type == "null" for column in base.columns) or not base.rows:
+        return None
+    hasher = TextHasher(source, kind)
+    other = TextHasher(like.source, kind).records
+    if (other.header, other.dialect) != (hasher.records.header, hasher.records.dialect):
+        return None
+    runs = _runs(base, like.kept)
+    rows = sum(int(base.starts[run.last] - base.starts[run.first]) for run in runs)
+    if rows < base.rows * _WORTHWHILE:
+        return None
+    try:
+        return _build(hasher, base, runs)
+    except NotATableError:
+        # A quote before a run may have opened what the run's bytes are inside of.
+        return None
+
+
+def _runs(base: RowIndex, kept: Sequence[Kept]) -> list[_Run]:
+    offsets = base.pieces["offset"]
+    runs = []
+    for part in kept:
+        # The first byte of a piece must have the end of a record in front of it here too. The last piece of
+        # all may end without a line end, and go on here.
+        first = int(np.searchsorted(offsets, part.start, side="right" if part.start else "left"))
+        last = min(int(np.searchsorted(offsets, part.end, side="right")) - 1, len(offsets) - 1)
+        if last > first:
+            shift = part.now - part.start
+            runs.append(_Run(first, last, int(offsets[first]) + shift, int(offsets[last]) + shift))
+    return runs
+
+
+def _build(hasher: TextHasher, base: RowIndex, runs: Sequence[_Run]) -> RowIndex | None:
+    starts = np.array([base.starts[run.first] for run in runs], np.int64)
+    ends = np.array([base.starts[run.last] for run in runs], np.int64)
+    shown = np.array(list(base.evidence.values()), np.int64)
+    run_of = np.searchsorted(starts, shown, side="right") - 1
+    if (run_of < 0).any() or (shown >= ends[run_of]).any():
+        return None
+    # What is known already isn't looked for again; the rows that show it get their new numbers below.
+    hasher.evidence.update(base.evidence)
+    builder = IndexBuilder()
+    firsts = []
+    connection = connect()
+    try:
+        at = len(hasher.records.header)
+        for run in runs:
+            if run.start > at:
+                builder.add_all(hasher.hash_blocks(connection, hasher.records.blocks(at, stop=run.start)))
+            firsts.append(builder.rows)
+            hasher.skip(int(base.starts[run.last] - base.starts[run.first]))
+            builder.add_all(_copied(base, run))
+            at = run.end
+        builder.add_all(hasher.hash_blocks(connection, hasher.records.blocks(at)))
+    finally:
+        connection.close()
+    if builder.malformed:
+        return None
+    now = np.array(firsts, np.int64)[run_of] + shown - starts[run_of]
+    hasher.evidence.update(zip(base.evidence, now.tolist(), strict=True))
+    index = builder.index(hasher.types(), hasher.evidence)
+    return None if (index.pieces["offset"] < 0).any() else index
+
+
+def _copied(base: RowIndex, run: _Run) -> Iterator[HashedRows]:
+    """Rows of a run, with their new offsets where a piece begins."""
+    shift = run.start - int(base.pieces["offset"][run.first])
+    for first in range(run.first, run.last, _PIECES_AT_ONCE):
+        pieces = np.arange(first, min(first + _PIECES_AT_ONCE, run.last))
+        count = int(base.starts[pieces[-1] + 1] - base.starts[first])
+        offsets = np.full(count, -1, np.int64)
+        offsets[base.starts[pieces] - base.starts[first]] = base.pieces["offset"][pieces] + shift
+        yield HashedRows(base.cells(pieces), count, offsets)
