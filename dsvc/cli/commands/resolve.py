@@ -5,12 +5,41 @@ from __future__ import annotations
 import click
 
 from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import path_fields
+from dsvc.cli.names import path_fields, show_line
 from dsvc.cli.paths import tree_path
 from dsvc.cli.session import Session
 from dsvc.cli.verb import PathWord, verb
 from dsvc.model.errors import UsageError
-from dsvc.porcelain.row_target import split_row
+from dsvc.porcelain.row_target import RowName, split_row
+
+
+def _report(session: Session, path: bytes, side: str | None, row: RowName | None) -> None:
+    """Say what is settled, and what is left."""
+    output = session.output
+    open_conflicts = session.repository().conflicts()
+    left = len(open_conflicts)
+    rows_left = next((len(c.table.rows) for c in open_conflicts if c.path == path and c.table), 0)
+    output.json(
+        {
+            **path_fields(path),
+            "row": None if row is None else str(row),
+            "side": side or "file",
+            "rows_left": rows_left,
+            "conflicts_left": left,
+        }
+    )
+    name = session.name(path)
+    if row is not None:
+        name = _("{path}, row {row}").format(path=name, row=show_line(str(row)))
+    output.line(_("settled {path}").format(path=name))
+    if rows_left:
+        rows = ngettext("{n} row", "{n} rows", rows_left)
+        text = _("left to settle in {path}: {rows}").format(path=session.name(path), rows=rows)
+        output.line(text)
+    elif left:
+        output.line(ngettext("{n} conflict is left to settle", "{n} conflicts are left to settle", left))
+    else:
+        session.advise("next", _('all conflicts are settled; finish with: dsvc commit -m "MESSAGE"'))
 
 
 @verb("resolve")
@@ -42,12 +71,4 @@ def command(
         wanted = tree_path(place, repo.root)
     side = "ours" if ours else "theirs" if theirs else None
     repo.resolve(wanted, side=side, file=file, row=row, columns=columns)
-    left = len(repo.conflicts())
-    session.output.json({**path_fields(wanted), "side": side or "file", "conflicts_left": left})
-    session.output.line(_("settled {path}").format(path=session.name(wanted)))
-    if left:
-        session.output.line(
-            ngettext("{n} conflict is left to settle", "{n} conflicts are left to settle", left)
-        )
-    else:
-        session.advise("next", _('all conflicts are settled; finish with: dsvc commit -m "MESSAGE"'))
+    _report(session, wanted, side, row)
