@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dsvc.diff.row_compare import RowComparison, Rows, compare_cells, compare_rows
-from dsvc.table.index_builder import index_of_cells
 from dsvc.table.kind import TableFormat, TableKind
 from dsvc.table.row_index import RowIndex
 from dsvc.table.source import TableSource
-from dsvc.table.value_hash import Form, form_of, value_cells
+from dsvc.table.value_form import Form, form_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +38,9 @@ def compare_values(old: Side, new: Side, key: Sequence[str]) -> RowComparison:
     """
     families = _family(old[1]), _family(new[1])
     if families[0] != families[1]:
+        from dsvc.table.index_builder import index_of_cells
+        from dsvc.table.value_hash import value_cells
+
         forms = _forms(old, new, {})
         first, second = (
             index_of_cells(
@@ -113,6 +115,8 @@ def _has_fractions(name: str, old: Side, new: Side, types: Mapping[str, str]) ->
 
 def _again(old: Side, new: Side, key: Sequence[str], found: RowComparison) -> RowComparison:
     """Compare what seems to differ once more."""
+    from dsvc.table.value_hash import value_cells
+
     forms = _forms(old, new, found.renamed)
     before = np.sort(np.concatenate((found.removed, found.old_changed)))
     after = np.sort(np.concatenate((found.added, found.new_changed)))

@@ -252,14 +252,16 @@ def temporary_name(prefix: str = "tmp") -> str:
     return f"{prefix}-{os.getpid()}-{os.urandom(8).hex()}"
 
 
-def write_atomically(path: str, data: Buffer, *, durable: bool = True, temporary: str | None = None) -> None:
+def write_atomically(
+    path: str, data: Buffer | Sequence[Buffer], *, durable: bool = True, temporary: str | None = None
+) -> None:
     """Replace `path` by `data`: temporary file, fsync, rename, fsync of the folder.
 
     Parameters
     ----------
     path : str
         File to replace or make.
-    data : bytes-like
+    data : bytes-like or list of such
         New content.
     durable : bool
         Whether both fsyncs are done; caches don't need them.
@@ -270,7 +272,7 @@ def write_atomically(path: str, data: Buffer, *, durable: bool = True, temporary
     name = os.path.join(temporary or folder, temporary_name())
     fd = open_new(name)
     try:
-        write(fd, data, path)
+        writev(fd, [data] if isinstance(data, Buffer) else data, path)
         if durable:
             sync(fd, path)
         os.close(fd)

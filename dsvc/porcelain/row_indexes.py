@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -11,15 +11,15 @@ import numpy as np
 from dsvc.diff.row_diff import TableVersion
 from dsvc.fs import files
 from dsvc.model.errors import DsvcError
-from dsvc.porcelain.kept_bytes import kept_bytes
 from dsvc.porcelain.table_source import StoredSource
 from dsvc.porcelain.workspace import Workspace
-from dsvc.table.guard import build_indexes
 from dsvc.table.index_file import IndexFile, StoredIndex, encode_index, load_index, oldest_first
-from dsvc.table.index_reuse import Like
 from dsvc.table.kind import TableKind
 from dsvc.table.row_index import PIECE, RowIndex
 from dsvc.table.source import TableSource
+
+if TYPE_CHECKING:
+    from dsvc.table.index_reuse import Like
 
 MAX_CACHE_BYTES: Final = 4 << 30
 """What the cache may hold before its oldest files go."""
@@ -76,6 +76,8 @@ class RowIndexes:
         found = self.cached(digest)
         if found is not None:
             return found
+        from dsvc.table.guard import build_indexes
+
         (index,) = build_indexes([table], self._like(table, base, like))
         if not isinstance(table.source, StoredSource):
             return index
@@ -86,6 +88,9 @@ class RowIndexes:
     def _like(self, table: KnownTable, base: RowIndex | None, like: KnownTable | None) -> Like | None:
         if base is None or like is None or like.kind != table.kind or not table.kind.format.is_text:
             return None
+        from dsvc.porcelain.kept_bytes import kept_bytes
+        from dsvc.table.index_reuse import Like
+
         kept = kept_bytes(self._repo, like.source, table.source)
         return Like(like.source, base, kept) if kept else None
 
@@ -123,6 +128,8 @@ class RowIndexes:
 
     def _both(self, old: KnownTable, new: KnownTable) -> tuple[RowIndex, RowIndex]:
         """Make two indexes side by side."""
+        from dsvc.table.guard import build_indexes
+
         first, second = build_indexes([old, new])
         if isinstance(old.source, StoredSource):
             self._keep(first, old.source.digest, None)

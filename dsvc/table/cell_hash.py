@@ -2,8 +2,8 @@
 
 Equal values hash alike whatever column type holds them (``int32`` 5, ``int64`` 5 and the float 5.0; a
 dictionary and its values); null and absent cells are 0. A hash is worth something beside others made by the
-same `SCHEME` only, and nothing as an identity: it is neither stable over versions of the engine nor safe
-against forgery. Diffs compare the values that they show; merges compare all they decide on.
+same scheme (`dsvc.table.hash_scheme`) only, and nothing as an identity: it is neither stable over versions of
+the engine nor safe against forgery.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from dsvc.table.arrow_ipc import open_ipc
 from dsvc.table.engine import connect, literal, quoted
 from dsvc.table.kind import TableFormat, TableKind
+from dsvc.table.limits import ParquetWidths
 from dsvc.table.nested_hash import is_nested, nested_hashes
 from dsvc.table.parquet_file import open_parquet
 from dsvc.table.plain_arrow import plain, plain_column
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     Hashes = NDArray[np.uint64]
 
-SCHEME: Final = f"2/{duckdb.__version__}"
-"""What hashes depend on: this module's rules and the engine's version."""
 BATCH_ROWS: Final = 122_880
 _SURE_DIGITS: Final = 15
 """No two decimals of so many characters are the same float."""
@@ -184,6 +182,8 @@ class BinaryHasher:
         with open_parquet(self._source) as parquet:
             schema = parquet.schema_arrow
             self._take_types(schema)
+            with self._source.open() as stream:
+                ParquetWidths(stream, parquet.metadata, self._source.name).check_all()
             if not schema.names:
                 yield HashedRows({}, parquet.metadata.num_rows)
                 return
@@ -267,7 +267,6 @@ def _hash_scalars(connection: DuckDBPyConnection, batch: pa.RecordBatch) -> list
 
 __all__ = [
     "BATCH_ROWS",
-    "SCHEME",
     "BinaryHasher",
     "HashedRows",
     "cell_expression",

@@ -16,7 +16,7 @@ import numpy as np
 import xxhash
 
 from dsvc.model.encoding import encode
-from dsvc.table.cell_hash import SCHEME
+from dsvc.table.hash_scheme import scheme
 from dsvc.table.row_index import PIECE, IndexColumn, Malformed, RowIndex
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class StoredIndex(RowIndex):
         self._opened = tuple(opened)
 
 
-def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> bytes:
+def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> list[bytes | memoryview]:
     """Encode an index that was just built.
 
     Parameters
@@ -104,6 +104,11 @@ def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> bytes
         Of the table.
     base : RowIndex or None
         An index from a cache file; pieces that it has too are referred to.
+
+    Returns
+    -------
+    list of bytes-like
+        The file's parts, in order.
     """
     pieces = index.pieces.copy()
     files = [(digest, b"")]
@@ -113,7 +118,7 @@ def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> bytes
     parts, stripes = _own_stripes(index, pieces, shared)
     header = encode(
         _Header(
-            scheme=SCHEME,
+            scheme=scheme(),
             columns=[(c.name, c.type, c.complete, c.unique) for c in index.columns],
             malformed=[(each.record, each.line, each.message) for each in index.malformed],
             pieces=len(pieces),
@@ -124,9 +129,11 @@ def encode_index(index: RowIndex, digest: bytes, base: RowIndex | None) -> bytes
     )
     # Padded, so that the hashes lie where a mapped array may begin.
     size = _PREFIX + len(header) + pieces.nbytes
-    body = b"".join([header, pieces.tobytes(), bytes(-size % 8), *parts])
-    checksum = xxhash.xxh3_64_digest(body)
-    return _MAGIC + len(header).to_bytes(8, "little") + checksum + body
+    body: list[bytes | memoryview] = [header, pieces.tobytes(), bytes(-size % 8), *parts]
+    checksum = xxhash.xxh3_64()
+    for part in body:
+        checksum.update(part)
+    return [_MAGIC + len(header).to_bytes(8, "little") + checksum.digest(), *body]
 
 
 def _refer(
@@ -154,9 +161,9 @@ def _refer(
 
 def _own_stripes(
     index: RowIndex, pieces: NDArray[np.void], shared: NDArray[np.bool_]
-) -> tuple[list[bytes], list[tuple[int, list[str]]]]:
+) -> tuple[list[memoryview], list[tuple[int, list[str]]]]:
     """Hashes of the pieces that are not shared, each stripe without its shared rows."""
-    parts: list[bytes] = []
+    parts: list[memoryview] = []
     stripes: list[tuple[int, list[str]]] = []
     own = np.flatnonzero(~shared)
     for number in np.unique(index.pieces["stripe"][own]):
@@ -167,7 +174,7 @@ def _own_stripes(
         pieces["stripe"][here] = len(stripes)
         pieces["start"][here] = np.cumsum(counts) - counts
         stripes.append((int(counts.sum()), names))
-        parts.extend(cells[name].tobytes() for name in names)
+        parts.extend(cells[name].view(np.uint8).data for name in names)
     pieces["file"][own] = 0
     return parts, stripes
 
@@ -192,7 +199,7 @@ class IndexFile:
         if bytes(data[:8]) != _MAGIC or xxhash.xxh3_64_digest(data[_PREFIX:]) != self.checksum:
             raise ValueError("damaged")
         self.header = msgspec.msgpack.decode(data[_PREFIX : _PREFIX + length], type=_Header)
-        if self.header.scheme != SCHEME:
+        if self.header.scheme != scheme():
             raise ValueError("made by another version")
         offset = _PREFIX + length
         self.pieces = np.frombuffer(data, PIECE, self.header.pieces, offset)

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 Test = Callable[[pa.DataType], bool]
 
@@ -44,6 +43,8 @@ def plain_column(column: pa.Array) -> pa.Array:
 
 
 def _with_elements(column: pa.Array, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    import pyarrow.compute as pc
+
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
     return pa.LargeListArray.from_arrays(pa.array(offsets), change(column.flatten()), mask=column.is_null())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import duckdb
 import pyarrow as pa
 
 from dsvc.table.source import NotATableError, TableLimitError
@@ -32,9 +32,23 @@ def refusals(name: str, what: str = "a table") -> Iterator[None]:
     try:
         yield
     # Memory first: Arrow's error for it is a malformed file's too, by its class.
-    except (MemoryError, duckdb.OutOfMemoryException) as error:
+    except _memory_errors() as error:
         raise TableLimitError(
             f"{name} needs more memory to be read than one table is given", details={"path": name}
         ) from error
-    except (duckdb.Error, pa.ArrowException, OSError, OverflowError, UnicodeDecodeError) as error:
+    except _format_errors() as error:
         raise NotATableError(f"{name} can't be read as {what}: {error}", details={"path": name}) from error
+
+
+# Where the engine isn't loaded, it raises nothing; reading a few rows doesn't need it.
+
+
+def _memory_errors() -> tuple[type[Exception], ...]:
+    engine = sys.modules.get("duckdb")
+    return (MemoryError,) if engine is None else (MemoryError, engine.OutOfMemoryException)
+
+
+def _format_errors() -> tuple[type[Exception], ...]:
+    engine = sys.modules.get("duckdb")
+    found = (pa.ArrowException, OSError, OverflowError, UnicodeDecodeError)
+    return found if engine is None else (*found, engine.Error)

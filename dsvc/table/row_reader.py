@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from dsvc.table.arrow_ipc import open_ipc
-from dsvc.table.csv_cells import csv_cells
 from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.parquet_file import open_parquet
 from dsvc.table.plain_arrow import python_values
 from dsvc.table.records import RecordBlock, TextRecords
 from dsvc.table.row_index import RowIndex
@@ -61,6 +58,8 @@ def read_rows(
     if kind.format is TableFormat.PARQUET:
         return _parquet_rows(source, wanted)
     if kind.format is TableFormat.ARROW:
+        from dsvc.table.arrow_ipc import open_ipc
+
         with open_ipc(source) as (_schema, batches):
             return _pick(batches, wanted, 0)
     return _text_rows(source, kind, index, wanted)
@@ -68,6 +67,8 @@ def read_rows(
 
 def _parquet_rows(source: TableSource, wanted: Numbers) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
+    from dsvc.table.parquet_file import open_parquet
+
     # The index was made of this file, within the limits on what its values may grow to.
     with open_parquet(source, buffer_bytes=_BUFFER_BYTES) as file:
         first = 0
@@ -87,14 +88,14 @@ def _pick(batches: Iterator[pa.RecordBatch], wanted: Numbers, first: int) -> dic
     for batch in batches:
         here = wanted[(wanted >= first) & (wanted < first + batch.num_rows)]
         if len(here):
-            part = batch.slice(int(here[0]) - first, 1)
-            if len(here) > 1:
-                part = batch.take(pa.array(here - first))
-            columns = [python_values(column) for column in part.columns]
-            for place, number in enumerate(here):
-                found[int(number)] = {
-                    name: values[place] for name, values in zip(part.schema.names, columns, strict=True)
-                }
+            places = (here - first).tolist()
+            # Slices put together: taking by number would load pandas where it is installed.
+            columns = [
+                python_values(pa.concat_arrays([column.slice(place, 1) for place in places]))
+                for column in batch.columns
+            ]
+            for number, *values in zip(here.tolist(), *columns, strict=True):
+                found[number] = dict(zip(batch.schema.names, values, strict=True))
         first += batch.num_rows
         if first > wanted[-1]:
             break
@@ -181,6 +182,8 @@ def whole_number(digits: str) -> int | str:
 def _csv_rows(
     records: TextRecords, index: RowIndex, name: str, found: Sequence[bytes]
 ) -> list[dict[str, Any]]:
+    from dsvc.table.csv_cells import csv_cells
+
     table, _places, _malformed = csv_cells(records, block_of(found), name)
     types = {column.name: column.type for column in index.columns}
     columns = [

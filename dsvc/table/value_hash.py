@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -26,6 +25,7 @@ from dsvc.table.records import TextRecords
 from dsvc.table.row_index import RowIndex
 from dsvc.table.row_reader import block_of, text_records, whole_number
 from dsvc.table.source import NotATableError, TableSource
+from dsvc.table.value_form import Form
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -38,33 +38,6 @@ _EXACT: Final = 2**53
 _FLOAT32_MAX: Final = 3e38
 _NESTED_AT_ONCE: Final = 128
 """Nested values whose structure is found together: objects with names of their own take room for all."""
-
-
-class Form(StrEnum):
-    """What a column's text stands for."""
-
-    NUMBER = "number"
-    FLOAT32 = "float32"
-    BOOL = "bool"
-    DATE = "date"
-    TIME = "time"
-    NESTED = "nested"
-    TEXT = "text"
-
-
-_FORMS: Final = (
-    (("int", "uint", "double", "decimal"), Form.NUMBER),
-    (("float", "halffloat"), Form.FLOAT32),
-    (("bool",), Form.BOOL),
-    (("date",), Form.DATE),
-    (("timestamp",), Form.TIME),
-    (("list", "large_list", "fixed_size_list", "struct", "map", "mixed"), Form.NESTED),
-)
-
-
-def form_of(type_: str) -> Form:
-    """Tell what values of a type, named as people write it, look like in text."""
-    return next((form for names, form in _FORMS if type_.startswith(names)), Form.TEXT)
 
 
 def value_cells(
