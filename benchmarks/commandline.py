@@ -11,7 +11,8 @@ from benchmarks.site import BENCH
 from benchmarks.workloads import WORKLOADS
 
 TMPFS = Path("/dev/shm")
-SPECIALS = ("memory", "million", "startup", "cost", "parquet_normalize", "blame")
+SPECIALS = ("memory", "million", "startup", "cost", "parquet_normalize", "blame", "tables")
+QUICK_SCALE = 0.02
 DISK_SPECIALS = ("memory", "cost")
 ABOUT = """\
 Measure dsvc beside its peers. Each step is a whole process; the peers take turns in every round; what is
@@ -26,6 +27,7 @@ commands:
   parquet_normalize
             bytes that a version of a Parquet file adds, rewritten by dsvc or not, beside the peers
   blame     who changed a row, over 100 commits, without row indexes and with them
+  tables    row diffs beside a join by hand, Oxen and daff; merges; tables of 640 MB
   report    write docs/benchmarks.md and docs/benchmarks.svg from the results
   all       everything above, workloads on disk too (the default)
   install   install the peers that are Python packages (install_peers.sh installs the others)
@@ -68,13 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scale", type=float, default=1.0, help="part of the full size (default: 1)", metavar="X"
     )
+    parser.add_argument(
+        "--quick", action="store_true", help="one round at a fiftieth of the size, to see that it works"
+    )
     parser.add_argument("--dir", type=Path, help="a folder on disk, in place of tmpfs", metavar="FOLDER")
     parser.add_argument("--merge", action="store_true", help="keep what is stored of other tools")
     parser.add_argument(
         "--results",
         type=Path,
-        default=results.RESULTS,
-        help="where results go and are read",
+        help="where results go and are read (default: benchmarks/results; with --quick .bench/quick)",
         metavar="FOLDER",
     )
     return parser
@@ -139,6 +143,9 @@ def _run_all(options: argparse.Namespace) -> None:
 def main() -> None:
     """Parse the command line and do it."""
     options = _parser().parse_args()
+    if options.quick:
+        options.rounds, options.scale = 1, QUICK_SCALE
+    options.results = options.results or (BENCH / "quick" if options.quick else results.RESULTS)
     command = options.command or ("run" if options.workload or options.tool else "all")
     if command == "install":
         _tools(options.tool)

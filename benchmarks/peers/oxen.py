@@ -14,6 +14,17 @@ PYTHON = str(environment_of("oxenai") / "bin" / "python")
 STEPS = str(Path(__file__).with_name("oxen_steps.py"))
 
 
+def configuration(site: Site) -> dict[str, str]:
+    """What keeps Oxen from the user's own configuration."""
+    return {"OXEN_CONFIG_DIR": str(site.home)}
+
+
+def diff(name: str, old: str, new: str) -> list[str]:
+    """The command line that compares two files; `name` is `oxen` or `oxen-bare`."""
+    way = "bare" if name == "oxen-bare" else "package"
+    return [PYTHON, "-I", STEPS, way, "diff", old, new]
+
+
 class Oxen(Driver):
     store_folders = (".oxen",)
 
@@ -28,7 +39,7 @@ class Oxen(Driver):
         install("oxenai")
 
     def environment(self, site: Site) -> Mapping[str, str]:
-        return {"OXEN_CONFIG_DIR": str(site.home)}
+        return configuration(site)
 
     def configure(self, site: Site) -> None:
         (site.home / "user_config.toml").write_text('name = "Bench"\nemail = "bench@example.org"\n')
