@@ -1,4 +1,4 @@
-"""The demo: real data versioned, corrected, compared and brought back, with the real command line.
+"""The demo: real data versioned, corrected, compared, merged and brought back, with the real command line.
 
 Each command is printed with a ``$`` before it, and its output as it came. The demo stops at the first command
 that fails. It exits 0 only if version 1 came back byte for byte. What is corrected and why: docs/demo.md.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import hashlib
 import importlib.util
 import os
@@ -49,6 +50,20 @@ MISSPELT_MAKES = {
 EAST_OF_GREENWICH = ("GRO", "GSN", "GUM", "TNI", "TT01")  # Guam and the Northern Marianas
 SOUTH_OF_THE_EQUATOR = ("FAQ", "PPG", "Z08")  # American Samoa
 
+# Opened in 2010 and 2019, after the data were collected.
+PANAMA_CITY = "ECP,Northwest Florida Beaches International,Panama City,FL,USA,30.358333,-85.795556\n"
+WILLISTON = "XWA,Williston Basin International,Williston,ND,USA,48.258611,-103.750556\n"
+# What Marquette's airport and Hilton Head's have as city and state, and what it should be. The first one
+# serves Marquette and stands at Gwinn: two people, two opinions.
+NO_PLACE = ",NA,NA,USA,"
+PLACES = {"MQT": ",Marquette,MI,USA,", "HHH": ",Hilton Head Island,SC,USA,"}
+GWINN = ",Gwinn,MI,USA,"
+
+ASKED = """\
+SELECT iata, b.name, a.longitude AS published, b.longitude AS corrected
+FROM dsvc('published:airports.csv') a JOIN 'airports.csv' b USING (iata)
+WHERE a.longitude <> b.longitude"""
+
 NOTES = """\
 数据说明
 
@@ -69,15 +84,21 @@ def say(text: str) -> None:
     print(f"\n# {text}", flush=True)
 
 
+def quoted(word: str) -> str:
+    """Quote a word as a person would for the shell."""
+    plain = "'" in word and not set(word) & set('"$`\\\\!')
+    return f'"{word}"' if plain else shlex.quote(word)
+
+
 class Shell:
     """Runs commands in one folder and shows them as a terminal would."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def dsvc(self, *arguments: str) -> str:
-        """Run dsvc and return what it printed."""
-        print(f"\n$ dsvc {shlex.join(arguments)}", flush=True)
+    def dsvc(self, *arguments: str, code: int = 0) -> str:
+        """Run dsvc, which is to end with this exit code, and return what it printed."""
+        print(f"\n$ dsvc {' '.join(map(quoted, arguments))}", flush=True)
         environment = {**os.environ, "PYTHONUTF8": "1"}
         done = subprocess.run(
             [sys.executable, "-m", "dsvc", *arguments],
@@ -90,8 +111,8 @@ class Shell:
         )
         output = done.stdout.decode("utf-8", "backslashreplace")
         print(output, end="" if output.endswith("\n") or not output else "\n", flush=True)
-        if done.returncode != 0:
-            raise DemoFailedError(f"dsvc {arguments[0]} exited with {done.returncode}")
+        if done.returncode != code:
+            raise DemoFailedError(f"dsvc {arguments[0]} exited with {done.returncode}, not {code}")
         return output
 
 
@@ -149,6 +170,21 @@ def edit_by_hand(folder: Path) -> None:
     (folder / "说明.txt").write_text(NOTES, encoding="utf-8")
 
 
+def place(text: str, code: str, where: str) -> str:
+    """Give an airport that lacks them its city and state."""
+    lines = text.split("\n")
+    (number,) = [n for n, line in enumerate(lines) if line.startswith(f"{code},")]
+    lines[number] = replace_once(lines[number], NO_PLACE, where)
+    return "\n".join(lines)
+
+
+def append(text: str, code: str, row: str) -> str:
+    """Add an airport; the demo fails if it is there, or the file doesn't end with a line's end."""
+    if f"\n{code}," in text or not text.endswith("\n"):
+        raise DemoFailedError(f"the data are others than this was written for: {code}")
+    return text + row
+
+
 def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below `folder`, dsvc's own folder left out."""
     return {
@@ -189,7 +225,7 @@ def tell_the_story(folder: Path) -> None:
     version_2 = digests(folder)
     shell.dsvc("status")
     shell.dsvc("diff", "--stat")
-    shell.dsvc("diff", "--", "airports.csv")
+    shell.dsvc("diff", "--", "cars.json", "airports.csv")
     shell.dsvc("add", "-A")
     shell.dsvc("status")
     shell.dsvc("commit", "-m", "Correct makes and coordinates; notes 说明")
@@ -203,9 +239,51 @@ def tell_the_story(folder: Path) -> None:
     say("And forward again.")
     shell.dsvc("checkout", "main")
     check_same("Version 2", version_2, digests(folder))
+    tell_of_tables(shell)
     shell.dsvc("log", "--oneline", "--graph")
     shell.dsvc("fsck", "--read-data")
     shell.dsvc("du")
+
+
+def tell_of_tables(shell: Shell) -> None:
+    """Merge rows and cells that two people worked on, settle one, and ask who changed what."""
+    airports = shell.folder / "airports.csv"
+
+    say("Two people work on airports.csv. Each appends a row that is missing, and fills in cells:")
+    shell.dsvc("checkout", "-b", "florida")
+    rewrite(airports, lambda text: append(text, "ECP", PANAMA_CITY))
+    rewrite(airports, lambda text: place(text, "HHH", PLACES["HHH"]))
+    rewrite(airports, lambda text: place(text, "MQT", GWINN))
+    shell.dsvc("commit", "-a", "-m", "Panama City; where Hilton Head and Sawyer are")
+    shell.dsvc("checkout", "main")
+    rewrite(airports, lambda text: append(text, "XWA", WILLISTON))
+    rewrite(airports, lambda text: place(text, "MQT", PLACES["MQT"]))
+    shell.dsvc("commit", "-a", "-m", "Williston; Sawyer serves Marquette")
+
+    say("Both appends merge, and so do all cells but one.")
+    shell.dsvc("merge", "florida", code=16)
+    shell.dsvc("conflicts")
+    shell.dsvc("resolve", "airports.csv#iata=MQT", "--ours")
+    shell.dsvc("commit", "-m", "Merge florida")
+    check_merged(airports)
+
+    say("Who changed a row, cell by cell?")
+    shell.dsvc("blame", "airports.csv#iata=MQT")
+
+    say("And what else can be asked of two versions:")
+    shell.dsvc("sql", ASKED)
+
+
+def check_merged(airports: Path) -> None:
+    """See that the merge kept what both did, read by other means than dsvc's."""
+    with airports.open(encoding="utf-8", newline="") as stream:
+        listed = list(csv.DictReader(stream))
+    rows = {row["iata"]: row for row in listed}
+    city = {code: rows[code]["city"] for code in ("ECP", "XWA", "HHH", "MQT") if code in rows}
+    wanted = {"ECP": "Panama City", "XWA": "Williston", "HHH": "Hilton Head Island", "MQT": "Marquette"}
+    if city != wanted or len(rows) < len(listed):
+        raise DemoFailedError(f"the merge came to {city}, not {wanted}")
+    print(f"\n✓ airports.csv has what both did: {len(rows):,} rows, each once.", flush=True)
 
 
 @contextlib.contextmanager

@@ -55,4 +55,5 @@ def test_it_runs_to_its_end(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Version 1 came back byte for byte: 16 files" in done.stdout
+    assert "airports.csv has what both did: 3,378 rows, each once" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
