@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dsvc.model.errors import NotFoundError, UsageError
-from dsvc.table.row_index import RowIndex, key_hashes, row_hashes
+from dsvc.table.row_index import RowIndex, is_called_id, key_hashes, row_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
-_ID_NAMES: Final = frozenset({"id", "key", "uuid", "guid", "编号", "序号", "标识"})
 RENAME_SHARE: Final = 0.9
 """Share of the rows on both sides whose cells must agree for a column to count as renamed."""
 
@@ -237,13 +236,8 @@ def guess_key(old: RowIndex, new: RowIndex) -> tuple[str, ...]:
     if not found:
         return ()
     # The same for both directions, whatever the order of columns on either side.
-    order = {name: (not _is_called_id(name), sum(side[name] for side in places), name) for name in found}
+    order = {name: (not is_called_id(name), sum(side[name] for side in places), name) for name in found}
     return (min(found, key=order.__getitem__),)
-
-
-def _is_called_id(name: str) -> bool:
-    lower = name.lower()
-    return lower in _ID_NAMES or lower.endswith(("_id", "-id", "_key", "uuid")) or name.endswith("Id")
 
 
 # Renames

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from dsvc.table.cell_hash import BinaryHasher, HashedRows
 from dsvc.table.kind import TableKind
-from dsvc.table.row_index import PIECE, IndexColumn, Malformed, RowIndex, cut, piece_ids, row_hashes
+from dsvc.table.row_index import (
+    PIECE,
+    IndexColumn,
+    Malformed,
+    RowIndex,
+    cut,
+    is_called_id,
+    piece_ids,
+    row_hashes,
+)
 from dsvc.table.source import TableSource
 
 if TYPE_CHECKING:
@@ -58,20 +67,20 @@ class _Facts:
             self.complete = False
             self._parts.clear()
             return
-        if self.unique:
-            ordered = np.sort(hashes)
-            self.unique = not bool((ordered[1:] == ordered[:-1]).any())
-            self._parts = [*self._parts, ordered] if self.unique else []
+        # Most columns that are no key show it early, so that the rest need not be kept.
+        if self.unique and (self._parts or not _has_twins(hashes)):
+            self._parts.append(hashes)
+        else:
+            self.unique = False
 
     def is_unique(self) -> bool:
         """Whether no value came twice."""
-        if not self.unique or not self.complete:
-            return False
-        if len(self._parts) > 1:
-            together = np.concatenate(self._parts)
-            together.sort()
-            return not bool((together[1:] == together[:-1]).any())
-        return True
+        return self.unique and self.complete and not _has_twins(np.concatenate(self._parts))
+
+
+def _has_twins(hashes: Hashes) -> bool:
+    ordered = np.sort(hashes)
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 class IndexBuilder:
@@ -114,16 +123,20 @@ class IndexBuilder:
         self, types: Mapping[str, str], evidence: Mapping[tuple[str, str], int] | None = None
     ) -> RowIndex:
         """Index of what was taken in."""
-        columns = []
-        for name, type_ in types.items():
-            facts = self._facts.get(name)
-            known = type_.startswith(_KEY_TYPES)
-            complete = facts is not None and facts.complete
-            columns.append(
-                IndexColumn(name, type_, complete, known and facts is not None and facts.is_unique())
-            )
+        unique = self._unique([name for name, type_ in types.items() if type_.startswith(_KEY_TYPES)])
+        columns = [
+            IndexColumn(name, type_, name in self._facts and self._facts[name].complete, name in unique)
+            for name, type_ in types.items()
+        ]
         pieces = np.concatenate(self.pieces) if self.pieces else np.zeros(0, PIECE)
         return RowIndex(columns, pieces, [self.stripes], self.malformed, evidence)
+
+    def _unique(self, names: Sequence[str]) -> set[str]:
+        """Columns that can be a key: of those that are called an id all, of the others only where none is."""
+        ids = [name for name in names if is_called_id(name)]
+        found = {name for name in ids if name in self._facts and self._facts[name].is_unique()}
+        others = [] if found else [name for name in names if name not in ids]
+        return found | {name for name in others if name in self._facts and self._facts[name].is_unique()}
 
 
 def index_of_cells(index: RowIndex, cells: Mapping[str, Hashes]) -> RowIndex:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PIECE_ROWS: Final = 64
 """Rows of a piece on average."""
 MAX_PIECE_ROWS: Final = 1024
+_ID_NAMES: Final = frozenset({"id", "key", "uuid", "guid", "编号", "序号", "标识"})
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _SPREAD: Final = np.uint64(0xD6E8FEB86659FD93)
 _TWO: Final = np.uint64(2)
@@ -48,6 +49,12 @@ class IndexColumn(NamedTuple):
     type: str
     complete: bool
     unique: bool
+
+
+def is_called_id(name: str) -> bool:
+    """Whether a column's name says that it identifies rows."""
+    lower = name.lower()
+    return lower in _ID_NAMES or lower.endswith(("_id", "-id", "_key", "uuid")) or name.endswith("Id")
 
 
 class Malformed(NamedTuple):
