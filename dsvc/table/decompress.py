@@ -14,14 +14,53 @@ from dsvc.table.source import NotATableError, TableLimitError, TableSource
 
 MAX_RATIO: Final = 200
 """How many times its size a compressed file may have."""
+_STEP_BYTES: Final = 4096
+"""What is given to zstandard at a time: it becomes 128 MiB at most."""
 FREE_BYTES: Final = 256 << 20
 """Text that is read however small the file is."""
+
+
+class _ZstdFrames:
+    """Frames of zstandard; the library's own stream takes one that is cut off for a whole one."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed = b""
+        self._text = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Read at most `size` bytes.
+
+        Raises
+        ------
+        EOFError
+            If the last frame isn't complete.
+        """
+        while not self._text:
+            self._packed = self._packed or self._stream.read(_STEP_BYTES)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("it ends in the middle")
+                return b""
+            self._frame = self._frame or self._decompressor.decompressobj()
+            self._text = memoryview(self._frame.decompress(self._packed))
+            self._packed = b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        part, self._text = self._text[:size], self._text[size:]
+        return bytes(part)
+
+    def close(self) -> None:
+        """Let what is at hand go."""
+        self._text = memoryview(b"")
 
 
 class _Bounded(io.RawIOBase):
     """Decompressed bytes, up to a limit, with the codec's errors translated."""
 
-    def __init__(self, stream: BinaryIO, outer: BinaryIO, source: TableSource) -> None:
+    def __init__(self, stream: gzip.GzipFile | _ZstdFrames, outer: BinaryIO, source: TableSource) -> None:
         super().__init__()
         self._stream = stream
         self._outer = outer
@@ -82,14 +121,9 @@ def open_text(source: TableSource, kind: TableKind) -> BinaryIO:
     stream = source.open()
     if kind.compression is Compression.NONE:
         return stream
-    inner: BinaryIO
+    inner: gzip.GzipFile | _ZstdFrames
     if kind.compression is Compression.GZIP:
-        inner = cast(BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb"))
+        inner = gzip.GzipFile(fileobj=stream, mode="rb")
     else:
-        inner = cast(
-            BinaryIO,
-            zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-                stream, read_across_frames=True
-            ),
-        )
+        inner = _ZstdFrames(stream)
     return cast(BinaryIO, io.BufferedReader(_Bounded(inner, stream, source), 1 << 20))
