@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Hashes = NDArray[np.uint64]
 
 BATCH_ROWS: Final = 122_880
+_COLUMNS_AT_ONCE: Final = 100
+"""The time and memory that the engine takes to plan a query grow faster than its columns."""
 _SURE_DIGITS: Final = 15
 """No two decimals of so many characters are the same float."""
 _NOT_NULL: Final = 0x5851F42D4C957F2D
@@ -219,7 +221,7 @@ def type_name(type_: pa.DataType) -> str:
 
 
 def _is_native(schema: pa.Schema) -> bool:
-    if len({name.lower() for name in schema.names}) != len(schema.names):
+    if len({name.lower() for name in schema.names}) != len(schema.names) or len(schema) > _COLUMNS_AT_ONCE:
         return False
     return all(any(test(each.type) for test in _NATIVE) for each in schema)
 
@@ -254,15 +256,19 @@ def hash_table(
 
 
 def _hash_scalars(connection: DuckDBPyConnection, batch: pa.RecordBatch) -> list[Hashes]:
-    if not batch.num_columns or not batch.num_rows:
-        return [np.zeros(batch.num_rows, np.uint64)] * batch.num_columns
-    renamed = pa.table(batch.columns, [f"v{number}" for number in range(batch.num_columns)])
-    relation = connection.from_arrow(renamed)
-    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
-    connection.register("rows", renamed)
-    parts = list(hash_relation(connection, "rows", types))
-    connection.unregister("rows")
-    return [np.concatenate([part[name] for part in parts]) for name in renamed.column_names]
+    if not batch.num_rows:
+        return [np.zeros(0, np.uint64)] * batch.num_columns
+    found: list[Hashes] = []
+    for start in range(0, batch.num_columns, _COLUMNS_AT_ONCE):
+        columns = batch.columns[start : start + _COLUMNS_AT_ONCE]
+        renamed = pa.table(columns, [f"v{number}" for number in range(len(columns))])
+        relation = connection.from_arrow(renamed)
+        types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+        connection.register("rows", renamed)
+        parts = list(hash_relation(connection, "rows", types))
+        connection.unregister("rows")
+        found += [np.concatenate([part[name] for part in parts]) for name in renamed.column_names]
+    return found
 
 
 __all__ = [

@@ -60,11 +60,10 @@ def unique_names(names: list[str]) -> tuple[str, ...]:
     taken: dict[str, None] = {}
     suffixes: dict[str, int] = {}
     for number, name in enumerate(names):
-        free = wanted = name or f"column_{number + 1}"
-        suffix = suffixes.get(wanted, 2)  # from the last one on: a header may have one name 10,000 times
+        wanted = free = name or f"column_{number + 1}"
         while free in taken:
-            free, suffix = f"{wanted}_{suffix}", suffix + 1
-        suffixes[wanted] = suffix
+            suffixes[wanted] = suffixes.get(wanted, 1) + 1
+            free = f"{wanted}_{suffixes[wanted]}"
         taken[free] = None
     return tuple(taken)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Hashes = NDArray[np.uint64]
 
 RECORDS: Final = "records"
+_MEMBERS_AT_ONCE: Final = 100
 _KEYS: Final = "CASE WHEN json_valid(t) AND json_type(t) = 'OBJECT' THEN json_keys(t) END"
 _SEPARATORS: Final = np.frombuffer(b",[]", np.uint8)
 
@@ -121,41 +122,40 @@ class JsonBlock:
 
     def hashes(self) -> dict[str, Hashes]:
         """Hash each member's value; 0 is null or absent. Whole numbers hash alike however they're written."""
-        if not self.keys or not self._count:
-            return {}
-        cells = ", ".join(
-            cell_hash(
-                f"nullif(j[{n}], 'null')",
-                f"CASE WHEN j[{n}] = '-0.0' THEN '0' WHEN suffix(j[{n}], '.0') THEN j[{n}][:-3] "
-                f"ELSE j[{n}] END",
+        found: dict[str, Hashes] = {}
+        for keys in self._groups():
+            cells = ", ".join(
+                cell_hash(
+                    f"nullif(j[{n}], 'null')",
+                    f"CASE WHEN j[{n}] = '-0.0' THEN '0' WHEN suffix(j[{n}], '.0') THEN j[{n}][:-3] "
+                    f"ELSE j[{n}] END",
+                )
+                for n in range(1, len(keys) + 1)
             )
-            for n in range(1, len(self.keys) + 1)
-        )
-        found = self._connection.sql(
-            f"SELECT {cells} FROM "
-            f"(SELECT json_extract(t, [{_pointers(self.keys)}])::VARCHAR[] AS j FROM {RECORDS})"
-        )
-        table = found.to_arrow_table()
-        return {key: table.column(n).to_numpy() for n, key in enumerate(self.keys)}
+            table = self._connection.sql(
+                f"SELECT {cells} FROM "
+                f"(SELECT json_extract(t, [{_pointers(keys)}])::VARCHAR[] AS j FROM {RECORDS})"
+            ).to_arrow_table()
+            found |= {key: table.column(n).to_numpy() for n, key in enumerate(keys)}
+        return found
 
-    def types(self) -> dict[str, set[str]]:
-        """Engine's JSON types of each member's values, null left out."""
-        if not self.keys or not self._count:
-            return {}
-        lists = ", ".join(f"list(DISTINCT json_type(j[{n}]))" for n in range(1, len(self.keys) + 1))
-        row = self._run(
-            f"SELECT {lists} FROM (SELECT json_extract(t, [{_pointers(self.keys)}]) AS j FROM {RECORDS})"
-        )[0]
-        return {key: set(found or ()) - {"NULL", None} for key, found in zip(self.keys, row, strict=True)}
+    def types(self) -> dict[str, dict[str, int]]:
+        """Engine's JSON types of each member's values, null left out, with the first place of each."""
+        found: dict[str, dict[str, int]] = {key: {} for key in self.keys}
+        for keys in self._groups():
+            rows = self._run(
+                f"SELECT k, type, min(n) FROM (SELECT n, unnest(range({len(keys)})) AS k, "
+                f"unnest(json_type(t, [{_pointers(keys)}])) AS type FROM {RECORDS}) "
+                "WHERE type IS NOT NULL AND type <> 'NULL' GROUP BY ALL ORDER BY ALL"
+            )
+            for number, type_, first in rows:
+                found[keys[number]][type_] = first
+        return found
 
-    def first_of(self, key: str, type_: str) -> int:
-        """Place of the first record whose member has one of the engine's types."""
-        found = self._run(
-            f"SELECT min(m) FROM (SELECT row_number() OVER (ORDER BY n) - 1 AS m, "
-            f"json_type(json_extract(t, [{_pointers([key])}])[1]) AS found FROM {RECORDS}) "
-            f"WHERE found = {literal(type_)}"
-        )
-        return int(found[0][0])
+    def _groups(self) -> Iterator[list[str]]:
+        """Members that one query asks for: the memory it takes grows with each."""
+        for start in range(0, len(self.keys) if self._count else 0, _MEMBERS_AT_ONCE):
+            yield self.keys[start : start + _MEMBERS_AT_ONCE]
 
 
 def _pointers(keys: Sequence[str]) -> str:

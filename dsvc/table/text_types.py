@@ -122,10 +122,8 @@ class JsonTypes:
         """Take in further rows, the first of which has the number `first`."""
         for name, found in block.types().items():
             self._names.setdefault(name)
-            for each in found:
-                fact = (name, _JSON_NAMES.get(each, "string"))
-                if fact not in self.evidence:
-                    self.evidence[fact] = first + block.first_of(name, each)
+            for each, place in sorted(found.items(), key=lambda item: item[1]):
+                self.evidence.setdefault((name, _JSON_NAMES.get(each, "string")), first + place)
 
     def names(self) -> dict[str, str]:
         """Type of each member: ``double`` where whole numbers and others mix, else ``mixed``."""
