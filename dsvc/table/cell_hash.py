@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from dsvc.table.arrow_ipc import open_ipc
+from dsvc.table.arrow_numbers import hashes_of
 from dsvc.table.engine import connect, literal, quoted
 from dsvc.table.kind import TableFormat, TableKind
 from dsvc.table.limits import ParquetWidths
@@ -146,7 +147,7 @@ def hash_relation(
     )
     reader = connection.sql(f"SELECT {cells} FROM {relation}").to_arrow_reader(BATCH_ROWS)
     for batch in reader:
-        yield {name: batch.column(number).to_numpy(zero_copy_only=False) for number, name in enumerate(names)}
+        yield {name: hashes_of(batch.column(number)) for number, name in enumerate(names)}
 
 
 class BinaryHasher:

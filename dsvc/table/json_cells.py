@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from dsvc.table.arrow_numbers import count_from, hashes_of_parts
 from dsvc.table.cell_hash import cell_hash
 from dsvc.table.engine import literal
 from dsvc.table.records import MAX_COLUMNS, RecordBlock
@@ -96,7 +97,7 @@ class JsonBlock:
 
     def _register(self, texts: pa.Array) -> None:
         self._count = len(texts)
-        self._connection.register(RECORDS, pa.table({"n": np.arange(len(texts)), "t": texts}))
+        self._connection.register(RECORDS, pa.table({"n": count_from(0, len(texts)), "t": texts}))
 
     def _run(self, query: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()
@@ -136,7 +137,7 @@ class JsonBlock:
                 f"SELECT {cells} FROM "
                 f"(SELECT json_extract(t, [{_pointers(keys)}])::VARCHAR[] AS j FROM {RECORDS})"
             ).to_arrow_table()
-            found |= {key: table.column(n).to_numpy() for n, key in enumerate(keys)}
+            found |= {key: hashes_of_parts(table.column(n)) for n, key in enumerate(keys)}
         return found
 
     def types(self) -> dict[str, dict[str, int]]:

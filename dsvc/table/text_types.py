@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pyarrow as pa
 
+from dsvc.table.arrow_numbers import count_from
 from dsvc.table.engine import quoted
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class CsvTypes:
         ]
         if not cells.num_rows or not facts:
             return
-        rows = pa.array(np.arange(first, first + cells.num_rows))
+        rows = count_from(first, cells.num_rows)
         # The time that the engine takes to plan a query grows faster than its columns.
         for start in range(0, len(facts), _FACTS_AT_ONCE):
             asked = facts[start : start + _FACTS_AT_ONCE]
