@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.judge_alone import judge_alone
 from benchmarks.results import FIRST, SECOND, SpecialResult, WorkloadResult
+from benchmarks.tables_judge import judge_tables
 from benchmarks.verdict import MIB, TOLERANCE, Verdict, at_most, mebibytes, megabytes, missing, seconds
 
 SUBJECT = "dsvc"
@@ -189,4 +190,4 @@ def judge_all(
         judges = {name: _Judge(result=result) for name, result in workloads.items()}
         for group in _GROUPS:
             verdicts.extend(group(judges))
-    return [*verdicts, *judge_alone(specials)]
+    return [*verdicts, *judge_alone(specials), *judge_tables(specials)]

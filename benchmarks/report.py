@@ -15,6 +15,7 @@ from benchmarks.results import (
     load_workload,
     workload_file,
 )
+from benchmarks.tables_report import sections
 from benchmarks.verdict import TOLERANCE, Verdict, mebibytes, megabytes, percent, seconds
 from benchmarks.workloads import WORKLOADS
 
@@ -28,6 +29,7 @@ TITLES = {
     "cost": "What BLAKE3 and durability cost",
     "parquet_normalize": "Versions of a Parquet file, rewritten or not",
     "blame": "Who changed a row",
+    "tables": "Tables",
 }
 COLUMNS: tuple[tuple[str, Sequence[str]], ...] = (
     ("init", ("init",)),
@@ -165,6 +167,9 @@ def _compared(text: str, value: float, own: float | None, tool: str) -> str:
 def _special(result: SpecialResult) -> str:
     settings = ", ".join(f"{name}: {value}" for name, value in result.settings.items())
     head = f"## {TITLES[result.kind]}\n\nMeasured {result.at}, dsvc {result.version}; {settings}.\n"
+    if result.kind == "tables":
+        parts = (f"### {title}\n\n{text}\n\n{_table(*grid)}" for title, text, *grid in sections(result))
+        return "\n".join([head, *parts])
     if result.kind in {"memory", "million"}:
         return f"{head}\n{_grid(result)}"
     rows = [(reading.name.replace("_", " "), _reading(reading)) for reading in result.readings]

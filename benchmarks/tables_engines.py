@@ -5,7 +5,6 @@
 differs by a full join on `id`.
 """
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
