@@ -83,14 +83,14 @@ def check_laws(
     return there
 
 
-@examples(40)
+@examples(30)
 @given(versions(), st.data())
 def test_plain_python_agrees(pair: Versions, data: st.DataObject) -> None:
     old, new = written(data, pair)
     check_laws(old, new, (pair.old.to_pylist(), pair.new.to_pylist()), pair.key)
 
 
-@examples(25)
+@examples(18)
 @given(versions(keyed=True))
 def test_a_full_outer_join_in_sql_agrees(pair: Versions) -> None:
     found = diff(parquet(pair.old), parquet(pair.new), ["id"])
@@ -285,7 +285,7 @@ plain_rows = st.lists(
 )
 
 
-@examples(4)
+@examples(3)
 @given(plain_rows, plain_rows)
 def test_formats_hold_the_same_values(first: list[Any], second: list[Any]) -> None:
     second = first[1:] + second[:1]
@@ -319,7 +319,7 @@ def _in_formats(rows: list[Any]) -> dict[str, TableVersion]:
     }
 
 
-@examples(25)
+@examples(12)
 @given(text_pairs())
 def test_daff_agrees(pair: Any) -> None:
     columns = ["id", "名字", "a"]
