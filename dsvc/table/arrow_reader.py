@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -211,9 +211,7 @@ class ParquetTable(ArrowTable):
         with open_parquet(source) as file:
             metadata = file.metadata
             with source.open() as stream:
-                widths = ParquetWidths(stream, metadata, self.name)
-                for number in range(metadata.num_row_groups):
-                    widths.check(number)
+                ParquetWidths(stream, metadata, self.name).check_all()
             self._part_rows = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
         self._format = ds.ParquetFileFormat()
         self._stream = source.open()
@@ -310,7 +308,8 @@ def check_columns(schema: pa.Schema, name: str) -> None:
         raise TableLimitError(
             f"{name} has {len(schema)} columns; {MAX_COLUMNS} are read", details={"path": name}
         )
-    twice = [each for each in dict.fromkeys(schema.names) if schema.names.count(each) > 1]
+    with refusals(name):
+        twice = [each for each, count in Counter(schema.names).items() if count > 1]
     if twice:
         raise NotATableError(f"{name} has two columns named {twice[0]}", details={"path": name})
 

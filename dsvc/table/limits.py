@@ -6,6 +6,7 @@ rows needs a kilobyte: run lengths and dictionaries cost nothing. What the foote
 
 from __future__ import annotations
 
+import os
 from typing import BinaryIO, Final
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ FREE_BYTES: Final = 1 << 30
 MAX_RATIO: Final = 100
 """How many times the bytes that are stored of it a longer one may take up."""
 _PROBE_ROWS: Final = 8192
+_BUFFER_BYTES: Final = 64 << 10
 _BYTE_ARRAY: Final = "BYTE_ARRAY"
 
 
@@ -76,11 +78,18 @@ class ParquetWidths:
         self._name = name
         leaves = [metadata.schema.column(number) for number in range(metadata.num_columns)]
         self._leaves = {n: leaf.path for n, leaf in enumerate(leaves) if leaf.physical_type == _BYTE_ARRAY}
+        self._others = [leaf.path for leaf in leaves if leaf.physical_type != _BYTE_ARRAY]
         self._file: pq.ParquetFile | None = None
         self._stream = stream
+        self._size = stream.seek(0, os.SEEK_END)
+
+    def check_all(self) -> None:
+        """Check every row group; raises as `check`."""
+        for group in range(self._metadata.num_row_groups):
+            self.check(group)
 
     def check(self, group: int) -> None:
-        """Check one row group.
+        """Check one row group: its entries in the footer, and what its dictionaries grow to.
 
         Raises
         ------
@@ -88,27 +97,38 @@ class ParquetWidths:
             If a column of it takes up more than `FREE_BYTES`, and `MAX_RATIO` times what is stored.
         """
         row_group = self._metadata.row_group(group)
+        # Read first, then ask the footer: PyArrow ends the process where a column's entry there is malformed,
+        # which reading says with an error.
+        next(
+            self._opened().iter_batches(1, row_groups=[group], columns=self._others, use_threads=False), None
+        )
         for number, path in self._leaves.items():
-            chunk = row_group.column(number)
-            if not chunk.has_dictionary_page:
-                continue
-            values = max(chunk.num_values, row_group.num_rows)
             # A list without items has not loaded the dictionary yet.
             known = next((part for part in self._dictionaries(group, path, 1) if len(part.dictionary)), None)
-            if known is None or _longest(known.dictionary) * values <= FREE_BYTES:
+            if known is None:
+                continue
+            chunk = row_group.column(number)
+            values = max(chunk.num_values, row_group.num_rows)
+            if _longest(known.dictionary) * values <= FREE_BYTES:
                 continue
             total = 0
             for part in self._dictionaries(group, path, _PROBE_ROWS):
                 total += _written_out(part)
-                _check(total, chunk.total_compressed_size, self._name, path)
+                _check(total, min(chunk.total_compressed_size, self._size), self._name, path)
 
     def _dictionaries(self, group: int, path: str, rows: int) -> _Dictionaries:
+        return _Dictionaries(self._opened(), group, path, rows)
+
+    def _opened(self) -> pq.ParquetFile:
         if self._file is None:
             self._stream.seek(0)
             self._file = pq.ParquetFile(
-                self._stream, metadata=self._metadata, read_dictionary=list(self._leaves.values())
+                self._stream,
+                metadata=self._metadata,
+                read_dictionary=list(self._leaves.values()),
+                buffer_size=_BUFFER_BYTES,
             )
-        return _Dictionaries(self._file, group, path, rows)
+        return self._file
 
 
 class _Dictionaries:
