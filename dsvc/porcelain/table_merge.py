@@ -10,6 +10,7 @@ from dsvc.diff.table_conflict import RowConflict, TableConflict
 from dsvc.model.errors import MalformedInputError, NotFoundError, UsageError
 from dsvc.model.manifest import Entry, Kind
 from dsvc.model.paths import display_path
+from dsvc.model.table_kind import TableFormat
 from dsvc.porcelain.file_entry import entry_of_bytes
 from dsvc.porcelain.table_diff import known_table
 from dsvc.porcelain.workspace import Workspace
@@ -87,7 +88,7 @@ def _merge(
     from dsvc.diff.row_merge import IncompatibleColumnsError, merge_rows
 
     key = merge_key(repo, path, versions)
-    if not key:
+    if not key or not all(_may_have_key(version, key) for version in versions):
         return None
     try:
         merged = merge_rows(versions[0], versions[1], versions[2], key)
@@ -102,6 +103,12 @@ def _merge(
         splice(merged.splice, output)
         entry = entry_of_bytes(repo.store, path, mode, output.getvalue(), ours)
     return MergedTable(entry, conflict)
+
+
+def _may_have_key(version: TableVersion, key: Sequence[str]) -> bool:
+    """Whether a version can have the key: one without rows may be no more than a line of something else."""
+    is_json = version.kind is not None and version.kind.format in (TableFormat.JSON, TableFormat.JSONL)
+    return version.index.rows > 0 or is_json or set(key) <= set(version.index.names)
 
 
 def merge_key(repo: Workspace, path: bytes, versions: Sequence[TableVersion]) -> tuple[str, ...]:

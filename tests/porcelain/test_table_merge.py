@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -227,3 +228,19 @@ def test_revert_and_cherry_pick_work_by_row_too(work: Work) -> None:
     assert content(work) == BASE.replace("1,a", "1,A").replace("3,c", "3,C")
     assert work.repo.revert("HEAD~1").commit is not None
     assert content(work) == BASE.replace("3,c", "3,C")
+
+
+def test_a_header_of_other_columns_alone_is_no_table_that_lost_its_rows(work: Work) -> None:
+    outcome = merge(work, "id\n1\n2\n", "ours\n", "theirs\n")
+    assert [(conflict.kind, conflict.rows) for conflict in outcome.conflicts] == [("content", None)]
+
+
+def test_rows_appended_to_an_empty_table_merge(work: Work) -> None:
+    assert merge(work, "id,v\n", "id,v\n1,a\n", "id,v\n2,b\n").commit is not None
+    assert content(work) == "id,v\n1,a\n2,b\n"
+
+
+def test_objects_appended_to_an_empty_array_merge(work: Work) -> None:
+    name = b"t.json"
+    assert merge(work, "[]", '[{"id": 1}]', '[{"id": 2}]', name).commit is not None
+    assert [row["id"] for row in json.loads(content(work, name))] == [1, 2]
