@@ -1,8 +1,8 @@
 """Work on a file that may be hostile, in a child process: what it costs is bounded, and a crash is an error.
 
 The child is forked, so that the store it reads is the parent's and nothing is loaded again; its result comes
-back through memory that both can see. A process that runs threads of its own can't be forked safely: there
-the work is done in place, within the limits that the readers keep by themselves.
+back through memory that both can see. A process that runs threads of its own can't be forked safely: there,
+and on systems other than Linux, the work is done in place, within the limits that readers keep by themselves.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def run_guarded(tasks: Sequence[Guarded]) -> list[Any]:
     StorageError
         If a child can't be started.
     """
-    if threading.active_count() > 1:
+    if threading.active_count() > 1 or not hasattr(os, "memfd_create"):
         with ThreadPoolExecutor(max(1, len(tasks))) as pool:
             return list(pool.map(lambda task: task.work(), tasks))
     children: list[_Child] = []
