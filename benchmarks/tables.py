@@ -99,6 +99,8 @@ class _Diffs:
 
     def _peer_step(self, peer: str) -> Callable[[], None]:
         def step() -> None:
+            if peer not in self._peers:
+                return
             try:
                 self.medians.took(peer, self._peer(peer))
             except StepFailed as error:
