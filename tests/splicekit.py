@@ -108,7 +108,7 @@ def read_jsonl(data: bytes) -> list[dict[str, Any]]:
 
 def packed(data: bytes, compression: Compression) -> bytes:
     if compression is Compression.GZIP:
-        return gzip.compress(data)
+        return gzip.compress(data, mtime=0)
     return zstandard.compress(data) if compression is Compression.ZSTD else data
 
 

@@ -41,7 +41,7 @@ def version(data: bytes | str, kind: TableKind, name: str = "表") -> TableVersi
 
 def packed(data: bytes, compression: Compression) -> bytes:
     if compression is Compression.GZIP:
-        return gzip.compress(data, 1)
+        return gzip.compress(data, 1, mtime=0)
     return zstandard.compress(data, 1) if compression is Compression.ZSTD else data
 
 

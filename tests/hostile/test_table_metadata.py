@@ -150,7 +150,7 @@ def test_an_arrow_file_of_endless_batches() -> None:
 def test_bombs_are_not_unpacked_to_their_end(compression: Compression) -> None:
     packer = zstandard.ZstdCompressor(level=1)
     zeros = bytes(1 << 24)
-    one = gzip.compress(zeros, 1) if compression is Compression.GZIP else packer.compress(zeros)
+    one = gzip.compress(zeros, 1, mtime=0) if compression is Compression.GZIP else packer.compress(zeros)
     kind = TableKind(TableFormat.CSV, compression)
     assert describe_bytes(kind, one * 4000)[0] is None  # 64 GB
     assert describe_bytes(kind, one[:-20] + b"\0" * 20)[0] is None

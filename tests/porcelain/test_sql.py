@@ -56,7 +56,7 @@ def versions(work: Work) -> Work:
             {
                 "数据/训练.parquet".encode(): parquet(table, row_group_size=30),
                 b"t.csv": csv.encode(),
-                b"t.csv.gz": gzip.compress(csv.encode()),
+                b"t.csv.gz": gzip.compress(csv.encode(), mtime=0),
                 b"t.jsonl": "\n".join(lines).encode(),
                 b"t.json": ("[" + ",\n".join(lines) + "]").encode(),
                 b"t.arrow": stream.getvalue(),

@@ -14,7 +14,7 @@ from dsvc.table.source import NotATableError
 
 TEXT = b"id,v\n" + b"".join(f"{n},{n * n}\n".encode() for n in range(20_000))
 PACKED = {
-    Compression.GZIP: gzip.compress(TEXT),
+    Compression.GZIP: gzip.compress(TEXT, mtime=0),
     Compression.ZSTD: zstandard.ZstdCompressor().compress(TEXT),
 }
 
