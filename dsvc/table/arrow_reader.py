@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
 from types import TracebackType
@@ -210,10 +210,10 @@ class ParquetTable(ArrowTable):
         super().__init__(source.name)
         with open_parquet(source) as file:
             metadata = file.metadata
-            with source.open() as stream:
-                ParquetWidths(stream, metadata, self.name).check_all()
             self._part_rows = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
         self._format = ds.ParquetFileFormat()
+        self._metadata = metadata
+        self._source = source
         self._stream = source.open()
         try:
             with refusals(self.name):
@@ -238,18 +238,31 @@ class ParquetTable(ArrowTable):
 
     def read_part(self, number: int) -> pa.Table:
         """Read a row group."""
+        self._check([number], None)
         with refusals(self.name):
             return self._fragment.subset(row_group_ids=[number]).to_table(schema=self._schema)
 
     def dataset(self) -> ds.Dataset:
         """Return it as an Arrow dataset, open as long as this object is."""
+        self._check(range(len(self._part_rows)), None)
+        return self._dataset()
+
+    def _dataset(self) -> ds.Dataset:
         return ds.FileSystemDataset([self._fragment], self._schema, self._format)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order; only the columns asked for are read."""
         wanted = None if columns is None else {name: ds.field(name) for name in self.select(columns).names}
+        self._check(range(len(self._part_rows)), wanted)
         with refusals(self.name):
-            yield from self.dataset().to_batches(columns=wanted)
+            yield from self._dataset().to_batches(columns=wanted)
+
+    def _check(self, groups: Iterable[int], columns: Collection[str] | None) -> None:
+        """Refuse values that would grow beyond the limits, before they do."""
+        with refusals(self.name), self._source.open() as stream:
+            widths = ParquetWidths(stream, self._metadata, self.name)
+            for group in groups:
+                widths.check(group, columns)
 
     def close(self) -> None:
         """Close the file."""

@@ -7,6 +7,7 @@ rows needs a kilobyte: run lengths and dictionaries cost nothing. What the foote
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import BinaryIO, Final
 
 import pyarrow as pa
@@ -84,12 +85,25 @@ class ParquetWidths:
         self._size = stream.seek(0, os.SEEK_END)
 
     def check_all(self) -> None:
-        """Check every row group; raises as `check`."""
+        """Check every row group, and its entries in the footer; raises as `check`.
+
+        PyArrow ends the process where an entry is malformed and somebody looks at it. To read is safe: that
+        ends in an error.
+        """
         for group in range(self._metadata.num_row_groups):
+            batches = self._opened().iter_batches(
+                1, row_groups=[group], columns=self._others, use_threads=False
+            )
+            next(batches, None)
             self.check(group)
 
-    def check(self, group: int) -> None:
-        """Check one row group: its entries in the footer, and what its dictionaries grow to.
+    def check(self, group: int, columns: Collection[str] | None = None) -> None:
+        """Check what the dictionaries of one row group grow to.
+
+        Parameters
+        ----------
+        columns : collection of str or None
+            Only these columns.
 
         Raises
         ------
@@ -97,13 +111,12 @@ class ParquetWidths:
             If a column of it takes up more than `FREE_BYTES`, and `MAX_RATIO` times what is stored.
         """
         row_group = self._metadata.row_group(group)
-        # Read first, then ask the footer: PyArrow ends the process where a column's entry there is malformed,
-        # which reading says with an error.
-        next(
-            self._opened().iter_batches(1, row_groups=[group], columns=self._others, use_threads=False), None
-        )
         for number, path in self._leaves.items():
-            # A list without items has not loaded the dictionary yet.
+            if columns is not None and not any(
+                path == name or path.startswith(f"{name}.") for name in columns
+            ):
+                continue
+            # Read first, then look at the entry. A list without items has not loaded the dictionary yet.
             known = next((part for part in self._dictionaries(group, path, 1) if len(part.dictionary)), None)
             if known is None:
                 continue
