@@ -115,14 +115,19 @@ def _has_fractions(name: str, old: Side, new: Side, types: Mapping[str, str]) ->
 
 def _again(old: Side, new: Side, key: Sequence[str], found: RowComparison) -> RowComparison:
     """Compare what seems to differ once more."""
-    from dsvc.table.value_hash import value_cells
+    from dsvc.table.value_hash import json_cells_by_value, value_cells
 
+    is_json = _family(new[1]) == "json"
     forms = _forms(old, new, found.renamed)
     before = np.sort(np.concatenate((found.removed, found.old_changed)))
     after = np.sort(np.concatenate((found.added, found.new_changed)))
     sides = []
     for (source, kind, index), numbers in ((old, before), (new, after)):
-        cells = value_cells(source, kind, index, numbers, {name: forms[name] for name in index.names})
+        cells = (
+            json_cells_by_value(source, kind, index, numbers, index.names)
+            if is_json
+            else value_cells(source, kind, index, numbers, {name: forms[name] for name in index.names})
+        )
         named = found.renamed if index is old[2] else {}
         sides.append(Rows(numbers, {named.get(name, name): hashes for name, hashes in cells.items()}))
     if key and any(len(np.unique(side.key(key))) < len(side.numbers) for side in sides):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from dsvc.table.cell_hash import cell_expression, cell_hash, hash_table
 from dsvc.table.csv_cells import csv_cells
@@ -85,6 +86,28 @@ def value_cells(
                 f"{source.name} can't be read as a table: {error}", details={"path": source.name}
             ) from error
     return {name: np.concatenate([part[name] for part in parts]) for name in forms}
+
+
+def json_cells_by_value(
+    source: TableSource, kind: TableKind, index: RowIndex, rows: Numbers, names: Iterable[str]
+) -> dict[str, Hashes]:
+    """Hash cells of JSON by their canonical text, to be compared with each other only; raises as above."""
+    wanted = list(names)
+    found: dict[str, list[int]] = {name: [] for name in wanted}
+    if len(rows):
+        for _, records in text_records(TextRecords(source, kind), index, rows):
+            for record in records:
+                row = _json_row(record, wanted)
+                for name, hashes in found.items():
+                    hashes.append(_canonical_hash(row.get(name)))
+    return {name: np.array(hashes, np.uint64) for name, hashes in found.items()}
+
+
+def _canonical_hash(value: Any) -> int:
+    if value is None:
+        return 0
+    text = json.dumps(_with_whole_numbers(value), sort_keys=True)
+    return xxhash.xxh3_64_intdigest(text.encode()) or 1
 
 
 def _csv_cells(

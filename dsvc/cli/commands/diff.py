@@ -142,7 +142,8 @@ def command(
     old, new = sides(revisions)
     with session.progress() as progress:
         result = repo.diff(old, new, paths=tree_paths(paths, repo.root), staged=staged, progress=progress)
-    tables = TableView(session, result, key=key_columns(key), limit=limit or None)
+    counts_only = stat and html is None and not session.as_json
+    tables = TableView(session, result, key=key_columns(key), limit=0 if counts_only else limit or None)
     parts = Parts(rows=rows or not schema, schema=schema or not rows, stats=stats)
     by_row = None if text else tables
     if patch:
