@@ -17,11 +17,13 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from dsvc.model.errors import DsvcError
 from dsvc.table.arrow_reader import ArrowTable, ParquetTable
 from dsvc.table.engine import literal, quoted
-from dsvc.table.source import TableLimitError
+from dsvc.table.source import NotATableError, TableLimitError
 from dsvc.table.sql_names import QueryNames, SqlError, query_names
 
 BATCH_ROWS: Final = 100_000
 _NO_TABLE: Final = "Catalog Error: Table with name"
+# A name in it is the one that a version is registered by.
+_BAD_STREAM: Final = "Invalid Input Error: reading the stream registered as '{}' failed"
 # External access goes last but for the lock: it can't be switched on again, and forbids further changes.
 _LOCKS: Final = (
     "SET TimeZone = 'UTC'",
@@ -170,6 +172,12 @@ class SqlEngine:
             for table in self._tables:
                 if table.errors:
                     raise table.errors[0] from error
+            for table, name in self._tables.items():
+                if str(error).startswith(_BAD_STREAM.format(name[1:-1])):
+                    raise NotATableError(
+                        f"{table.name} can't be read as a table: {_first_line(error)}",
+                        details={"path": table.name},
+                    ) from error
             raise _refusal(error) from error
 
     def _define_function(self) -> None:
