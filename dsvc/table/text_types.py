@@ -29,6 +29,7 @@ _CSV_TESTS: Final = {
         "regexp_full_match({0}, '\\d{{4}}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)?')"
     ),
 }
+_SAMPLE_ROWS: Final = 500
 _FACTS_AT_ONCE: Final = 120
 _JSON_NAMES: Final = {
     "VARCHAR": "string",
@@ -67,27 +68,27 @@ class CsvTypes:
 
     def see(self, connection: DuckDBPyConnection, cells: pa.Table, first: int) -> None:
         """Take in further rows, the first of which has the number `first`."""
-        places = {name: number for number, name in enumerate(cells.column_names)}
-        facts = [
-            (column, fact)
-            for column in self._columns
-            for fact in ("", *_CSV_TESTS)
-            if (column, fact) not in self.evidence
-        ]
-        if not cells.num_rows or not facts:
-            return
-        rows = count_from(first, cells.num_rows)
-        # The time that the engine takes to plan a query grows faster than its columns.
-        for start in range(0, len(facts), _FACTS_AT_ONCE):
-            asked = facts[start : start + _FACTS_AT_ONCE]
-            columns = {f"v{places[column]}": cells.column(places[column]) for column, _ in asked}
-            connection.register("cells", pa.table({**columns, "n": rows}))
-            shown = ", ".join(_first_row(quoted(f"v{places[column]}"), fact) for column, fact in asked)
-            found = connection.execute(f"SELECT {shown} FROM cells").fetchall()[0]
-            connection.unregister("cells")
-            self.evidence.update(
-                {fact: row for fact, row in zip(asked, found, strict=True) if row is not None}
-            )
+        if not self.evidence and cells.num_rows > _SAMPLE_ROWS:
+            # A cast that fails takes long; a few rows say which types most columns aren't of.
+            self.see(connection, cells.slice(0, _SAMPLE_ROWS), first)
+        facts = [fact for column in self._columns for fact in self._open(column)]
+        while facts and cells.num_rows:
+            new: dict[tuple[str, str], int] = {}
+            # The time that the engine takes to plan a query grows faster than its columns.
+            for start in range(0, len(facts), _FACTS_AT_ONCE):
+                new |= _shown(connection, cells, first, facts[start : start + _FACTS_AT_ONCE])
+            self.evidence.update(new)
+            # Where a type is out, the next one is tried on these rows.
+            changed = dict.fromkeys(column for column, _ in new)
+            facts = [fact for column in changed for fact in self._open(column) if fact not in facts]
+
+    def _open(self, column: str) -> list[tuple[str, str]]:
+        """Facts to look for: whole numbers are numbers too, so that only one of these two is looked for."""
+        types = [type_ for type_ in _CSV_TESTS if (column, type_) not in self.evidence]
+        if "int64" in types and "double" in types:
+            types.remove("double")
+        seen = [] if (column, "") in self.evidence else [""]
+        return [(column, fact) for fact in (*seen, *types)]
 
     def names(self) -> dict[str, str]:
         """Type of each column; ``null`` where no value was seen."""
@@ -97,6 +98,19 @@ class CsvTypes:
         if (column, "") not in self.evidence:
             return "null"
         return next((type_ for type_ in _CSV_TESTS if (column, type_) not in self.evidence), "string")
+
+
+def _shown(
+    connection: DuckDBPyConnection, cells: pa.Table, first: int, facts: Sequence[tuple[str, str]]
+) -> Evidence:
+    """First rows that show facts; those that no row shows are left out."""
+    places = {name: number for number, name in enumerate(cells.column_names)}
+    columns = {f"v{places[column]}": cells.column(places[column]) for column, _ in facts}
+    connection.register("cells", pa.table({**columns, "n": count_from(first, cells.num_rows)}))
+    shown = ", ".join(_first_row(quoted(f"v{places[column]}"), fact) for column, fact in facts)
+    found = connection.execute(f"SELECT {shown} FROM cells").fetchall()[0]
+    connection.unregister("cells")
+    return {fact: row for fact, row in zip(facts, found, strict=True) if row is not None}
 
 
 def _first_row(column: str, fact: str) -> str:
