@@ -21,7 +21,7 @@ from benchmarks.tables_site import Medians, TableSite, write_versions
 
 TMPFS = Path("/dev/shm")
 CHANGES = 1_000
-PEER_LIMIT_S = 600
+PEER_LIMIT_S = 120.0
 JOIN = str(Path(__file__).with_name("peers") / "duckdb_join.py")
 COUNTS = ("rows", "cells_changed", "by_column")
 OLD_NEW = ("HEAD~1", "HEAD")
