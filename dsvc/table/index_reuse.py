@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _IN_LINES: Final = (TableFormat.JSONL, TableFormat.CSV, TableFormat.TSV)
 _PIECES_AT_ONCE: Final = 2000
+_MIN_RUN_BYTES: Final = 256 << 10
+"""Fewer bytes are read in less time than it takes to begin anew behind them."""
 _WORTHWHILE: Final = 0.25
 """Share of the other version's rows below which all is read."""
 
@@ -104,7 +106,7 @@ def _runs(base: RowIndex, kept: Sequence[Kept]) -> list[_Run]:
         # all may end without a line end, and go on here.
         first = int(np.searchsorted(offsets, part.start, side="right" if part.start else "left"))
         last = min(int(np.searchsorted(offsets, part.end, side="right")) - 1, len(offsets) - 1)
-        if last > first:
+        if last > first and int(offsets[last] - offsets[first]) >= _MIN_RUN_BYTES:
             shift = part.now - part.start
             runs.append(_Run(first, last, int(offsets[first]) + shift, int(offsets[last]) + shift))
     return runs

@@ -67,6 +67,7 @@ def test_an_index_made_by_another_version_is_the_one_that_reading_all_gives(
     kind: TableFormat, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index_reuse, "_PIECES_AT_ONCE", 3)
+    monkeypatch.setattr(index_reuse, "_MIN_RUN_BYTES", 1)
     rng = random.Random(seed)
     header = b"" if kind is TableFormat.JSONL else b"id,v,w\n"
     records = lines(kind, rng, 1500, 0)
