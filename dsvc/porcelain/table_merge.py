@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.diff.table_conflict import RowConflict, TableConflict
-from dsvc.model.errors import MalformedInputError, NotFoundError, UsageError
+from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.manifest import Entry, Kind
 from dsvc.model.paths import display_path
 from dsvc.model.table_kind import TableFormat
 from dsvc.porcelain.file_entry import entry_of_bytes
 from dsvc.porcelain.table_diff import known_table
+from dsvc.porcelain.table_rules import table_rules
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,19 +50,25 @@ def merge_table(
 
     Raises
     ------
-    MissingDataError, CorruptDataError, ErasedError
+    MissingDataError, CorruptDataError, ErasedError, MalformedInputError
         If a version can't be read from the store.
+    TableRulesError
+        If ``dsvc.toml`` is malformed.
     """
     if base is None or any(entry.kind != Kind.TABLE for entry in (base, ours, theirs)):
         return None
-    from dsvc.diff.row_compare import NoSuchColumnError
+    from dsvc.diff.row_compare import DuplicateKeyError, NoSuchColumnError
+    from dsvc.table.source import NotATableError, TableLimitError
+    from dsvc.table.splice_plan import IncompatibleTablesError
 
+    # Rules that can't be read end the merge before anything is changed; they aren't taken for none.
+    table_rules(repo)
     try:
         versions = _versions(repo, [base, ours, theirs])
         if versions is None:
             return None
         return _merge(repo, path, versions, ours, mode)
-    except (MalformedInputError, UsageError, NoSuchColumnError):
+    except (NotATableError, TableLimitError, DuplicateKeyError, NoSuchColumnError, IncompatibleTablesError):
         return None
 
 
@@ -114,7 +121,6 @@ def _may_have_key(version: TableVersion, key: Sequence[str]) -> bool:
 def merge_key(repo: Workspace, path: bytes, versions: Sequence[TableVersion]) -> tuple[str, ...]:
     """Key by which a table merges: that of ``dsvc.toml``, else a column that is unique in all versions."""
     from dsvc.diff.row_compare import guess_key
-    from dsvc.porcelain.table_rules import table_rules
 
     configured = table_rules(repo).for_path(path).key
     if configured:

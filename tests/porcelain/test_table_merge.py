@@ -244,3 +244,13 @@ def test_objects_appended_to_an_empty_array_merge(work: Work) -> None:
     name = b"t.json"
     assert merge(work, "[]", '[{"id": 1}]', '[{"id": 2}]', name).commit is not None
     assert [row["id"] for row in json.loads(content(work, name))] == [1, 2]
+
+
+def test_rules_that_can_not_be_read_end_the_merge_and_change_nothing(work: Work) -> None:
+    fork(work, BASE, BASE.replace("1,a", "1,A"), BASE.replace("3,c", "3,C"))
+    work.write({b"dsvc.toml": b"[tables.\n"})
+    before = work.tree()
+    with pytest.raises(UsageError):
+        work.repo.merge("side")
+    assert work.tree() == before
+    assert work.repo.conflicts() == []
