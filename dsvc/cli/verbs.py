@@ -15,13 +15,14 @@ class Entry(NamedTuple):
     section: str
 
 
-START, RECORD, LOOK, MOVE, COMBINE, UNDO, CARE = (
+START, RECORD, LOOK, MOVE, COMBINE, UNDO, PROVE, CARE = (
     N_("Start"),
     N_("Record changes"),
     N_("Look at versions"),
     N_("Move between versions"),
     N_("Combine versions"),
     N_("Take back"),
+    N_("Provenance"),
     N_("Care and settings"),
 )
 

@@ -17,7 +17,7 @@ from dsvc.history.git_object import MAX_PARENTS, GitObject, encode_tree, object_
 from dsvc.history.signature import Signature
 from dsvc.history.trailers import Trailer, join_message, split_message
 from dsvc.model.errors import MalformedInputError
-from dsvc.model.ids import CommitId, NodeId, RecordId
+from dsvc.model.ids import CommitId, NodeId
 
 __all__ = ["BLOB_NAME", "Commit", "Signature", "decode_commit", "encode_commit", "manifest_blob"]
 
@@ -50,8 +50,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
         Number of paths in it.
     bytes : int
         Sum of their logical sizes.
-    lineage : RecordId or None
-        Root of the lineage record, where there is one.
+    lineage : NodeId or None
+        Root of the lineage manifest, where there is one.
     trailers : tuple of (str, str)
         Every trailer in order, dsvc's own ones too.
     """
@@ -64,11 +64,11 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     manifest: NodeId
     files: int
     bytes: int
-    lineage: RecordId | None
+    lineage: NodeId | None
     trailers: tuple[Trailer, ...]
 
 
-def manifest_blob(*, manifest: NodeId, files: int, total_bytes: int, lineage: RecordId | None) -> bytes:
+def manifest_blob(*, manifest: NodeId, files: int, total_bytes: int, lineage: NodeId | None) -> bytes:
     """Write the text of the file ``manifest`` in a commit's tree."""
     lines = ["format 1", f"root {manifest.hex()}", f"files {files}", f"bytes {total_bytes}"]
     if lineage is not None:
@@ -85,7 +85,7 @@ def encode_commit(
     manifest: NodeId,
     files: int,
     bytes: int,  # noqa: A002
-    lineage: RecordId | None = None,
+    lineage: NodeId | None = None,
     trailers: Sequence[Trailer] = (),
 ) -> list[GitObject]:
     """Encode a commit as git objects: the blob, the tree, and last the commit itself.
@@ -169,6 +169,6 @@ def decode_commit(id: CommitId, data: bytes) -> Commit:  # noqa: A002
         manifest=_own_value(own, MANIFEST, NodeId.parse, what),
         files=_own_value(own, FILES, _parse_count, what),
         bytes=_own_value(own, BYTES, _parse_count, what),
-        lineage=_own_value(own, LINEAGE, RecordId.parse, what) if LINEAGE in own else None,
+        lineage=_own_value(own, LINEAGE, NodeId.parse, what) if LINEAGE in own else None,
         trailers=trailers,
     )

@@ -21,7 +21,7 @@ from dsvc.history.revision import Revisions
 from dsvc.history.signature import Signature
 from dsvc.history.trailers import Trailer, clean_message
 from dsvc.model.errors import CorruptDataError, MalformedInputError
-from dsvc.model.ids import CommitId, NodeId, RecordId
+from dsvc.model.ids import CommitId, NodeId
 
 _MAX_TAGS: Final = 10
 _CACHED_COMMITS: Final = 4096
@@ -135,7 +135,7 @@ class History:
         author: Signature,
         committer: Signature,
         trailers: Sequence[Trailer] = (),
-        lineage: RecordId | None = None,
+        lineage: NodeId | None = None,
         branch: str | None = None,
         expected: CommitId | None = None,
     ) -> Prepared:

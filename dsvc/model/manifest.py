@@ -16,7 +16,10 @@ MODE_FILE: Final = 0o100644
 MODE_EXECUTABLE: Final = 0o100755
 MODE_SYMLINK: Final = 0o120000
 MODE_DIRECTORY: Final = 0o040000
-MODES: Final = frozenset({MODE_FILE, MODE_EXECUTABLE, MODE_SYMLINK, MODE_DIRECTORY})
+MODE_TREE: Final = 0o160000
+"""Another manifest, by its root: in manifests of lineage only, never in one of a working tree."""
+MODES: Final = frozenset({MODE_FILE, MODE_EXECUTABLE, MODE_SYMLINK, MODE_DIRECTORY, MODE_TREE})
+NO_CHECKSUM: Final = bytes(16)
 MAX_SIZE_BYTES: Final = 1 << 56
 MAX_SCHEMA_BYTES: Final = 1024
 MAX_ROWS: Final = (1 << 63) - 1
@@ -51,9 +54,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False, order=False)
     size : int
         Logical length in bytes (of a symlink: of its target).
     digest : bytes
-        BLAKE3-256 of the logical bytes (what ``b3sum`` prints), 32 bytes.
+        BLAKE3-256 of the logical bytes (what ``b3sum`` prints), 32 bytes; of a tree, the
+        `NodeId` of its root.
     xxh3 : bytes
-        XXH3-128 of the logical bytes, big-endian, 16 bytes.
+        XXH3-128 of the logical bytes, big-endian, 16 bytes; of a tree, zeros.
     chunk_class : int
         A `ChunkClass`.
     chunks : bytes or None
@@ -82,6 +86,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False, order=False)
         """Whether it is a regular file."""
         return self.mode in (MODE_FILE, MODE_EXECUTABLE)
 
+    @property
+    def is_tree(self) -> bool:
+        """Whether it stands for another manifest."""
+        return self.mode == MODE_TREE
+
     def same_content(self, other: Entry) -> bool:
         """Whether type, permission and bytes are equal; how it is cut doesn't matter."""
         return self.mode == other.mode and self.digest == other.digest and self.size == other.size
@@ -92,6 +101,11 @@ class ChunkRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     length_bytes: int
     id: bytes | None = None
+
+
+def tree_entry(path: bytes, root: bytes) -> Entry:
+    """Entry that stands for another manifest."""
+    return Entry(path, MODE_TREE, 0, bytes(root), NO_CHECKSUM)
 
 
 def check_entry(entry: Entry) -> None:
@@ -116,6 +130,8 @@ def check_entry(entry: Entry) -> None:
         problem = "unknown chunk class or kind"
     elif entry.mode == MODE_DIRECTORY and entry.size != 0:
         problem = "folder with content"
+    elif entry.mode == MODE_TREE and (entry.size or entry.kind or entry.xxh3 != NO_CHECKSUM):
+        problem = "tree with content of its own"
     elif entry.mode == MODE_SYMLINK and not 0 < entry.size <= 4096:
         problem = "symlink target of a wrong length"
     elif entry.rows is not None or entry.schema is not None:

@@ -12,6 +12,8 @@ from dsvc.history.signature import Signature
 from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
+from dsvc.porcelain.commit_lineage import CommitLineage, plan_lineage
+from dsvc.porcelain.pending_runs import remove_pending
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.values import CommitResult
@@ -67,10 +69,13 @@ def commit(
         state = merge_state.load(repo.layout)
         _check_conflicts(state)
         merging = state is not None and state.verb == "merge"
-        if staged.root == staged.base_root and not (allow_empty or amend or merging):
+        parents = _parents(repo, head, state, amend=amend)
+        amended = [head.commit] if amend and head.commit is not None else []
+        lineage = plan_lineage(repo, parents, staged.root, relatives=amended)
+        news = staged.root != staged.base_root or lineage.taken
+        if not (news or allow_empty or amend or merging):
             hint = "dsvc add stages changes, dsvc status shows them"
             raise NothingToCommitError("nothing to commit", hint=hint)
-        parents = _parents(repo, head, state, amend=amend)
         trailers = [("Dsvc-No-Verify", "true")] if no_verify else []
         result = record_commit(
             repo,
@@ -83,6 +88,7 @@ def commit(
             trailers=trailers,
             author=Signature.parse(state.author) if state is not None and state.author else None,
             merge=None if state is None else merge_state.keep(repo, state),
+            lineage=lineage,
         )
         repo.staging.save(Staged(result.commit, staged.root, staged.root))
         merge_state.clear(repo.layout)
@@ -137,6 +143,7 @@ def record_commit(
     after: NodeId | None = None,
     discarded: NodeId | None = None,
     merge: str | None = None,
+    lineage: CommitLineage | None = None,
 ) -> CommitResult:
     """Write a commit of a manifest and move HEAD's branch to it: the only commit point.
 
@@ -150,6 +157,8 @@ def record_commit(
         Manifest of files that were stored before the tree was written.
     merge : str or None
         Merge state that this ends, as kept for `undo`.
+    lineage : CommitLineage or None
+        Its lineage, where that is known already.
 
     Raises
     ------
@@ -158,6 +167,8 @@ def record_commit(
     """
     who = repo.signature()
     files, size = repo.manifest(root).totals()
+    lineage = lineage or plan_lineage(repo, parents, root)
+    repo.store.publish()
     prepared = repo.history.commit(
         parents=parents,
         manifest=root,
@@ -167,6 +178,7 @@ def record_commit(
         author=author or who,
         committer=who,
         trailers=trailers,
+        lineage=lineage.root,
         branch=head.branch,
         expected=head.commit,
     )
@@ -183,6 +195,7 @@ def record_commit(
         merge=merge,
         message=f"{verb}: {message.splitlines()[0][:200]}",
     )
+    remove_pending(repo.layout, lineage.taken)
     return _commit_result(repo, head, prepared.id, parents, root)
 
 

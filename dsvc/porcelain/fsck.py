@@ -16,6 +16,7 @@ from dsvc.porcelain import merge_state, sparse
 from dsvc.porcelain.config import Config
 from dsvc.porcelain.gc import exclusive, leftovers, work_roots
 from dsvc.porcelain.history_check import HistoryCheck
+from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.staging import read_checked
 from dsvc.store.defects import Defect, exit_code
 from dsvc.store.repair import Repair, Repaired
@@ -176,6 +177,7 @@ def _work(repo: Workspace, found: _Findings) -> list[bytes]:
     checks: dict[str, Callable[[], object]] = {
         "work/merge": lambda: merge_state.load(repo.layout),
         "work/sparse": lambda: sparse.load(repo.layout),
+        "work/runs": lambda: pending_runs(repo.layout),
         "work/staged": lambda: read_checked(os.path.join(repo.layout.work, "staged"), "staged state"),
     }
     for name, read in checks.items():

@@ -17,6 +17,8 @@ from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.operation_note import NORMALIZE, read_note
+from dsvc.porcelain.pending_runs import folder as pending_folder
+from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.staging import read_checked
 from dsvc.store import prune
 from dsvc.store.layout import Layout
@@ -225,6 +227,8 @@ def commit_roots(history: History, start: CommitId, seen: set[CommitId]) -> Iter
         seen.add(id_)
         commit = history.read_commit(id_)
         yield bytes(commit.manifest)
+        if commit.lineage is not None:
+            yield bytes(commit.lineage)
         pending.extend(commit.parents)
 
 
@@ -244,7 +248,7 @@ def kept_for_undo(history: History, since: float = float("-inf")) -> Iterator[by
 
 
 def work_roots(layout: Layout) -> Iterator[bytes]:
-    """Manifest roots of the staged state and of an unfinished merge.
+    """Manifest roots of the staged state, of an unfinished merge and of runs that wait for a commit.
 
     Raises
     ------
@@ -262,6 +266,7 @@ def work_roots(layout: Layout) -> Iterator[bytes]:
     state = merge_state.load(layout)
     if state is not None:
         yield from (bytes(NodeId(root)) for root in (state.before, state.after, state.base) if root)
+    yield from (bytes(id_) for id_ in pending_runs(layout))
 
 
 # What killed processes left
@@ -285,7 +290,8 @@ def leftovers(layout: Layout) -> list[str]:
 
 
 def _folders(layout: Layout) -> Iterator[str]:
-    yield from (layout.temporary, layout.root, layout.work, layout.git, os.path.join(layout.git, "objects"))
+    yield from (layout.temporary, layout.root, layout.work, pending_folder(layout), layout.git)
+    yield os.path.join(layout.git, "objects")
     for folder, _, _ in os.walk(layout.cache):
         yield folder
 

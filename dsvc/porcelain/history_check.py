@@ -152,6 +152,8 @@ class HistoryCheck:
             commit = self._try(f"commit:{id_}", lambda id_=id_: self._history.verify_commit(id_))  # type: ignore[misc]
             if commit is not None:
                 self.roots.setdefault(bytes(commit.manifest), f"commit:{id_}")
+                if commit.lineage is not None:
+                    self.roots.setdefault(bytes(commit.lineage), f"lineage of commit:{id_}")
                 self._totals(commit)
                 pending.extend(commit.parents)
 

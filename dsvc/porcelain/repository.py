@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, BinaryIO, overload
 
 from dsvc.model.errors import NoRepositoryError
 from dsvc.porcelain.config import config_exists
+from dsvc.porcelain.lineage_verbs import LineageVerbs
 from dsvc.porcelain.ref_verbs import RefVerbs
+from dsvc.porcelain.run_verbs import RunVerbs
+from dsvc.porcelain.source_verbs import SourceVerbs
 from dsvc.porcelain.table_verbs import TableVerbs
 
 if TYPE_CHECKING:
@@ -69,7 +72,7 @@ class _Open:
         return open_repository if instance is None else instance.open_file
 
 
-class Repository(RefVerbs, TableVerbs):
+class Repository(RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs):
     """A dsvc repository and its working tree.
 
     Paths are bytes relative to the working tree, ``/``-separated; ``b""`` is the tree itself. Revisions are

@@ -8,6 +8,7 @@ from dsvc.history.refs import RefChange
 from dsvc.model.errors import UsageError
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import SwitchPlan
+from dsvc.porcelain.commit_lineage import return_runs
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.restore import unstage
 from dsvc.porcelain.safekeeping import keep_files
@@ -57,6 +58,7 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         changes = []
         if head.branch is not None and commit is not None and commit != head.commit:
             changes = [RefChange(head.branch, head.commit, commit)]
+        return_runs(repo, head.commit, commit)
         operation = repo.record(
             "reset",
             arguments=[f"--{mode.value}", rev],

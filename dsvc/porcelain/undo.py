@@ -13,6 +13,7 @@ from dsvc.model.manifest import MODE_DIRECTORY
 from dsvc.model.paths import display_path
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import refusal
+from dsvc.porcelain.commit_lineage import return_runs
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import read_note
 from dsvc.porcelain.staging import Staged
@@ -75,6 +76,9 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             raise refusal(obstacles)
         mirror = Mirror(repo, staged.root)
         repo.store.publish()
+        for change in changes:
+            if change.ref == head.branch:
+                return_runs(repo, change.old, change.new)
         # Files first: a killed undo is then simply run again.
         done = update.apply()
         recorded = repo.record(

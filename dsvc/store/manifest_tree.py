@@ -81,11 +81,18 @@ def _check_children(id_: NodeId, children: list[Child]) -> None:
 
 
 class Manifest:
-    """A manifest in a store, by its root; reads only the nodes it needs."""
+    """A manifest in a store, by its root; reads only the nodes it needs.
 
-    def __init__(self, store: ChunkStore, root: NodeId) -> None:
+    Parameters
+    ----------
+    trees : bool
+        Whether entries may stand for other manifests: in those of lineage, never in those of files.
+    """
+
+    def __init__(self, store: ChunkStore, root: NodeId, *, trees: bool = False) -> None:
         self.store = store
         self.root = root
+        self._trees = trees
         self._cache: dict[bytes, tuple[int, Items]] = {}
 
     def node(self, id_: bytes, level: int | None = None) -> tuple[int, Items]:
@@ -93,6 +100,8 @@ class Manifest:
         known = self._cache.get(id_)
         if known is None:
             known = read_node(self.store, NodeId(id_))
+            if not self._trees and known[0] == 0:
+                _refuse_trees(id_, known[1])
             if len(self._cache) > 512:
                 self._cache.clear()
             self._cache[id_] = known
@@ -179,6 +188,12 @@ class Manifest:
             else:
                 below, nodes = self.node(item.id, level - 1)
                 self._rebuild(builder, cursor, below, nodes, rightmost=last_of_all)
+
+
+def _refuse_trees(id_: bytes, items: Items) -> None:
+    for item in items:
+        if isinstance(item, Entry) and item.is_tree:
+            raise MalformedInputError(f"manifest node {id_.hex()[:12]}: a tree where only files can be")
 
 
 def _first_at_or_after(items: Items, path: bytes) -> int:

@@ -236,6 +236,8 @@ class Marks:
             for item in items:
                 if isinstance(item, Child):
                     pending.append((item.id, level - 1))
+                elif item.is_tree:
+                    pending.append((item.digest, None))
                 else:
                     yield item
 

@@ -106,6 +106,8 @@ class TreeCheck:
         for item in items:
             if isinstance(item, Child):
                 yield item.id, level - 1, item
+            elif item.is_tree:
+                yield item.digest, None, None
             else:
                 self._entry(item)
 

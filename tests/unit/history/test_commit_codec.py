@@ -10,7 +10,7 @@ from dsvc.history.commit_codec import Commit, Signature, decode_commit, encode_c
 from dsvc.history.git_object import MAX_BYTES, object_id, parse_commit, parse_tag, parse_tree
 from dsvc.history.trailers import clean_message
 from dsvc.model.errors import MalformedInputError
-from dsvc.model.ids import CommitId, NodeId, RecordId
+from dsvc.model.ids import CommitId, NodeId
 
 ROOT = NodeId(b"\x11" * 32)
 WHO = Signature(name="Ann", email="ann@example.org", seconds=1_795_000_000, offset_minutes=-90)
@@ -36,14 +36,14 @@ def read(data: bytes) -> Commit:
 def test_round_trip() -> None:
     parents = (CommitId("a" * 40), CommitId("b" * 40))
     data = make(
-        "标题\n\n正文", (("Dsvc-No-Verify", "true"),), parents=parents, lineage=RecordId(b"\x22" * 32)
+        "标题\n\n正文", (("Dsvc-No-Verify", "true"),), parents=parents, lineage=NodeId(b"\x22" * 32)
     )
     commit = read(data)
     assert commit.parents == parents
     assert commit.message == "标题\n\n正文"
     assert commit.manifest == ROOT
     assert (commit.files, commit.bytes) == (3, 4)
-    assert commit.lineage == RecordId(b"\x22" * 32)
+    assert commit.lineage == NodeId(b"\x22" * 32)
     assert commit.author == WHO
     assert commit.trailers == (
         ("Dsvc-No-Verify", "true"),
