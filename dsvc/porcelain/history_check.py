@@ -160,7 +160,7 @@ class HistoryCheck:
     def _totals(self, commit: Commit) -> None:
         """Compare a commit with its manifest, where that can be read; the manifest check says if not."""
         try:
-            totals = Manifest(self._repo.store, commit.manifest).totals()
+            totals = Manifest(self._repo.store, commit.manifest, trees=True).totals()
         except DsvcError:
             return
         if totals != (commit.files, commit.bytes):
