@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from dsvc.fs import files, locks
+from dsvc.fs.temporary_folder import discard_tree
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
@@ -273,7 +274,7 @@ def work_roots(layout: Layout) -> Iterator[bytes]:
 
 
 def leftovers(layout: Layout) -> list[str]:
-    """Temporary files of processes that are gone, or older than an hour."""
+    """Temporary files and folders of processes that are gone; files also from an hour on."""
     found = []
     for folder in _folders(layout):
         try:
@@ -284,7 +285,7 @@ def leftovers(layout: Layout) -> list[str]:
             raise files.storage_error(error, "list", folder) from error
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
-            if match and not entry.is_dir(follow_symlinks=False) and _is_left(entry, int(match[1])):
+            if match and _is_left(entry, int(match[1])):
                 found.append(entry.path)
     return sorted(found)
 
@@ -303,6 +304,8 @@ def _is_left(entry: os.DirEntry[str], pid: int) -> bool:
         return True
     except (PermissionError, OverflowError):
         pass
+    if entry.is_dir(follow_symlinks=False):
+        return False  # a command may run in it for days
     try:
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_SECONDS
     except FileNotFoundError:
@@ -313,5 +316,8 @@ def remove_leftovers(layout: Layout, history: History) -> list[str]:
     """Remove what killed processes left; the caller holds the exclusive lock."""
     removed = leftovers(layout)
     for path in removed:
-        files.unlink(path, missing_ok=True)
+        if os.path.isdir(path) and not os.path.islink(path):
+            discard_tree(path)
+        else:
+            files.unlink(path, missing_ok=True)
     return removed + history.remove_leftovers()
