@@ -71,6 +71,10 @@ class RunTree:
         """Entry of a part, ``maps/0-1``; None where the run has none such."""
         return self._manifest.get(path)
 
+    def parts(self, folder: bytes) -> list[bytes]:
+        """Paths of the parts in a folder of it, such as ``maps``."""
+        return [entry.path for entry in self._manifest.entries(folder)]
+
     def _content(self, path: bytes) -> bytes:
         entry = self._manifest.get(path)
         if entry is None or not entry.is_file:
