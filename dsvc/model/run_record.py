@@ -186,6 +186,32 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     variables: Mapping[str, str] = {}
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was asked to do, so that it can be done again.
+
+    Attributes
+    ----------
+    inputs, lookups, outputs : tuple of bytes
+        Paths as they were given; a folder stands for its files, which may be others the next time.
+    keys : tuple of (bytes or None, tuple of str)
+        Key columns by path; None: of every artifact that has them.
+    renamed : mapping of str to str
+        New names of key columns by their old ones.
+    drop_reason : str or None
+        Why rows are dropped, where nothing else says.
+    folder : bytes
+        Where in the working tree the command ran.
+    """
+
+    inputs: tuple[bytes, ...] = ()
+    lookups: tuple[bytes, ...] = ()
+    outputs: tuple[bytes, ...] = ()
+    keys: tuple[tuple[bytes | None, tuple[str, ...]], ...] = ()
+    renamed: Mapping[str, str] = {}
+    drop_reason: str | None = None
+    folder: bytes = b""
+
+
 class Agent(msgspec.Struct, frozen=True):
     """Who ran it."""
 
@@ -213,6 +239,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         Of its random numbers.
     inputs, outputs : tuple
         Artifacts; row maps and accounts name them by their place here.
+    asked : Asked
+        What it was told to read and make, and how.
     drops : mapping of str to int
         Rows dropped, by reason.
     duplicate_keys : int
@@ -244,6 +272,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     agent: Agent
     started_at: str
     ended_at: str
+    asked: Asked = Asked()
     format: int = FORMAT
     command: tuple[str, ...] = ()
     manual: str | None = None
@@ -281,6 +310,7 @@ def encode_run(run: Run) -> bytes:
         msgspec.structs.replace(
             run,
             environment=environment,
+            asked=msgspec.structs.replace(run.asked, renamed=_sorted(run.asked.renamed)),
             parameters=_sorted(run.parameters),
             facts=_sorted(run.facts),
             drops=dict(sorted(run.drops.items())),
@@ -304,6 +334,10 @@ def decode_run(data: bytes) -> Run:
             check_structure(artifact.path)
         if len(artifact.digest) != 32:
             raise MalformedInputError("a run names an artifact by a digest of a wrong length")
+    asked = run.asked
+    for path in (*asked.inputs, *asked.lookups, *asked.outputs, asked.folder):
+        if path:
+            check_structure(path)
     return run
 
 
