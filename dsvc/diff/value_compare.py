@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dsvc.diff.row_compare import RowComparison, Rows, compare_cells, compare_rows
-from dsvc.table.kind import TableFormat, TableKind
+from dsvc.table.kind import TableKind
 from dsvc.table.row_index import RowIndex
 from dsvc.table.source import TableSource
-from dsvc.table.value_form import Form, form_of
+from dsvc.table.value_form import Family, Form, common_form, family
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,7 @@ def compare_values(old: Side, new: Side, key: Sequence[str]) -> RowComparison:
     NotATableError, TableLimitError
         If rows can't be read.
     """
-    families = _family(old[1]), _family(new[1])
+    families = family(old[1]), family(new[1])
     if families[0] != families[1]:
         from dsvc.table.index_builder import index_of_cells
         from dsvc.table.value_hash import value_cells
@@ -53,16 +53,9 @@ def compare_values(old: Side, new: Side, key: Sequence[str]) -> RowComparison:
         )
         return compare_rows(first, second, key)
     found = compare_rows(old[2], new[2], key)
-    if families[0] == "binary" or not _may_be_writing(old, new, key, found):
+    if families[0] is Family.BINARY or not _may_be_writing(old, new, key, found):
         return found
     return _again(old, new, key, found)
-
-
-def _family(kind: TableKind) -> str:
-    """Kinds whose indexes hash alike."""
-    if kind.format in (TableFormat.CSV, TableFormat.TSV):
-        return "csv"
-    return "json" if kind.format.is_text else "binary"
 
 
 def _forms(old: Side, new: Side, renamed: Mapping[str, str]) -> dict[str, Form]:
@@ -71,25 +64,12 @@ def _forms(old: Side, new: Side, renamed: Mapping[str, str]) -> dict[str, Form]:
     before = {renamed.get(column.name, column.name): column for column in old[2].columns}
     after = {column.name: column for column in new[2].columns}
     for name in {**before, **after}:
-        types = [side[name].type for side in (before, after) if name in side]
-        form = _common_form([type_ for type_ in types if type_ != "null"], old[1], new[1])
+        sides = ((before, old[1]), (after, new[1]))
+        form = common_form((columns[name].type, kind) for columns, kind in sides if name in columns)
         forms[name] = form
         if name in before:
             forms[before[name].name] = form
     return forms
-
-
-def _common_form(types: Sequence[str], old: TableKind, new: TableKind) -> Form:
-    forms = [form_of(type_) for type_ in types]
-    if len(forms) < 2 or forms[0] is forms[1]:
-        return forms[0] if forms else Form.TEXT
-    if _family(old) == _family(new) == "json":
-        return Form.NESTED
-    numbers = {Form.NUMBER, Form.FLOAT32}
-    if numbers >= set(forms):
-        return Form.FLOAT32
-    # A binary side is as it is, so the other has to follow.
-    return forms[0] if not old.format.is_text else forms[1] if not new.format.is_text else Form.TEXT
 
 
 def _may_be_writing(old: Side, new: Side, key: Sequence[str], found: RowComparison) -> bool:
@@ -117,7 +97,7 @@ def _again(old: Side, new: Side, key: Sequence[str], found: RowComparison) -> Ro
     """Compare what seems to differ once more."""
     from dsvc.table.value_hash import json_cells_by_value, value_cells
 
-    is_json = _family(new[1]) == "json"
+    is_json = family(new[1]) is Family.JSON
     forms = _forms(old, new, found.renamed)
     before = np.sort(np.concatenate((found.removed, found.old_changed)))
     after = np.sort(np.concatenate((found.added, found.new_changed)))

@@ -21,7 +21,10 @@ from dsvc.table.plain_arrow import plain
 from dsvc.table.records import RecordBlock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from duckdb import DuckDBPyConnection
+    from numpy.typing import NDArray
 
 _TIMESTAMP: Final = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")
 _DECIMAL: Final = re.compile(r"decimal(32|64|128|256)\((\d+), (-?\d+)\)")
@@ -70,6 +73,63 @@ def value_hashes(text: str, type_: str, kind: TableKind) -> list[int]:
         raise ValueError(str(error)) from error
     finally:
         connection.close()
+
+
+def hashes_of_values(texts: Sequence[str], type_: str, kind: TableKind) -> NDArray[np.uint64]:
+    """Hashes that cells of these values may have, as `value_hashes`, of many at once; raises as it.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n, m)
+        A line for each text; a text with fewer spellings than others repeats its first.
+    """
+    if not len(texts):
+        return np.zeros((0, 1), np.uint64)
+    try:
+        with connect() as connection:
+            if not kind.format.is_text:
+                return _hash_column(connection, _typed_column(texts, type_)).reshape(len(texts), 1)
+            is_csv = kind.format in (TableFormat.CSV, TableFormat.TSV)
+            found = [
+                _csv_spellings(text, type_) if is_csv else _json_spellings(text, type_) for text in texts
+            ]
+            most = max(map(len, found))
+            spellings = [each for own in found for each in (*own, *own[:1] * (most - len(own)))]
+            hashes = (
+                _hash_column(connection, pa.array(spellings, pa.string()))
+                if is_csv
+                else _hash_json_lines(connection, spellings)
+            )
+            return hashes.reshape(len(texts), most)
+    except (pa.ArrowException, duckdb.Error, OverflowError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _typed_column(texts: Sequence[str], type_: str) -> pa.Array:
+    engine_type = _ENGINE_TYPES.get(type_)
+    if engine_type == "VARCHAR":
+        return pa.array(texts, pa.string())
+    if engine_type == "BIGINT":
+        wrong = next((text for text in texts if not _INTEGER.fullmatch(text)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no {type_}")
+        return pa.array([int(text) for text in texts], pa.int64())
+    return pa.concat_arrays([_typed(text, type_) for text in texts])
+
+
+def _hash_column(connection: DuckDBPyConnection, column: pa.Array) -> NDArray[np.uint64]:
+    return hash_table(connection, plain(pa.RecordBatch.from_arrays([column], ["v"])), ["v"])["v"]
+
+
+def _hash_json_lines(connection: DuckDBPyConnection, values: Sequence[str]) -> NDArray[np.uint64]:
+    lines = [f'{{"v": {value}}}\n'.encode() for value in values]
+    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
+    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
+    block = RecordBlock(0, 0, 1, b"".join(lines), starts, ends - 1)
+    found = JsonBlock(connection, block, "value").hashes()
+    if "v" not in found or len(found["v"]) != len(values):
+        raise ValueError("not a JSON value")
+    return found["v"]
 
 
 def _hash_typed(connection: DuckDBPyConnection, text: str, type_: str) -> int:

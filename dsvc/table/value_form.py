@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
+
+from dsvc.model.table_kind import TableFormat, TableKind
 
 
 class Form(StrEnum):
@@ -16,6 +19,14 @@ class Form(StrEnum):
     TIME = "time"
     NESTED = "nested"
     TEXT = "text"
+
+
+class Family(StrEnum):
+    """Formats whose row indexes hash alike."""
+
+    CSV = "csv"
+    JSON = "json"
+    BINARY = "binary"
 
 
 _FORMS: Final = (
@@ -31,3 +42,30 @@ _FORMS: Final = (
 def form_of(type_: str) -> Form:
     """Tell what values of a type, named as people write it, look like in text."""
     return next((form for names, form in _FORMS if type_.startswith(names)), Form.TEXT)
+
+
+def family(kind: TableKind) -> Family:
+    """Tell with which other tables' row indexes that of a table can be compared."""
+    if kind.format in (TableFormat.CSV, TableFormat.TSV):
+        return Family.CSV
+    return Family.JSON if kind.format.is_text else Family.BINARY
+
+
+def common_form(sides: Iterable[tuple[str, TableKind]]) -> Form:
+    """Tell as what a column's cells are compared, by value, in several tables.
+
+    Parameters
+    ----------
+    sides : iterable of (str, TableKind)
+        The column's type and the table's format, of each table that has the column.
+    """
+    known = [(form_of(type_), kind) for type_, kind in sides if type_ != "null"]
+    forms = list(dict.fromkeys(form for form, _ in known))
+    if len(forms) < 2:
+        return forms[0] if forms else Form.TEXT
+    if all(family(kind) is Family.JSON for _, kind in known):
+        return Form.NESTED
+    if {Form.NUMBER, Form.FLOAT32} >= set(forms):
+        return Form.FLOAT32
+    # A binary side is as it is, so the others have to follow.
+    return next((form for form, kind in known if not kind.format.is_text), Form.TEXT)

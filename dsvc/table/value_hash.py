@@ -88,6 +88,12 @@ def value_cells(
     return {name: np.concatenate([part[name] for part in parts]) for name in forms}
 
 
+def hashes_of_texts(texts: Sequence[str], form: Form) -> Hashes:
+    """Hash values that are written as text, as `value_cells` does it for cells of text of that form."""
+    with connect() as connection:
+        return _text_hashes(connection, pa.array(texts, pa.string()), form)
+
+
 def json_cells_by_value(
     source: TableSource, kind: TableKind, index: RowIndex, rows: Numbers, names: Iterable[str]
 ) -> dict[str, Hashes]:
