@@ -1,0 +1,197 @@
+"""Everything that some files descend from: back through runs and copies, to sources or to where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dsvc.lineage.coverage import Origin, Origins, Uncovered, holds_bytes
+from dsvc.lineage.graph import ArtifactNode
+from dsvc.model.manifest import Entry
+from dsvc.model.run_record import Role, RunId
+
+Step = ArtifactNode | RunId
+
+
+class _Asked(NamedTuple):
+    node: ArtifactNode
+    records: int | None
+    size: int
+    user: RunId | None
+    is_input: bool
+
+
+class Closure:
+    """What some files descend from.
+
+    Parameters
+    ----------
+    origins : Origins
+        Where each file comes from.
+    entries : iterable of Entry
+        The files; of those that nothing covers only data counts.
+
+    Attributes
+    ----------
+    artifacts : dict of ArtifactNode to Origin
+        The files and what they descend from.
+    roots : dict of ArtifactNode to None
+        Those of the files that count.
+    runs : dict of RunId to None
+        Runs that made them.
+    uncovered : list of Uncovered
+        Where the way back ends without a source.
+    order : list of ArtifactNode or RunId
+        All of it, each after what it comes from.
+    circular : tuple of ArtifactNode
+        Files that come from nothing but themselves.
+    """
+
+    def __init__(self, origins: Origins, entries: Iterable[Entry]) -> None:
+        self._origins = origins
+        self.artifacts: dict[ArtifactNode, Origin] = {}
+        self.roots: dict[ArtifactNode, None] = {}
+        self.runs: dict[RunId, None] = {}
+        self.uncovered: list[Uncovered] = []
+        self._covered: dict[bytes, tuple[ArtifactNode, ...]] = {}
+        self._walk(entries)
+        self.order: list[Step] = []
+        self.parents: dict[Step, tuple[Step, ...]] = {}
+        self._used: dict[ArtifactNode, tuple[str, ...]] = {}
+        self.circular = self._settle()
+
+    def sources_of(self, node: ArtifactNode) -> tuple[str, ...]:
+        """Sources that a file comes from directly: not those that a run's product needs no more."""
+        return self._used.get(node, ())
+
+    # Back
+
+    def _walk(self, entries: Iterable[Entry]) -> None:
+        pending: list[RunId] = []
+        for entry in entries:
+            if not holds_bytes(entry):
+                continue
+            node = ArtifactNode(entry.path, entry.digest)
+            if self._reach(_Asked(node, entry.rows, entry.size, None, False), pending):
+                self.roots[node] = None
+        while pending:
+            user = pending.pop()
+            for each in self._origins.runs.reads(user):
+                is_input = each.role is Role.INPUT
+                self._reach(_Asked(each.node, each.records, each.size, user, is_input), pending)
+
+    def _reach(self, asked: _Asked, pending: list[RunId]) -> bool:
+        """Take in a file and what it is a copy of; returns whether it counts."""
+        node = asked.node
+        known = self.artifacts.get(node)
+        if known is not None:
+            return True
+        origin = self._origins.of(node, asked.records, asked.size)
+        if origin.copies:
+            origin = self._inherited(asked, origin)
+        if origin.lack is not None:
+            if not (asked.is_input or self._origins.is_data(node.path)):
+                return False
+            user = None if asked.user is None else self._origins.runs.run(asked.user).name
+            self.uncovered.append(origin.lack._replace(user=user))
+        self.artifacts[node] = origin
+        for run in origin.runs:
+            if run not in self.runs:
+                self.runs[run] = None
+                pending.append(run)
+        for copy in origin.copies:
+            self._reach(asked._replace(node=copy), pending)
+        return True
+
+    def _inherited(self, asked: _Asked, origin: Origin) -> Origin:
+        """Keep the copies that are covered at their own path."""
+        digest = asked.node.digest
+        if digest not in self._covered:
+            # Of copies that come from the same one is enough: there may be thousands.
+            kept: dict[tuple[object, object], ArtifactNode] = {}
+            for copy in origin.copies:
+                own = self._origins.of(copy, asked.records, asked.size)
+                if own.lack is None and not own.copies:
+                    kept.setdefault((own.runs, own.sources), copy)
+            self._covered[digest] = tuple(kept.values())
+        copies = self._covered[digest]
+        return origin._replace(copies=copies) if copies else self._origins.of(asked.node, asked.records, 0)
+
+    # Forth
+
+    def _settle(self) -> tuple[ArtifactNode, ...]:
+        """Put everything in order, each after what it comes from; returns what comes only from itself.
+
+        Where a run made a file, the sources that speak for it too don't count, unless the run had no input,
+        or what it read came from the file itself: sorting a table up, down and up again.
+        """
+        waits: dict[Step, int] = {}
+        children: dict[Step, list[Step]] = {}
+        ready: list[Step] = []
+
+        def link(step: Step, parents: tuple[Step, ...]) -> None:
+            self.parents[step] = parents
+            waits[step] = len(parents)
+            for parent in parents:
+                children.setdefault(parent, []).append(step)
+
+        for run in self.runs:
+            read = dict.fromkeys(each.node for each in self._origins.runs.reads(run))
+            link(run, tuple(node for node in read if node in self.artifacts))
+        for node, origin in self.artifacts.items():
+            link(node, (*origin.runs, *origin.copies))
+            if not origin.runs or not all(self.parents[run] for run in origin.runs):
+                self._used[node] = origin.sources
+        ready = [step for step, count in waits.items() if not count]
+        settled: set[Step] = set(ready)
+        while True:
+            # A file is settled by one of the runs that made it, a run by all that it read.
+            while ready:
+                step = ready.pop()
+                self.order.append(step)
+                for child in children.get(step, ()):
+                    waits[child] -= 1
+                    if child not in settled and (isinstance(child, ArtifactNode) or not waits[child]):
+                        settled.add(child)
+                        ready.append(child)
+            rest = [node for node in self.artifacts if node not in settled]
+            again = [node for node in rest if self.artifacts[node].sources]
+            if not again:
+                return self._circular(rest)
+            for node in again:
+                settled.add(node)
+                self._used[node] = self.artifacts[node].sources
+            ready.extend(again)
+
+    def _circular(self, rest: list[ArtifactNode]) -> tuple[ArtifactNode, ...]:
+        """Of what is not settled, leave out what only comes from it."""
+        left = set(rest)
+        while True:
+            needed: set[Step] = {
+                parent
+                for node in left
+                for run in self.artifacts[node].runs
+                for parent in self.parents.get(run, ())
+            } | {copy for node in left for copy in self.artifacts[node].copies}
+            kept = left & needed
+            if kept == left:
+                return tuple(sorted(left))
+            left = {node for node in left if node in kept}
+
+    def downstream(self, sources: Iterable[str]) -> dict[str, set[Step]]:
+        """Everything that came from each of some sources."""
+        children: dict[Step, list[Step]] = {}
+        for step, parents in self.parents.items():
+            for parent in parents:
+                children.setdefault(parent, []).append(step)
+        found: dict[str, set[Step]] = {}
+        for source in sources:
+            pending: list[Step] = [node for node, used in self._used.items() if source in used]
+            seen = set(pending)
+            while pending:
+                for child in children.get(pending.pop(), ()):
+                    if child not in seen:
+                        seen.add(child)
+                        pending.append(child)
+            found[source] = seen
+        return found

@@ -1,0 +1,172 @@
+"""Sources as a commit saw them and as they are now: what each attests, and whether it may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from dsvc.lineage.graph import ArtifactNode
+from dsvc.lineage.source_tree import SourceTree
+from dsvc.model.errors import DsvcError
+from dsvc.model.source_record import SourceRecord, Status
+from dsvc.store.manifest_tree import Manifest
+
+_STRICTEST = (Status.ACTIVE, Status.BLACKLISTED, Status.WITHDRAWN)
+_MANY_QUESTIONS = 200
+
+
+class Attested(NamedTuple):
+    """That a source speaks for a file: its id, and the encoded numbers of the rows, None for all."""
+
+    source: str
+    rows: bytes | None
+
+
+Past = Mapping[ArtifactNode, SourceTree]
+"""Files that earlier operations of a source attested, each with its state then."""
+
+
+class _Files:
+    """Digests of attested files; a manifest is read whole once many paths were asked for."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._asked = 0
+        self._all: dict[bytes, bytes] | None = None
+
+    def get(self, path: bytes) -> bytes | None:
+        if self._all is None:
+            self._asked += 1
+            if self._asked <= _MANY_QUESTIONS:
+                entry = self._manifest.get(path)
+                return None if entry is None else entry.digest
+        return self.all.get(path)
+
+    @property
+    def all(self) -> dict[bytes, bytes]:
+        if self._all is None:
+            self._all = {entry.path: entry.digest for entry in self._manifest.entries()}
+        return self._all
+
+
+class KnownSource:
+    """One source: as a commit pinned it, as it is now, and what it attested before.
+
+    Parameters
+    ----------
+    states : sequence of SourceTree
+        As it is now first, then as it was pinned.
+    past : callable
+        Gives what earlier operations attested; called only when the states don't have a file.
+
+    Raises
+    ------
+    MissingDataError, CorruptDataError, MalformedInputError
+        If a record can't be read.
+    """
+
+    def __init__(self, states: Sequence[SourceTree], past: Callable[[], Past]) -> None:
+        self._states = tuple({state.root: state for state in states}.values())
+        self._files = [_Files(state.files) for state in self._states]
+        self._read_past = past
+        self.record: SourceRecord = self._states[0].record
+        records = [state.record for state in self._states]
+        self.status = max((record.status for record in records), key=_STRICTEST.index)
+        self.reason = next((record.reason for record in records if record.status is self.status), None)
+        self.paths = frozenset(cover.path for record in records for cover in record.covers)
+        self.evidence_paths = frozenset(
+            path for record in records for each in record.evidence if (path := getattr(each, "path", None))
+        )
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.record.source_id
+
+    @property
+    def in_force(self) -> bool:
+        """Whether it may be used: now, and by what was pinned."""
+        return self.status is Status.ACTIVE
+
+    @property
+    def ongoing(self) -> bool:
+        """Whether it covers files that come later."""
+        return self.record.ongoing
+
+    @property
+    def now(self) -> SourceTree:
+        """Its newest state."""
+        return self._states[0]
+
+    @cached_property
+    def _past(self) -> Past:
+        return self._read_past()
+
+    def attests(self, node: ArtifactNode) -> Attested | None:
+        """Whether it speaks for a file with this content at this path, by any of its operations."""
+        for state, files in zip(self._states, self._files, strict=True):
+            if files.get(node.path) == node.digest:
+                return Attested(self.id, state.rows(node.path))
+        then = self._past.get(node)
+        return None if then is None else Attested(self.id, then.rows(node.path))
+
+    def knows_path(self, path: bytes) -> bool:
+        """Whether it speaks for a file at this path, with any content."""
+        return any(files.get(path) is not None for files in self._files)
+
+    def attested(self) -> Iterable[ArtifactNode]:
+        """Every file that it speaks for, by any of its operations."""
+        for files in self._files:
+            for path, digest in files.all.items():
+                yield ArtifactNode(path, digest)
+        yield from self._past
+
+
+class KnownSources:
+    """Sources by the paths that they cover.
+
+    Parameters
+    ----------
+    sources : iterable of KnownSource
+    unreadable : mapping of str to DsvcError
+        Sources that there are, but can't be read.
+    """
+
+    def __init__(
+        self, sources: Iterable[KnownSource], unreadable: Mapping[str, DsvcError] | None = None
+    ) -> None:
+        self.all = {source.id: source for source in sources}
+        self.unreadable = dict(unreadable or {})
+        self._by_path: dict[bytes, list[KnownSource]] = {}
+        for source in self.all.values():
+            for path in source.paths:
+                self._by_path.setdefault(path, []).append(source)
+        self.evidence_paths = frozenset(path for each in self.all.values() for path in each.evidence_paths)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.all or self.unreadable)
+
+    def covering(self, path: bytes) -> list[KnownSource]:
+        """Sources that cover a path: those of the longest path, the strictest first."""
+        if not self._by_path:
+            return []
+        at = path
+        while at not in self._by_path:
+            if not at:
+                return []
+            at = at.rpartition(b"/")[0]
+        return sorted(self._by_path[at], key=lambda each: -_STRICTEST.index(each.status))
+
+    @cached_property
+    def _by_digest(self) -> dict[bytes, list[ArtifactNode]]:
+        found: dict[bytes, list[ArtifactNode]] = {}
+        for source in self.all.values():
+            for node in source.attested():
+                found.setdefault(node.digest, []).append(node)
+        return found
+
+    def copies(self, digest: bytes) -> list[ArtifactNode]:
+        """Files of this content that some source attests, wherever."""
+        return self._by_digest.get(digest, [])

@@ -1,0 +1,129 @@
+"""What ``dsvc.toml`` says of lineage: which paths are no data, and whether a policy is in force.
+
+``[lineage] project`` has globs in the syntax of gitignore for what belongs to a project without being data:
+code, notes, settings. ``[policy] packs`` names what decides whether a commit is let in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from dsvc.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+PROJECT: Final = (
+    "*.py",
+    "*.sh",
+    "*.sql",
+    "*.ipynb",
+    "*.toml",
+    "*.yaml",
+    "*.yml",
+    "Makefile",
+    "README*",
+    "LICEN[CS]E*",
+    "docs/**",
+)
+"""What is no data where ``dsvc.toml`` says nothing else."""
+_NEVER_DATA: Final = (b"dsvc.toml", b".dsvcignore")
+
+
+class LineageRulesError(UsageError):
+    """What ``dsvc.toml`` says of lineage or policy can't be read."""
+
+    code = "lineage-rules"
+
+
+class LineageRules:
+    """The rules of one ``dsvc.toml``.
+
+    Parameters
+    ----------
+    project : sequence of str
+        Globs of what is no data.
+    packs : sequence of str
+        Policy packs in force; none: a commit is only warned.
+    """
+
+    def __init__(self, project: Sequence[str] = PROJECT, packs: Sequence[str] = ()) -> None:
+        self.project = tuple(project)
+        self.packs = tuple(packs)
+        self._spec: GitIgnoreSpec | None = None
+
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> LineageRules:
+        """Read the file; other sections than ``[lineage]`` and ``[policy]`` are not looked at.
+
+        Parameters
+        ----------
+        data : bytes
+            Its content, TOML.
+        name : str
+            What to call it in messages.
+
+        Raises
+        ------
+        LineageRulesError
+            If it is malformed, or a value is of another type.
+        """
+        import tomllib
+
+        try:
+            document = tomllib.loads(data.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise LineageRulesError(f"{name} is not UTF-8", details={"path": name}) from error
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            found = re.search(r"at line (\d+)", str(error))
+            where = f", line {found[1]}" if found else ""
+            raise LineageRulesError(
+                f"{name}{where}: not valid TOML: {error}", details={"path": name}
+            ) from error
+        project = _texts(document, "lineage", "project", name)
+        packs = _texts(document, "policy", "packs", name)
+        rules = cls(PROJECT if project is None else project, packs or ())
+        rules._check(name)
+        return rules
+
+    def _check(self, name: str) -> None:
+        from pathspec import GitIgnoreSpec
+
+        try:
+            self._spec = GitIgnoreSpec.from_lines(self.project)
+        except ValueError as error:
+            raise LineageRulesError(
+                f"{name}: [lineage] project: {error}", details={"path": name, "section": "lineage"}
+            ) from error
+
+    def is_project(self, path: bytes) -> bool:
+        """Whether a path is no data by its name; a run that reads it or a source over it makes it data."""
+        if self._spec is None:
+            from pathspec import GitIgnoreSpec
+
+            self._spec = GitIgnoreSpec.from_lines(self.project)
+        return self._spec.match_file(path.decode("utf-8", "surrogateescape"))
+
+
+def is_never_data(path: bytes) -> bool:
+    """Whether a path is a file of dsvc itself, which is no data whatever covers it."""
+    return path.rpartition(b"/")[2] in _NEVER_DATA
+
+
+def _texts(document: Mapping[str, object], section: str, key: str, name: str) -> tuple[str, ...] | None:
+    """Give a list of texts of a section, None where it isn't there."""
+    found = document.get(section, {})
+    if not isinstance(found, dict):
+        raise LineageRulesError(f"{name}: {section} must be a section", details={"path": name})
+    value = found.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise LineageRulesError(
+            f"{name}: [{section}] {key} takes a list of texts",
+            hint=f'as in: {key} = ["…"]',
+            details={"path": name, "section": section, "key": key},
+        )
+    return tuple(value)
