@@ -327,7 +327,7 @@ def check_columns(schema: pa.Schema, name: str) -> None:
         raise NotATableError(f"{name} has two columns named {twice[0]}", details={"path": name})
 
 
-def open_arrow(source: TableSource, kind: TableKind) -> ArrowTable:
+def open_arrow(source: TableSource, kind: TableKind, *, skip_malformed: bool = False) -> ArrowTable:
     """Open a version of a table; of text, types are found when first asked for.
 
     Parameters
@@ -336,6 +336,8 @@ def open_arrow(source: TableSource, kind: TableKind) -> ArrowTable:
         Its bytes.
     kind : TableKind
         Its format, from `dsvc.table.kind.recognise`.
+    skip_malformed : bool
+        Whether malformed records of text are left out, so that rows are those of the table's row index.
 
     Raises
     ------
@@ -351,10 +353,10 @@ def open_arrow(source: TableSource, kind: TableKind) -> ArrowTable:
     if kind.format in (TableFormat.CSV, TableFormat.TSV):
         from dsvc.table.arrow_reader_csv import CsvTable
 
-        return CsvTable(source, kind)
+        return CsvTable(source, kind, skip_malformed=skip_malformed)
     from dsvc.table.arrow_reader_json import JsonTable
 
-    return JsonTable(source, kind)
+    return JsonTable(source, kind, skip_malformed=skip_malformed)
 
 
 __all__ = [

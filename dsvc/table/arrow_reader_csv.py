@@ -51,6 +51,8 @@ class CsvTable(ArrowTable):
         Its bytes.
     kind : TableKind
         Its format.
+    skip_malformed : bool
+        Whether malformed records are left out; else they are an error.
 
     Raises
     ------
@@ -58,8 +60,9 @@ class CsvTable(ArrowTable):
         If there is no header, or it isn't text.
     """
 
-    def __init__(self, source: TableSource, kind: TableKind) -> None:
+    def __init__(self, source: TableSource, kind: TableKind, *, skip_malformed: bool = False) -> None:
         super().__init__(source.name)
+        self._skip_malformed = skip_malformed
         self._records = TextRecords(source, kind)
 
     @property
@@ -89,7 +92,7 @@ class CsvTable(ArrowTable):
         """All columns as text, block by block."""
         for block in self._records.blocks():
             cells, _, malformed = csv_cells(self._records, block, self.name)
-            if malformed:
+            if malformed and not self._skip_malformed:
                 _, line, message = malformed[0]
                 raise NotATableError(
                     f"{self.name}, line {line}: {message}", details={"path": self.name, "line": line}

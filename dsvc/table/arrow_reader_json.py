@@ -7,10 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -62,11 +64,15 @@ class JsonTable(ArrowTable):
         Its bytes.
     kind : TableKind
         Its format.
+    skip_malformed : bool
+        Whether malformed records are left out; else they are an error.
     """
 
-    def __init__(self, source: TableSource, kind: TableKind) -> None:
+    def __init__(self, source: TableSource, kind: TableKind, *, skip_malformed: bool = False) -> None:
         super().__init__(source.name)
+        self._skip_malformed = skip_malformed
         self._records = TextRecords(source, kind)
+        self._left_out: dict[int, list[int]] = {}
 
     @property
     def schema(self) -> pa.Schema:
@@ -87,7 +93,7 @@ class JsonTable(ArrowTable):
         schema = self.select(columns)
         query = _query(self._scan.members, schema.names)
         with connect() as connection:
-            for block in self._records.blocks():
+            for block in map(self._good, self._records.blocks()):
                 if not schema.names:
                     yield pa.RecordBatch.from_struct_array(pa.array([{}] * len(block), pa.struct([])))
                     continue
@@ -110,8 +116,9 @@ class JsonTable(ArrowTable):
         exact: set[str] = set()
         rows = 0
         with connect() as connection:
-            for block in self._records.blocks():
-                keys = self._checked(connection, block).keys
+            for read in self._records.blocks():
+                keys = self._checked(connection, read).keys
+                block = self._good(read)
                 # The engine keeps every record while it finds their structure, so this goes block by block.
                 with self._refusals():
                     query = f"SELECT json_group_structure(t::JSON) FROM {RECORDS}"
@@ -134,12 +141,24 @@ class JsonTable(ArrowTable):
     def _checked(self, connection: DuckDBPyConnection, block: RecordBlock) -> JsonBlock:
         with self._refusals():
             checked = JsonBlock(connection, block, self.name)
-        if checked.malformed:
+        if checked.malformed and self._skip_malformed:
+            self._left_out[block.first] = checked.places or []
+        elif checked.malformed:
             _, line, message = checked.malformed[0]
             raise NotATableError(
                 f"{self.name}, line {line}: {message}", details={"path": self.name, "line": line}
             )
         return checked
+
+    def _good(self, block: RecordBlock) -> RecordBlock:
+        """Leave out the records of a block that were found to be malformed."""
+        places = self._left_out.get(block.first)
+        if places is None:
+            return block
+        records = [block.record(place) for place in places]
+        lengths = np.array([len(record) for record in records], np.int64)
+        ends = np.cumsum(lengths + 1) - 1
+        return replace(block, data=b"\n".join(records) + b"\n", starts=ends - lengths, ends=ends)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
