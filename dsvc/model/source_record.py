@@ -15,6 +15,8 @@ from dsvc.model.paths import check_structure
 
 FORMAT: Final = 1
 MAX_ID_CHARACTERS: Final = 100
+MAX_ID_BYTES: Final = 240
+"""A ref of that name must fit into a file name."""
 _ID = re.compile(r"[^\W_][\w.+-]*")
 
 
@@ -84,6 +86,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         Dates between which it holds.
     facts : mapping of str to str
         What was read from it: a robots verdict, a reservation.
+    path : bytes or None
+        Where it stood in the working tree, where it came from there: that file is no data.
     """
 
     type: str
@@ -93,6 +97,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     valid_from: str | None = None
     valid_to: str | None = None
     facts: Mapping[str, str] = {}
+    path: bytes | None = None
 
 
 Value = str | bool | int | float | list[str] | Mapping[str, str]
@@ -160,6 +165,7 @@ def check_source_id(text: str) -> str:
     if (
         not _ID.fullmatch(text)
         or len(text) > MAX_ID_CHARACTERS
+        or len(text.encode()) > MAX_ID_BYTES
         or text.endswith((".", ".lock"))
         or ".." in text
     ):
