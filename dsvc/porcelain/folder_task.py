@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dsvc.porcelain.known_files import KnownFile
 from dsvc.porcelain.sparse import SparsePatterns
 from dsvc.porcelain.stat_cache import Shard
 
@@ -59,6 +60,8 @@ class Settings(msgspec.Struct):
         Clock of the file system when the scan began.
     shards : dict or None
         Shards that mirror the staged manifest, where the cache's own don't; those then only spare reading.
+    known : dict of bytes to KnownFile
+        Files that are stored though not staged, by path.
     tracked_folders : set of bytes
         Folders that hold tracked paths at any depth; others are untracked as a whole.
     mirrored : frozenset of bytes
@@ -81,5 +84,6 @@ class Settings(msgspec.Struct):
     force: bool = False
     check_names: bool = False
     shards: dict[bytes, Shard] | None = None
+    known: dict[bytes, KnownFile] = {}
     mirrored: frozenset[bytes] = frozenset()
     manifest: bytes = b""

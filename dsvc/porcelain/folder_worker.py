@@ -221,16 +221,25 @@ class FolderWorker:
                 if self._settings.stage:
                     del rows[name]
         for name, packed in found.touched:
-            self._take(folder, name, packed, entries[name], rows, reply)
+            known = self._settings.known.get(self._path(folder, name))
+            if not self._spare(self._path(folder, name), packed, known, rows, reply, entries[name]):
+                self._take(folder, name, packed, entries[name], rows, reply)
         new = self._not_ignored(folder, found.untracked)
         if not self._settings.stage:
             reply.untracked.extend(self._path(folder, name) for name, _ in new)
             new = []
-        if spared:
+        if spared or self._settings.known:
+            stored = self._settings.known
             new = [
-                i
-                for i in new
-                if not self._spare(self._path(folder, i[0]), i[1], spared.get(i[0]), rows, reply)
+                (name, packed)
+                for name, packed in new
+                if not self._spare(
+                    path := self._path(folder, name),
+                    packed,
+                    spared.get(name) or stored.get(path),
+                    rows,
+                    reply,
+                )
             ]
         if new:
             folder_fd = self._tree.folder(folder)
@@ -264,8 +273,9 @@ class FolderWorker:
         known: tuple[bytes, Entry] | None,
         rows: dict[bytes, tuple[bytes, bytes]],
         reply: Reply,
+        old: Entry | None = None,
     ) -> bool:
-        """Take a file that an interrupted `add` has stored already without reading it again."""
+        """Take a file that a run or an interrupted `add` has stored already without reading it again."""
         if known is None or known[0] != packed or known[1].path != path:
             return False
         entry = known[1]
@@ -274,8 +284,13 @@ class FolderWorker:
                 return False
         except DsvcError:
             return False
+        name = path.rpartition(b"/")[2]
+        if old is not None and old.same_content(entry):
+            rows[name] = (packed, b"")
+            reply.unchanged += 1
+            return True
         encoded = encode(entry)
-        rows[path.rpartition(b"/")[2]] = (packed, encoded)
+        rows[name] = (packed, encoded)
         reply.changed.append((path, encoded, entry.size))
         return True
 

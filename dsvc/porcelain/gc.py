@@ -16,7 +16,7 @@ from dsvc.fs import files, locks
 from dsvc.fs.temporary_folder import discard_tree
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId, NodeId
-from dsvc.porcelain import merge_state
+from dsvc.porcelain import held_files, merge_state
 from dsvc.porcelain.operation_note import NORMALIZE, read_note
 from dsvc.porcelain.pending_runs import folder as pending_folder
 from dsvc.porcelain.pending_runs import pending_runs
@@ -249,7 +249,7 @@ def kept_for_undo(history: History, since: float = float("-inf")) -> Iterator[by
 
 
 def work_roots(layout: Layout) -> Iterator[bytes]:
-    """Manifest roots of the staged state, of an unfinished merge and of runs that wait for a commit.
+    """Manifest roots of the staged state, of an unfinished merge, of runs pending and going on.
 
     Raises
     ------
@@ -268,6 +268,7 @@ def work_roots(layout: Layout) -> Iterator[bytes]:
     if state is not None:
         yield from (bytes(NodeId(root)) for root in (state.before, state.after, state.base) if root)
     yield from (bytes(id_) for id_ in pending_runs(layout))
+    yield from (bytes(root) for root in held_files.held_roots(layout))
 
 
 # What killed processes left
@@ -275,7 +276,7 @@ def work_roots(layout: Layout) -> Iterator[bytes]:
 
 def leftovers(layout: Layout) -> list[str]:
     """Temporary files and folders of processes that are gone; files also from an hour on."""
-    found = []
+    found = held_files.abandoned(layout)
     for folder in _folders(layout):
         try:
             entries = list(os.scandir(folder))
@@ -298,12 +299,8 @@ def _folders(layout: Layout) -> Iterator[str]:
 
 
 def _is_left(entry: os.DirEntry[str], pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+    if not held_files.is_running(pid):
         return True
-    except (PermissionError, OverflowError):
-        pass
     if entry.is_dir(follow_symlinks=False):
         return False  # a command may run in it for days
     try:

@@ -2,7 +2,8 @@
 
 Words, each at most once: ``worktree`` (the verb wrote the working tree, which followed the staged state),
 ``worktree=BEFORE..AFTER`` (the tree held these manifests, where they are not the staged ones), ``merge=ROOT``
-or ``merge=none`` (the merge state before the operation, where it changed).
+or ``merge=none`` (the merge state before the operation, where it changed), ``run=ID`` (a run that it
+recorded).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import Final, NamedTuple
 
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import NodeId
+from dsvc.model.run_record import RunId
 
 NORMALIZE: Final = "normalize"
 """The verb of operations whose old bytes gc may take after its grace."""
 NO_MERGE: Final = "none"
 """The merge state where nothing is in progress."""
-_TREE, _MERGE = "worktree", "merge"
+_TREE, _MERGE, _RUN = "worktree", "merge", "run"
 
 
 class Note(NamedTuple):
@@ -31,12 +33,15 @@ class Note(NamedTuple):
         What the tree held, where that isn't what was staged.
     merge : str or None
         Merge state before, as `dsvc.porcelain.merge_state.keep` names it; None where it didn't change.
+    run : RunId or None
+        Run that waits for a commit since.
     """
 
     tree: bool = False
     tree_before: NodeId | None = None
     tree_after: NodeId | None = None
     merge: str | None = None
+    run: RunId | None = None
 
     def text(self) -> str | None:
         """Words of the note; None where it says nothing."""
@@ -47,6 +52,8 @@ class Note(NamedTuple):
             words.append(_TREE)
         if self.merge is not None:
             words.append(f"{_MERGE}={self.merge}")
+        if self.run is not None:
+            words.append(f"{_RUN}={self.run.hex()}")
         return " ".join(words) or None
 
     def roots(self) -> Iterator[NodeId]:
@@ -56,6 +63,8 @@ class Note(NamedTuple):
                 yield root
         if self.merge not in (None, NO_MERGE):
             yield NodeId.parse(str(self.merge))
+        if self.run is not None:
+            yield NodeId(bytes(self.run))
 
 
 def read_note(text: str | None) -> Note:
@@ -78,4 +87,6 @@ def read_note(text: str | None) -> Note:
             note = note._replace(tree=True)
         elif key == _MERGE:
             note = note._replace(merge=value)
+        elif key == _RUN:
+            note = note._replace(run=RunId.parse(value))
     return note

@@ -17,6 +17,7 @@ from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.folder_task import Reply, Settings, Task
 from dsvc.porcelain.folder_worker import FolderWorker
+from dsvc.porcelain.known_files import load_known
 from dsvc.porcelain.sparse import SparsePatterns
 from dsvc.porcelain.stat_cache import UNKNOWN, Shard, StatCache, State, shard_of
 from dsvc.store.backend import Backend
@@ -144,6 +145,7 @@ class TreeScan:
             shards=shards,
             mirrored=frozenset(state.folders),
             manifest=bytes(manifest.root),
+            known=load_known(layout.cache) if stage else {},
         )
         self.settings.tracked_folders = tracked = set(state.folders)
         for folder in [*state.folders, *state.empty]:

@@ -11,11 +11,13 @@ from dsvc.model.errors import ConcurrentChangeError, NotFoundError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import MODE_DIRECTORY
 from dsvc.model.paths import display_path
+from dsvc.model.run_record import RunId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import refusal
 from dsvc.porcelain.commit_lineage import return_runs
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import read_note
+from dsvc.porcelain.pending_runs import add_pending, pending_runs, remove_pending
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.tree_scan import parents
 from dsvc.porcelain.tree_update import Transition, TreeUpdate
@@ -66,6 +68,7 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         root = _staged_root(repo, operation, staged.root)
         target = _target_head(operation, head)
         kept = read_note(operation.note).merge
+        run, comes_back = _run_of(repo, operation)
         state = merge_state.load(repo.layout)
         moves = target is not None or any(change.ref == head.branch for change in changes)
         if moves and state is not None and kept is None:
@@ -92,6 +95,10 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             tree=bool(update.transitions),
             merge=None if kept is None else merge_state.keep(repo, state),
         )
+        if run is not None and comes_back:
+            add_pending(repo.layout, run, durable=repo.durability != "none")
+        elif run is not None:
+            remove_pending(repo.layout, [run])
         now = repo.history.refs.head()
         repo.staging.save(Staged(now.commit, repo.head_root(now), root))
         if kept is not None:
@@ -153,6 +160,27 @@ def _check_staged(repo: Workspace, after: NodeId, before: NodeId, now: NodeId) -
                 f"{display_path(change.path)} was staged again since that operation",
                 hint="undo the later operations first",
             )
+
+
+def _run_of(repo: Workspace, operation: Operation) -> tuple[RunId | None, bool]:
+    """Run that an operation recorded, and whether taking the operation back brings it back.
+
+    Raises
+    ------
+    ConcurrentChangeError
+        If a commit has taken the run since.
+    """
+    # An undo that is undone did the opposite of what it took back.
+    forward = False
+    while operation.undone is not None:
+        operation = repo.history.operations.read(CommitId.parse(operation.undone))
+        forward = not forward
+    run = read_note(operation.note).run
+    if run is not None and not forward and run not in pending_runs(repo.layout):
+        raise ConcurrentChangeError(
+            f"a commit has run {run.short()} since", hint="undo that commit first, or leave the run as it is"
+        )
+    return run, forward
 
 
 def _tree_update(repo: Workspace, operation: Operation) -> TreeUpdate:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dsvc.history.operations import Operation
     from dsvc.history.refs import Head, RefChange
     from dsvc.history.signature import Signature
+    from dsvc.model.run_record import RunId
     from dsvc.porcelain.values import Author
 
 
@@ -172,6 +173,7 @@ class Workspace:
         undone: CommitId | None = None,
         tree: bool | tuple[NodeId, NodeId] = False,
         merge: str | None = None,
+        run: RunId | None = None,
         message: str | None = None,
     ) -> Operation:
         """Move refs and log the operation, in one step.
@@ -187,6 +189,8 @@ class Workspace:
             not what was staged.
         merge : str or None
             Merge state before, from `dsvc.porcelain.merge_state.keep`, where the verb changes it.
+        run : RunId or None
+            Run that the verb recorded.
         """
         from dsvc.history.operations import Operation
 
@@ -205,7 +209,7 @@ class Workspace:
             discarded=None if discarded is None else discarded.hex(),
             undone=None if undone is None else str(undone),
             who=who,
-            note=Note(bool(tree), before_tree, after_tree, merge).text(),
+            note=Note(bool(tree), before_tree, after_tree, merge, run).text(),
         )
         text = message or " ".join([verb, *arguments])
         return self.history.record(
