@@ -127,7 +127,6 @@ class Closure:
         """
         waits: dict[Step, int] = {}
         children: dict[Step, list[Step]] = {}
-        ready: list[Step] = []
 
         def link(step: Step, parents: tuple[Step, ...]) -> None:
             self.parents[step] = parents
@@ -142,25 +141,26 @@ class Closure:
             link(node, (*origin.runs, *origin.copies))
             if not origin.runs or not all(self.parents[run] for run in origin.runs):
                 self._used[node] = origin.sources
-        ready = [step for step, count in waits.items() if not count]
+        ready: list[Step] = [step for step, count in waits.items() if not count]
         settled: set[Step] = set(ready)
         while True:
-            # A file is settled by one of the runs that made it, a run by all that it read.
             while ready:
                 step = ready.pop()
                 self.order.append(step)
                 for child in children.get(step, ()):
                     waits[child] -= 1
-                    if child not in settled and (isinstance(child, ArtifactNode) or not waits[child]):
+                    if not waits[child] and child not in settled:
                         settled.add(child)
                         ready.append(child)
+            # What waits for itself: one of the runs that made a file is enough, else a source is.
             rest = [node for node in self.artifacts if node not in settled]
-            again = [node for node in rest if self.artifacts[node].sources]
+            again = [node for node in rest if waits[node] < len(self.parents[node])]
+            if not again:
+                again = [node for node in rest if self.artifacts[node].sources]
+                self._used.update((node, self.artifacts[node].sources) for node in again)
             if not again:
                 return self._circular(rest)
-            for node in again:
-                settled.add(node)
-                self._used[node] = self.artifacts[node].sources
+            settled.update(again)
             ready.extend(again)
 
     def _circular(self, rest: list[ArtifactNode]) -> tuple[ArtifactNode, ...]:

@@ -71,7 +71,7 @@ class KnownSource:
         self._files = [_Files(state.files) for state in self._states]
         self._read_past = past
         self.record: SourceRecord = self._states[0].record
-        records = [state.record for state in self._states]
+        self.records = records = tuple(state.record for state in self._states)
         self.status = max((record.status for record in records), key=_STRICTEST.index)
         self.reason = next((record.reason for record in records if record.status is self.status), None)
         self.paths = frozenset(cover.path for record in records for cover in record.covers)

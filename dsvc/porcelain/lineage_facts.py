@@ -1,0 +1,119 @@
+"""What is known of runs and sources at a revision: pinned by commits, pending, and as sources are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from dsvc.diff.manifest_diff import diff_manifests
+from dsvc.lineage.coverage import Origins
+from dsvc.lineage.graph import ArtifactNode
+from dsvc.lineage.known_runs import KnownRuns
+from dsvc.lineage.known_sources import KnownSource, KnownSources
+from dsvc.lineage.lineage_rules import LineageRules, LineageRulesError
+from dsvc.lineage.source_tree import SourceTree
+from dsvc.model.errors import DsvcError
+from dsvc.model.ids import CommitId, NodeId
+from dsvc.porcelain.commit_lineage import SOURCE_REFS
+from dsvc.porcelain.table_rules import MAX_RULES_BYTES, RULES_FILE
+from dsvc.porcelain.workspace import Workspace
+from dsvc.store.materialize import read_content
+
+if TYPE_CHECKING:
+    from dsvc.lineage.lineage_tree import LineageTree
+    from dsvc.model.run_record import RunId
+
+_RULES_PATH: Final = RULES_FILE.encode()
+
+
+def lineage_rules(repo: Workspace, root: NodeId) -> LineageRules:
+    """Read what the ``dsvc.toml`` of a version says of lineage and policy.
+
+    Raises
+    ------
+    LineageRulesError
+        If it is malformed, too long, or no regular file.
+    """
+    entry = repo.manifest(root).get(_RULES_PATH)
+    if entry is None:
+        return LineageRules()
+    if not entry.is_file or entry.size > MAX_RULES_BYTES:
+        raise LineageRulesError(
+            f"{RULES_FILE} is no file of at most {MAX_RULES_BYTES >> 20} MiB", details={"path": RULES_FILE}
+        )
+    return LineageRules.parse(read_content(repo.store, entry), RULES_FILE)
+
+
+def known_sources(repo: Workspace, lineages: Iterable[LineageTree]) -> KnownSources:
+    """Sources as they are now and as some lineages pinned them; one that can't be read is named as such."""
+    heads = repo.history.refs.list(SOURCE_REFS)
+    tips = {name.removeprefix(SOURCE_REFS): tip for name, tip in heads.items()}
+    pinned: dict[str, list[SourceTree]] = {}
+    for lineage in lineages:
+        for name, tree in lineage.sources().items():
+            pinned.setdefault(name, []).append(tree)
+    found: list[KnownSource] = []
+    unreadable: dict[str, DsvcError] = {}
+    for name in sorted(tips.keys() | pinned.keys()):
+        try:
+            tip = tips.get(name)
+            now = [] if tip is None else [SourceTree(repo.store, repo.history.read_commit(tip).manifest)]
+            source = KnownSource([*now, *pinned.get(name, [])], partial(_past, repo, tip))
+            if source.id != name:
+                raise _misnamed(name, source.id)
+            found.append(source)
+        except DsvcError as error:
+            unreadable[name] = error
+    return KnownSources(found, unreadable)
+
+
+def _misnamed(name: str, id_: str) -> DsvcError:
+    from dsvc.model.errors import MalformedInputError
+
+    return MalformedInputError(f"what stands for source {name} is the record of source {id_}")
+
+
+def _past(repo: Workspace, tip: CommitId | None) -> dict[ArtifactNode, SourceTree]:
+    """Files that earlier operations of a source attested otherwise; newer ones first."""
+    found: dict[ArtifactNode, SourceTree] = {}
+    pending = [] if tip is None else [tip]
+    seen = set(pending)
+    while pending:
+        commit = repo.history.read_commit(pending.pop(0))
+        newer = SourceTree(repo.store, commit.manifest)
+        for parent in commit.parents:
+            older = SourceTree(repo.store, repo.history.read_commit(parent).manifest)
+            for change in diff_manifests(newer.files, older.files):
+                if change.new is not None:
+                    found.setdefault(ArtifactNode(change.path, change.new.digest), older)
+            if parent not in seen:
+                seen.add(parent)
+                pending.append(parent)
+    return found
+
+
+def origins(
+    repo: Workspace, root: NodeId, lineages: Sequence[LineageTree], more: Iterable[RunId] = ()
+) -> Origins:
+    """What tells where the files of a version come from.
+
+    Parameters
+    ----------
+    root : NodeId
+        Its manifest, for the rules in its ``dsvc.toml``.
+    lineages : sequence of LineageTree
+        Those of its commit, or of the parents of a commit that is about to be made.
+    more : iterable of RunId
+        Runs that no commit has yet.
+
+    Raises
+    ------
+    LineageRulesError
+        If the version's ``dsvc.toml`` is malformed.
+    MissingDataError, CorruptDataError, MalformedInputError
+        If a lineage can't be read.
+    """
+    ids = [run for lineage in lineages for run in lineage.runs()]
+    runs = KnownRuns(repo.store, [*ids, *more])
+    return Origins(runs, known_sources(repo, lineages), lineage_rules(repo, root))
