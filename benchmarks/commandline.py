@@ -11,7 +11,7 @@ from benchmarks.site import BENCH
 from benchmarks.workloads import WORKLOADS
 
 TMPFS = Path("/dev/shm")
-SPECIALS = ("memory", "million", "startup", "cost", "parquet_normalize", "blame", "tables")
+SPECIALS = ("memory", "million", "startup", "cost", "parquet_normalize", "blame", "tables", "provenance")
 QUICK_SCALE = 0.02
 DISK_SPECIALS = ("memory", "cost")
 ABOUT = """\
@@ -28,6 +28,8 @@ commands:
             bytes that a version of a Parquet file adds, rewritten by dsvc or not, beside the peers
   blame     who changed a row, over 100 commits, without row indexes and with them
   tables    row diffs beside a join by hand, Oxen and daff; merges; tables of 640 MB
+  provenance
+            what recording a run adds, beside DataLad and DVC; trace, impact, rows to forget
   report    write docs/benchmarks.md and docs/benchmarks.svg from the results
   all       everything above, workloads on disk too (the default)
   install   install the peers that are Python packages (install_peers.sh installs the others)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.judge_alone import judge_alone
+from benchmarks.provenance_judge import judge_provenance
 from benchmarks.results import FIRST, SECOND, SpecialResult, WorkloadResult
 from benchmarks.tables_judge import judge_tables
 from benchmarks.verdict import MIB, TOLERANCE, Verdict, at_most, mebibytes, megabytes, missing, seconds
@@ -190,4 +191,9 @@ def judge_all(
         judges = {name: _Judge(result=result) for name, result in workloads.items()}
         for group in _GROUPS:
             verdicts.extend(group(judges))
-    return [*verdicts, *judge_alone(specials), *judge_tables(specials)]
+    return [
+        *verdicts,
+        *judge_alone(specials),
+        *judge_tables(specials),
+        *judge_provenance(specials.get("provenance")),
+    ]

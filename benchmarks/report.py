@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks import provenance_report, tables_report
 from benchmarks.chart import Bar, Panel, draw
 from benchmarks.judge import SUBJECT, judge_all
 from benchmarks.results import (
@@ -15,7 +16,6 @@ from benchmarks.results import (
     load_workload,
     workload_file,
 )
-from benchmarks.tables_report import sections
 from benchmarks.verdict import TOLERANCE, Verdict, mebibytes, megabytes, percent, seconds
 from benchmarks.workloads import WORKLOADS
 
@@ -30,7 +30,10 @@ TITLES = {
     "parquet_normalize": "Versions of a Parquet file, rewritten or not",
     "blame": "Who changed a row",
     "tables": "Tables",
+    "provenance": "Provenance",
 }
+# Measurements that have several tables of their own.
+SECTIONS = {"tables": tables_report.sections, "provenance": provenance_report.sections}
 COLUMNS: tuple[tuple[str, Sequence[str]], ...] = (
     ("init", ("init",)),
     ("add", ("add",)),
@@ -167,8 +170,9 @@ def _compared(text: str, value: float, own: float | None, tool: str) -> str:
 def _special(result: SpecialResult) -> str:
     settings = ", ".join(f"{name}: {value}" for name, value in result.settings.items())
     head = f"## {TITLES[result.kind]}\n\nMeasured {result.at}, dsvc {result.version}; {settings}.\n"
-    if result.kind == "tables":
-        parts = (f"### {title}\n\n{text}\n\n{_table(*grid)}" for title, text, *grid in sections(result))
+    if result.kind in SECTIONS:
+        sections = SECTIONS[result.kind](result)
+        parts = (f"### {title}\n\n{text}\n\n{_table(*grid)}" for title, text, *grid in sections)
         return "\n".join([head, *parts])
     if result.kind in {"memory", "million"}:
         return f"{head}\n{_grid(result)}"

@@ -61,9 +61,9 @@ class TableSite(Site):
         """What the last program printed as JSON on its last line."""
         return json.loads(self.log.read_text().splitlines()[-1])
 
-    def call(self, *words: str) -> Any:
-        """What `tables_calls.py` gives."""
-        argv = [sys.executable, "-m", "benchmarks.tables_calls", *words]
+    def call(self, *words: str, module: str = "tables_calls") -> Any:
+        """What `tables_calls.py` gives, or another module of calls."""
+        argv = [sys.executable, "-m", f"benchmarks.{module}", *words]
         done = subprocess.run(argv, cwd=PROJECT, env=self.environment(), stdout=subprocess.PIPE, check=True)
         return json.loads(done.stdout)
 

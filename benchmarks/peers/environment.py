@@ -12,14 +12,14 @@ def environment_of(package: str) -> Path:
     return BENCH / f"venv-{package}"
 
 
-def install(package: str) -> None:
-    """Install `package` into a virtual environment of its own, once."""
+def install(package: str, *others: str) -> None:
+    """Install `package`, and others that it needs beside it, into a virtual environment of its own, once."""
     folder = environment_of(package)
     done = folder / ".installed"
     if done.exists():
         return
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    subprocess.run([str(folder / "bin" / "pip"), "install", "--quiet", package], check=True)
+    subprocess.run([str(folder / "bin" / "pip"), "install", "--quiet", package, *others], check=True)
     done.touch()
 
 
