@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import xxhash
 
-from dsvc.model.errors import UsageError
 from dsvc.model.manifest import Entry
 from dsvc.table.kind import TableKind
 from dsvc.table.row_index import RowIndex, key_hashes, row_hashes
@@ -35,12 +34,8 @@ if TYPE_CHECKING:
 PATH: Final = "path"
 CONTENT: Final = "content"
 """Columns of a folder: a file's path relative to it, and its digest."""
-
-
-class KeyValueError(UsageError):
-    """What stands for a key is no value of the key's column."""
-
-    code = "key-value"
+ABSENT: Final = -1
+SEVERAL: Final = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,36 +134,31 @@ class RecordRows:
         Returns
         -------
         ndarray of int64
-            The first record with each key, -1 where there is none.
+            The record with each key; `ABSENT` where there is none, `SEVERAL` where there are more.
 
         Raises
         ------
-        KeyValueError
+        ValueError
             If a text is no value of its column's type.
         """
-        found = np.full(len(values), -1, np.int64)
+        found = np.full(len(values), ABSENT, np.int64)
         if not len(values) or not self.rows:
             return found
         hashes, whole = self.key_hashes(key)
         rows = np.flatnonzero(whole)
+        if not len(rows):
+            return found
         order = rows[np.argsort(hashes[rows], kind="stable")]
         known = hashes[order]
-        columns = [self._spelled(name, [each[n] for each in values]) for n, name in enumerate(key)]
+        columns = [self._spell(name, [each[n] for each in values]) for n, name in enumerate(key)]
         for places in itertools.product(*(range(column.shape[1]) for column in columns)):
             cells = {name: column[:, place] for name, column, place in zip(key, columns, places, strict=True)}
             wanted = key_hashes(cells, tuple(key))
-            at = np.searchsorted(known, wanted)
-            is_there = at < len(known)
-            is_there[is_there] = known[at[is_there]] == wanted[is_there]
-            new = is_there & (found < 0)
-            found[new] = order[at[new]]
+            at = np.searchsorted(known, wanted, side="left")
+            counts = np.searchsorted(known, wanted, side="right") - at
+            new = (counts > 0) & (found == ABSENT)
+            found[new] = np.where(counts[new] == 1, order[at[new]], SEVERAL)
         return found
-
-    def _spelled(self, name: str, texts: Sequence[str]) -> Hashes:
-        try:
-            return self._spell(name, texts)
-        except ValueError as error:
-            raise KeyValueError(f"column {name!r}: {error}", details={"column": name}) from error
 
     @classmethod
     def of_index(cls, index: RowIndex, kind: TableKind) -> RecordRows:
