@@ -2,8 +2,44 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dsvc.porcelain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.lineage_queries import ImpactResult, LineageView
+    from dsvc.porcelain.lineage_target import LineageTarget
+    from dsvc.porcelain.lineage_trace import TraceResult
 
 
 class LineageVerbs(Workspace):
     """The part of `dsvc.Repository` that knows lineage."""
+
+    def trace(self, target: str | LineageTarget) -> TraceResult:
+        """Where a file, a row or what a run made came from; see `dsvc.porcelain.lineage_queries.trace`."""
+        from dsvc.porcelain.lineage_queries import trace
+        from dsvc.porcelain.lineage_target import parse_lineage_target
+
+        return trace(self, parse_lineage_target(target) if isinstance(target, str) else target)
+
+    def impact(self, target: str | LineageTarget, *, everywhere: bool = False) -> ImpactResult:
+        """What came of a source, a run, a file or a row; see `dsvc.porcelain.lineage_queries.impact`."""
+        from dsvc.porcelain.lineage_queries import impact
+        from dsvc.porcelain.lineage_target import parse_lineage_target
+
+        parsed = parse_lineage_target(target) if isinstance(target, str) else target
+        return impact(self, parsed, everywhere=everywhere)
+
+    def lineage(self, target: str | LineageTarget | None = None, direction: str = "both") -> LineageView:
+        """Return the graph around a target, or at HEAD; see `dsvc.porcelain.lineage_queries.lineage`.
+
+        Parameters
+        ----------
+        direction : str
+            ``up``, ``down`` or ``both``.
+        """
+        from dsvc.porcelain.lineage_queries import Direction, lineage
+        from dsvc.porcelain.lineage_target import parse_lineage_target
+
+        parsed = parse_lineage_target(target) if isinstance(target, str) else target
+        return lineage(self, parsed, Direction(direction))
