@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.fs.beneath import Beneath
-from dsvc.model.errors import NotFoundError, UsageError
+from dsvc.model.errors import NotFoundError
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.read import resolve_entry
 from dsvc.porcelain.table_source import recognise_entry, table_source
 from dsvc.porcelain.workspace import Workspace
 from dsvc.porcelain.worktree_side import entry_now
+from dsvc.table.extras import MissingExtraError, need
 from dsvc.table.source import NotATableError
 
 if TYPE_CHECKING:
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     from dsvc.table.sql import DuckDBPyConnection, DuckDBPyRelation
 
 Transform = Callable[[dict[str, Any]], Any]
-
-
-class MissingExtraError(UsageError):
-    """A library that was asked for is not installed."""
-
-    code = "missing-extra"
 
 
 class TableVersion(NamedTuple):
@@ -165,7 +159,7 @@ class TableView:
         MissingExtraError
             If Polars is not installed.
         """
-        _need("polars")
+        need("polars")
         import polars
 
         found = polars.from_arrow(self.to_arrow())
@@ -179,7 +173,7 @@ class TableView:
         MissingExtraError
             If pandas is not installed.
         """
-        _need("pandas")
+        need("pandas")
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         return frame
 
@@ -250,13 +244,6 @@ class MapDataset:
         """Read several rows at once; raises as `__getitem__`."""
         rows = self._arrow().take([int(index) for index in indices]).to_pylist()
         return rows if self._transform is None else [self._transform(row) for row in rows]
-
-
-def _need(library: str) -> None:
-    if find_spec(library) is None:
-        raise MissingExtraError(
-            f"{library} is not installed", hint=f"install it with: pip install 'dsvc[{library}]'"
-        )
 
 
 __all__ = ["MapDataset", "MissingExtraError", "TableVersion", "TableView", "find_version"]
