@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -16,13 +17,15 @@ from dsvc.porcelain.workspace import Workspace
 from dsvc.table.index_file import IndexFile, StoredIndex, encode_index, load_index, oldest_first
 from dsvc.table.kind import TableKind
 from dsvc.table.row_index import PIECE, RowIndex
-from dsvc.table.source import TableSource
+from dsvc.table.source import NotATableError, TableLimitError, TableSource
 
 if TYPE_CHECKING:
     from dsvc.table.index_reuse import Like
 
 MAX_CACHE_BYTES: Final = 4 << 30
 """What the cache may hold before its oldest files go."""
+_SIDE_BY_SIDE: Final = 4
+"""Indexes that are made at once."""
 _EMPTY: Final = RowIndex([], np.zeros(0, PIECE), [[]])
 
 
@@ -84,6 +87,40 @@ class RowIndexes:
         self._keep(index, digest, base)
         # Only what came from a file can be the base of the next one.
         return self.cached(digest) or index
+
+    def several(self, tables: Sequence[KnownTable]) -> list[RowIndex | DsvcError]:
+        """Indexes of some stored tables, those that are missing made side by side.
+
+        Returns
+        -------
+        list of RowIndex or DsvcError
+            Why a table can't be read in place of its index.
+        """
+        found: dict[bytes, RowIndex | DsvcError] = {}
+        missing: dict[bytes, KnownTable] = {}
+        for table in tables:
+            known = self.cached(table.source.digest)
+            if known is not None:
+                found[table.source.digest] = known
+            else:
+                missing[table.source.digest] = table
+        waiting = list(missing.items())
+        for at in range(0, len(waiting), _SIDE_BY_SIDE):
+            batch = waiting[at : at + _SIDE_BY_SIDE]
+            found.update(zip((digest for digest, _ in batch), self._made([t for _, t in batch]), strict=True))
+        return [found[table.source.digest] for table in tables]
+
+    def _made(self, tables: Sequence[KnownTable]) -> list[RowIndex | DsvcError]:
+        """Make indexes, each by itself where they can't be made together."""
+        from dsvc.table.guard import build_indexes
+
+        try:
+            indexes = build_indexes(tables)
+        except (NotATableError, TableLimitError) as error:
+            return [error] if len(tables) == 1 else [self._made([table])[0] for table in tables]
+        for table, index in zip(tables, indexes, strict=True):
+            self._keep(index, table.source.digest, None)
+        return list(indexes)
 
     def _like(self, table: KnownTable, base: RowIndex | None, like: KnownTable | None) -> Like | None:
         if base is None or like is None or like.kind != table.kind or not table.kind.format.is_text:

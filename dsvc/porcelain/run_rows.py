@@ -1,0 +1,67 @@
+"""The records of a run's artifacts, all hashed in one way, so that rows of one are found in another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dsvc.model.errors import DsvcError
+from dsvc.model.paths import display_path
+from dsvc.model.table_kind import kind_by_name
+from dsvc.porcelain.run_artifacts import ArtifactFiles
+from dsvc.porcelain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.lineage.record_rows import RecordRows
+    from dsvc.porcelain.row_indexes import KnownTable
+
+
+def records_of(
+    repo: Workspace, artifacts: Sequence[ArtifactFiles], renamed: Mapping[str, str] | None = None
+) -> tuple[list[RecordRows | None], list[str]]:
+    """Read the records of artifacts, tables side by side, each in a child with limits.
+
+    Parameters
+    ----------
+    renamed : mapping of str to str or None
+        New names of columns by their old ones.
+
+    Returns
+    -------
+    rows : list of RecordRows or None
+        None of what has no records.
+    problems : list of str
+        What is called a table and could not be read as one.
+    """
+    from dsvc.lineage.record_rows import RecordRows, TableRows, rows_of_tables
+    from dsvc.porcelain.row_indexes import RowIndexes
+
+    known = {n: table for n, each in enumerate(artifacts) if (table := _table(repo, each)) is not None}
+    indexes = RowIndexes(repo).several(list(known.values()))
+    tables: dict[int, TableRows] = {}
+    problems: list[str] = []
+    for (number, table), index in zip(known.items(), indexes, strict=True):
+        if isinstance(index, DsvcError):
+            problems.append(
+                f"{display_path(artifacts[number].path)} can't be read as a table: {index.message}"
+            )
+        else:
+            tables[number] = TableRows(table.source, table.kind, index)
+    rows: list[RecordRows | None] = [
+        RecordRows.of_folder(each.members()) if each.folder else None for each in artifacts
+    ]
+    for number, found in zip(tables, rows_of_tables(list(tables.values()), renamed), strict=True):
+        rows[number] = found
+    return rows, problems
+
+
+def _table(repo: Workspace, artifact: ArtifactFiles) -> KnownTable | None:
+    """Table that an artifact is; a file without a byte that is called one is a table without rows."""
+    if artifact.folder or not artifact.entries[0].is_file:
+        return None
+    from dsvc.porcelain.row_indexes import KnownTable
+    from dsvc.porcelain.table_source import StoredSource, recognise_entry
+
+    entry = artifact.entries[0]
+    kind = recognise_entry(repo, entry) if entry.size else kind_by_name(entry.path)
+    return None if kind is None else KnownTable(StoredSource(repo, entry), kind)
