@@ -11,11 +11,11 @@ from typing import ClassVar, Final
 
 from dsvc.fs.temporary_folder import temporary_folder
 from dsvc.model.errors import DsvcError, UsageError
-from dsvc.porcelain.run_code import code_state, command_words
+from dsvc.porcelain.run_code import CodeState, code_state, command_words, store_code
 from dsvc.porcelain.run_environment import EnvironmentProbe
 from dsvc.porcelain.run_recording import begin_run, now
 from dsvc.porcelain.run_spec import RunSpec
-from dsvc.porcelain.run_storage import Check, RunResult
+from dsvc.porcelain.run_storage import Captured, Check, RunResult
 from dsvc.porcelain.workspace import Workspace
 
 RUN_FOLDER: Final = "DSVC_RUN_DIR"
@@ -51,7 +51,6 @@ def run(
     timeout: float | None = None,
     output: int | None = None,
     interactive: bool = False,
-    check: Check | None = None,
 ) -> RunResult:
     """Carry a command out and record it as a run, which waits for a commit then.
 
@@ -69,8 +68,6 @@ def run(
         Descriptor that takes its standard output; None: that of this process.
     interactive : bool
         Whether it talks to the terminal: it stays in the group of this process then.
-    check : callable or None
-        See `dsvc.porcelain.run_storage.store_captured`.
 
     Raises
     ------
@@ -78,6 +75,8 @@ def run(
         If it failed; what it wrote is kept.
     InputChangedError, ChangedOutsideError, OutputMissingError, RowMapError
         If it did something else than the run says; nothing was recorded.
+    RowwiseError
+        If it was said to be row-wise and isn't; nothing was recorded.
     """
     from dsvc.lineage.declared_maps import read_run_folder
 
@@ -117,8 +116,40 @@ def run(
             declared=read_run_folder(run_folder),
             started=started,
             ended=ended,
-            check=check,
+            check=_rowwise_check(repo, spec, command, code, environ, folder) if spec.rowwise else None,
         )
+
+
+def _rowwise_check(
+    repo: Workspace,
+    spec: RunSpec,
+    command: Sequence[str],
+    code: CodeState,
+    environ: Mapping[str, str],
+    folder: bytes,
+) -> Check:
+    """Test on a sample of rows that the step is row-wise; what it says there goes nowhere."""
+
+    def check(captured: Captured) -> None:
+        from dsvc.porcelain.rowwise import check_rowwise
+        from dsvc.porcelain.scratch import Scratch
+        from dsvc.porcelain.scratch_command import execute_in_scratch
+
+        def attempt(scratch: Scratch) -> int:
+            with open(os.devnull, "wb") as nowhere:
+                return execute_in_scratch(
+                    repo,
+                    scratch,
+                    command,
+                    folder=folder,
+                    environ=environ,
+                    seed=spec.seed,
+                    output=nowhere.fileno(),
+                )
+
+        check_rowwise(repo, captured, store_code(repo, code), attempt)
+
+    return check
 
 
 def run_manual(

@@ -49,7 +49,16 @@ class RunResult(NamedTuple):
     run: Run
 
 
-Check = Callable[[Run, "CaptureResult"], None]
+class Captured(NamedTuple):
+    """A run that is about to be stored: its record, how its rows were matched, what it read and made."""
+
+    run: Run
+    rows: CaptureResult
+    inputs: Sequence[ArtifactFiles]
+    outputs: Sequence[ArtifactFiles]
+
+
+Check = Callable[[Captured], None]
 """What may refuse a run before it is stored."""
 
 
@@ -88,7 +97,7 @@ def store_captured(
     patch : bytes or None
         Changes that the checkout of the code had.
     check : callable or None
-        Called with the record and the row maps before anything of them is stored; may raise.
+        Called before anything of the record and the row maps is stored; may raise.
 
     Raises
     ------
@@ -110,7 +119,7 @@ def store_captured(
     result = capture(request)
     run = _run(draft, inputs, outputs, request, result, problems)
     if check is not None:
-        check(run, result)
+        check(Captured(run, result, inputs, outputs))
     parts = {b"maps/%d-%d" % pair: encode_links(links) for pair, links in result.links.items()}
     parts |= {b"rows/%d" % number: encode_account(account) for number, account in result.accounts.items()}
     id_ = store_run(
