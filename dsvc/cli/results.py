@@ -68,6 +68,9 @@ def commit_fields(result: CommitResult) -> dict[str, object]:
         "bytes": result.bytes,
         "verdict": result.verdict,
         "changes": result.changes,
+        "uncovered": result.uncovered,
+        "uncovered_is_least": result.uncovered_is_least,
+        "warnings": list(result.warnings),
     }
 
 

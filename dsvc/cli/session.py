@@ -56,11 +56,18 @@ class Session:
 
     def advise(self, advice: str, text: str) -> None:
         """Show a hint, unless ``advice.NAME`` of the config is ``false``."""
+        if self._wants(advice):
+            self.output.hint(text)
+
+    def warn(self, advice: str, text: str) -> None:
+        """Show a warning, unless ``advice.NAME`` of the config is ``false``."""
+        if self._wants(advice):
+            self.output.warning(text)
+
+    def _wants(self, advice: str) -> bool:
         if self.as_json or self.settings.quiet:
-            return
-        if self._repository is not None and self._repository.config.get(f"advice.{advice}") == "false":
-            return
-        self.output.hint(text)
+            return False
+        return self._repository is None or self._repository.config.get(f"advice.{advice}") != "false"
 
     def advise_identity(self) -> None:
         """Hint at the settings where the author had to be made of login name and host."""

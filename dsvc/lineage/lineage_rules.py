@@ -29,6 +29,11 @@ PROJECT: Final = (
     "docs/**",
 )
 """What is no data where ``dsvc.toml`` says nothing else."""
+_IS_PROJECT: Final = re.compile(
+    rb"(?:^|/)(?:[^/]*\.(?:py|sh|sql|ipynb|toml|yaml|yml)|Makefile|README[^/]*|LICEN[CS]E[^/]*)(?:/|\Z)|^docs/",
+    re.DOTALL,
+)
+"""The globs of `PROJECT`: every commit asks them, and most of them need no library for it."""
 _NEVER_DATA: Final = (b"dsvc.toml", b".dsvcignore")
 
 
@@ -100,6 +105,8 @@ class LineageRules:
 
     def is_project(self, path: bytes) -> bool:
         """Whether a path is no data by its name; a run that reads it or a source over it makes it data."""
+        if self.project == PROJECT:
+            return _IS_PROJECT.search(path) is not None
         if self._spec is None:
             from pathspec import GitIgnoreSpec
 

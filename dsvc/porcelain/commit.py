@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import msgspec
+
 from dsvc.diff.delta import Change, counts
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.history.refs import Head
@@ -13,6 +15,7 @@ from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.commit_lineage import CommitLineage, plan_lineage
+from dsvc.porcelain.coverage import CommitCoverage, coverage_of_commit, refuse_uncovered
 from dsvc.porcelain.pending_runs import remove_pending
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.tree_scan import Progress
@@ -58,6 +61,8 @@ def commit(
         If conflicts are open.
     ConcurrentChangeError
         If the branch moved meanwhile.
+    LineageBrokenError, PolicyIncompleteError
+        If a policy is in force, and paths are not covered or that can't be told.
     """
     if not message.strip():
         raise UsageError("a commit needs a message", hint="dsvc commit -m MESSAGE")
@@ -76,6 +81,9 @@ def commit(
         if not (news or allow_empty or amend or merging):
             hint = "dsvc add stages changes, dsvc status shows them"
             raise NothingToCommitError("nothing to commit", hint=hint)
+        coverage = None if no_verify else coverage_of_commit(repo, parents, staged.root, lineage)
+        if coverage is not None:
+            refuse_uncovered(coverage)
         trailers = [("Dsvc-No-Verify", "true")] if no_verify else []
         result = record_commit(
             repo,
@@ -92,7 +100,18 @@ def commit(
         )
         repo.staging.save(Staged(result.commit, staged.root, staged.root))
         merge_state.clear(repo.layout)
-        return result
+        return result if coverage is None else _with_coverage(result, coverage)
+
+
+def _with_coverage(result: CommitResult, coverage: CommitCoverage) -> CommitResult:
+    return msgspec.structs.replace(
+        result,
+        verdict=coverage.verdict,
+        uncovered=coverage.paths,
+        uncovered_is_least=coverage.is_least,
+        uncovered_path=coverage.first,
+        warnings=coverage.unreadable,
+    )
 
 
 def _check_conflicts(state: merge_state.MergeState | None) -> None:

@@ -13,6 +13,10 @@ from dsvc.diff.table_conflict import TableConflict
 from dsvc.history.commit_codec import Commit
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
+from dsvc.model.run_record import RunId
+
+_Path = bytes
+"""For the value that has a field of that name."""
 
 
 class Skipped(NamedTuple):
@@ -95,7 +99,21 @@ class AddResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommitResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Outcome of `commit`, `merge` (without conflicts), `revert`, `cherry_pick`."""
+    """Outcome of `commit`, `merge` (without conflicts), `revert`, `cherry_pick`.
+
+    Attributes
+    ----------
+    verdict : str or None
+        ``PASS`` by the policy in force; None where none is, or where it wasn't asked.
+    uncovered : int or None
+        Paths of `commit` that neither a source nor a run covers; None where that wasn't asked.
+    uncovered_is_least : bool
+        Whether there may be more: without any lineage they are counted up to a thousand.
+    uncovered_path : bytes or None
+        One of them.
+    warnings : tuple of str
+        What could not be told.
+    """
 
     commit: CommitId
     branch: str | None
@@ -105,6 +123,17 @@ class CommitResult(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     verdict: str | None = None
     changes: dict[str, int] = {}
+    uncovered: int | None = None
+    uncovered_is_least: bool = False
+    uncovered_path: _Path | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class PendingRun(NamedTuple):
+    """A run that waits for a commit."""
+
+    id: RunId
+    name: str
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +148,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     skipped: list[Skipped]
     operation: str | None
     sparse: list[str]
+    pending_runs: list[PendingRun] = []
 
     @property
     def clean(self) -> bool:
@@ -146,18 +176,20 @@ class ConflictDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A commit with the refs that point at it."""
+    """A commit with the refs that point at it, and the runs that it adds to its first parent's."""
 
     commit: Commit
     refs: tuple[str, ...]
+    runs: tuple[RunId, ...] = ()
 
 
 class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A commit, what it changed against its first parent, and its refs."""
+    """A commit, what it changed against its first parent, its refs, and the runs that it adds."""
 
     commit: Commit
     refs: tuple[str, ...]
     changes: list[Change]
+    runs: tuple[RunId, ...] = ()
 
 
 class DiffResult(msgspec.Struct, frozen=True, kw_only=True):

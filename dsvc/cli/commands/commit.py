@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from dsvc.cli.settings import is_terminal
 from dsvc.cli.sizes import show_bytes
 from dsvc.cli.verb import PathWord, verb
 from dsvc.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.values import CommitResult
 
 SCISSORS = "# ------------------------ >8 ------------------------"
 
@@ -47,6 +51,22 @@ def _message(session: Session, messages: tuple[str, ...], file: str | None, amen
     if before:
         return before
     raise UsageError(_("a message is needed"), hint=_('give one with: dsvc commit -m "MESSAGE"'))
+
+
+def _warn(session: Session, result: CommitResult) -> None:
+    """Say in a line that data came in without a source."""
+    for warning in result.warnings:
+        session.output.warning(show_line(warning))
+    if not result.uncovered or result.uncovered_path is None:
+        return
+    name = session.name(result.uncovered_path)
+    text = _("{path} has no source")
+    if result.uncovered_is_least:
+        text = _("more than {n} paths have no source, such as {path}")
+    elif result.uncovered > 1:
+        text = _("{n} paths have no source, such as {path}")
+    text = text.format(n=f"{result.uncovered:,}", path=name)
+    session.warn("source", _("{text} (dsvc source add says where data came from)").format(text=text))
 
 
 @verb("commit")
@@ -93,4 +113,5 @@ def command(
         output.line(" " + count_files(result.changes))
     total = ngettext("{n} file", "{n} files", result.files)
     output.line(" " + _("the version has {files}, {size}").format(files=total, size=show_bytes(result.bytes)))
+    _warn(session, result)
     session.advise_identity()

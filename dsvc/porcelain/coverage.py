@@ -1,0 +1,182 @@
+"""Whether what a commit brings is covered by a source or a run: counted, or refused by a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from dsvc.diff.manifest_diff import diff_manifests
+from dsvc.lineage.lineage_rules import LineageRules, LineageRulesError, is_never_data
+from dsvc.lineage.lineage_tree import LineageTree
+from dsvc.model.errors import LineageBrokenError, PolicyIncompleteError
+from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.manifest import MODE_DIRECTORY, MODE_SYMLINK, Entry
+from dsvc.model.paths import display_path
+from dsvc.porcelain.commit_lineage import CommitLineage
+from dsvc.porcelain.lineage_facts import lineage_rules, origins
+from dsvc.porcelain.workspace import Workspace
+from dsvc.store.manifest_tree import EMPTY_ROOT
+
+MAX_COUNTED: Final = 1000
+"""Where no lineage is recorded at all, more paths than these are not counted."""
+_LISTED: Final = 10
+
+
+class CommitCoverage(NamedTuple):
+    """What a commit brings that nothing covers.
+
+    Attributes
+    ----------
+    paths : int
+        How many paths.
+    is_least : bool
+        Whether there may be more.
+    first : bytes or None
+        One of them.
+    reasons : tuple of (str, str)
+        What is wrong with the first ones, and what to do about it.
+    unreadable : tuple of str
+        Why something could not be told.
+    packs : tuple of str
+        Policy packs in force.
+    """
+
+    paths: int = 0
+    is_least: bool = False
+    first: bytes | None = None
+    reasons: tuple[tuple[str, str], ...] = ()
+    unreadable: tuple[str, ...] = ()
+    packs: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str | None:
+        """``PASS`` or ``FAIL`` by the policy in force; None where there is none."""
+        if not self.packs:
+            return None
+        return "FAIL" if self.paths or self.unreadable else "PASS"
+
+
+def coverage_of_commit(
+    repo: Workspace, parents: Sequence[CommitId], root: NodeId, lineage: CommitLineage
+) -> CommitCoverage:
+    """Look at what a commit adds or changes against its first parent; what that had already is not asked.
+
+    Raises
+    ------
+    MissingDataError, CorruptDataError, MalformedInputError
+        If a manifest or a lineage can't be read.
+    """
+    before = repo.history.read_commit(parents[0]).manifest if parents else EMPTY_ROOT
+    rules, packs, problems = _rules(repo, before, root)
+    news = _news(repo, before, root)
+    if lineage.root is None:
+        return _counted(rules, news)._replace(packs=packs, unreadable=problems)
+    # Nodes that were written for it can be read once they are published.
+    repo.store.publish()
+    found = _judged(repo, before, root, LineageTree(repo.store, lineage.root), list(news))
+    return found._replace(packs=packs, unreadable=(*problems, *found.unreadable))
+
+
+def _rules(
+    repo: Workspace, before: NodeId, root: NodeId
+) -> tuple[LineageRules, tuple[str, ...], tuple[str, ...]]:
+    """Rules of a version, packs in force (its own and those of the version before), what is unreadable."""
+    try:
+        old = lineage_rules(repo, before)
+    except LineageRulesError:
+        old = LineageRules()
+    try:
+        rules, problems = lineage_rules(repo, root), ()
+    except LineageRulesError as error:
+        return LineageRules(), old.packs, (error.message,)
+    return rules, tuple(dict.fromkeys([*rules.packs, *old.packs])), problems
+
+
+def _news(repo: Workspace, before: NodeId, root: NodeId) -> Iterator[Entry]:
+    """Files with bytes that the version before doesn't have at that path."""
+    for change in diff_manifests(repo.manifest(before), repo.manifest(root)):
+        old, new = change.old, change.new
+        if new is None or new.mode in (MODE_DIRECTORY, MODE_SYMLINK):
+            continue
+        if old is None or old.digest != new.digest:
+            yield new
+
+
+def _counted(rules: LineageRules, news: Iterator[Entry]) -> CommitCoverage:
+    """Count data where neither sources nor runs are recorded."""
+    count, first = 0, None
+    listed: list[tuple[str, str]] = []
+    for entry in news:
+        if is_never_data(entry.path) or rules.is_project(entry.path):
+            continue
+        if count == MAX_COUNTED:
+            return CommitCoverage(count, True, first, tuple(listed))
+        count += 1
+        first = first or entry.path
+        if len(listed) < _LISTED:
+            listed.append((f"{display_path(entry.path)} has no source", _HINT))
+    return CommitCoverage(count, False, first, tuple(listed))
+
+
+_HINT: Final = "dsvc source add says where it came from, dsvc run which step made it"
+
+
+def _judged(
+    repo: Workspace, before: NodeId, root: NodeId, lineage: LineageTree, news: list[Entry]
+) -> CommitCoverage:
+    """Look where what is new comes from, through the runs that made it."""
+    from dsvc.lineage.closure import Closure
+    from dsvc.lineage.coverage import Lack, Uncovered
+    from dsvc.lineage.graph import ArtifactNode
+
+    known = origins(repo, root, [lineage])
+    closure = Closure(known, news)
+    parent = repo.manifest(before)
+    lacks = [each for each in closure.uncovered if not _was_there(parent.get(each.path), each.digest)]
+    stopped = [name for name, source in known.sources.all.items() if not source.in_force]
+    for name, reached in closure.downstream(stopped).items():
+        lacks += [Uncovered(n.path, n.digest, Lack.WITHDRAWN, name) for n in closure.roots if n in reached]
+    errors = [*known.runs.unreadable.values(), *known.sources.unreadable.values()]
+    lacks = list({ArtifactNode(each.path, each.digest): each for each in lacks}.values())
+    return CommitCoverage(
+        len(lacks),
+        False,
+        lacks[0].path if lacks else None,
+        tuple((each.message, each.hint) for each in lacks[:_LISTED]),
+        tuple(error.message for error in errors),
+    )
+
+
+def _was_there(entry: Entry | None, digest: bytes) -> bool:
+    return entry is not None and entry.digest == digest
+
+
+def refuse_uncovered(found: CommitCoverage) -> None:
+    """Refuse a commit by the policy in force.
+
+    Raises
+    ------
+    LineageBrokenError
+        If it brings paths that nothing covers.
+    PolicyIncompleteError
+        If that can't be told.
+    """
+    if not found.packs:
+        return
+    packs = ", ".join(found.packs)
+    if found.paths:
+        lines = [f"{message}; {hint}" for message, hint in found.reasons]
+        more = found.paths - len(lines)
+        if more:
+            lines.append(f"and {more} more")
+        paths = "1 path is" if found.paths == 1 else f"{found.paths} paths are"
+        raise LineageBrokenError(
+            "\n  ".join([f"{paths} not covered, as the policy ({packs}) demands:", *lines]),
+            hint="--no-verify commits all the same, and the commit says so",
+            details={"uncovered": found.paths, "policy": list(found.packs)},
+        )
+    if found.unreadable:
+        raise PolicyIncompleteError(
+            "\n  ".join([f"the policy ({packs}) can't be asked:", *found.unreadable[:_LISTED]]),
+            hint="dsvc fsck names what is damaged",
+        )
