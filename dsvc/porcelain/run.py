@@ -87,9 +87,7 @@ def run(
     with temporary_folder(repo.layout.temporary, "run") as run_folder, begin_run(repo, spec) as recording:
         data = [*spec.inputs, *spec.outputs, *spec.lookups]
         code = code_state(repo, command, folder=folder, data=data, environ=environ)
-        own = {RUN_FOLDER: run_folder, ROOT: repo.root}
-        if spec.seed is not None:
-            own[SEED] = spec.seed
+        own = own_variables(run_folder, repo.root, spec.seed)
         started = now()
         probe = EnvironmentProbe(words, environ, where)
         try:
@@ -118,6 +116,12 @@ def run(
             ended=ended,
             check=_rowwise_check(repo, spec, command, code, environ, folder) if spec.rowwise else None,
         )
+
+
+def own_variables(folder: str, root: str, seed: str | None) -> dict[str, str]:
+    """Variables that a command finds: where to say what became of its rows, the working tree, the seed."""
+    found = {RUN_FOLDER: folder, ROOT: root}
+    return found if seed is None else {**found, SEED: seed}
 
 
 def _rowwise_check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from dsvc.porcelain.run import ROOT, RUN_FOLDER, SEED, execute
+from dsvc.porcelain.run import execute, own_variables
 from dsvc.porcelain.run_code import command_words
 from dsvc.porcelain.scratch import Scratch
 from dsvc.porcelain.workspace import Workspace
@@ -37,13 +37,10 @@ def execute_in_scratch(
     CommandFailedError, CommandTimeoutError
         If it can't be started, or takes too long.
     """
-    own = {RUN_FOLDER: scratch.notes, ROOT: scratch.tree}
-    if seed is not None:
-        own[SEED] = seed
     scratch.make_folders([folder])
     return execute(
-        [*_words(repo, scratch, command_words(command), folder)],
-        environ={**environ, **own},
+        _words(repo, scratch, command_words(command), folder),
+        environ={**environ, **own_variables(scratch.notes, scratch.tree, seed)},
         folder=scratch.path(folder),
         timeout=timeout,
         output=output,
