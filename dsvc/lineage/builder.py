@@ -61,6 +61,8 @@ class LineageBuilder:
         Runs and their artifacts at first; `resolve` adds what these came from.
     facts : dict
         What each artifact is.
+    entries : dict
+        Files that were added by themselves.
     carried : dict
         Records that a ``copied`` edge carries, where an end of it is a folder.
     attested : dict
@@ -72,6 +74,7 @@ class LineageBuilder:
         self.sources = sources
         self.graph = LineageGraph()
         self.facts: dict[ArtifactNode, Facts] = {}
+        self.entries: dict[ArtifactNode, Entry] = {}
         self.carried: dict[tuple[Node, Node], list[Carried]] = {}
         self.attested: dict[tuple[Node, Node], list[int]] = {}
         self._outputs: dict[tuple[RunId, ArtifactNode], int] = {}
@@ -108,6 +111,7 @@ class LineageBuilder:
     def add_file(self, entry: Entry) -> ArtifactNode:
         """Add a file of a working tree or a commit."""
         node = ArtifactNode(entry.path, entry.digest)
+        self.entries[node] = entry
         self.facts.setdefault(node, Facts(entry.rows))
         self.graph.add_artifact(node)
         return node

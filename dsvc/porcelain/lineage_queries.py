@@ -13,6 +13,7 @@ from dsvc.lineage.row_fate import Dropped
 from dsvc.lineage.row_flow import WHOLE, Reached, RowFlow, united
 from dsvc.lineage.trace import Granularity
 from dsvc.model.manifest import Entry
+from dsvc.model.run_record import RunId
 from dsvc.porcelain.lineage_scope import Files, LineageScope
 from dsvc.porcelain.lineage_target import (
     LineageTarget,
@@ -22,6 +23,7 @@ from dsvc.porcelain.lineage_target import (
     SourceTarget,
     choose_run,
 )
+from dsvc.porcelain.row_positions import row_positions
 from dsvc.porcelain.row_target import FoundRow, RowTarget, find_file, find_row
 from dsvc.porcelain.workspace import Workspace
 
@@ -58,6 +60,29 @@ class ImpactedArtifact:
     granularity: Granularity
 
 
+@dataclass(frozen=True, slots=True)
+class DroppedRow:
+    """A row that a run left out.
+
+    Attributes
+    ----------
+    run : RunId
+    artifact : ArtifactNode
+        What the run read.
+    row : int
+        Number of the record in it.
+    reason : str
+    survivor : int or None
+        Number of the record in it that stands for the row, where that is known.
+    """
+
+    run: RunId
+    artifact: ArtifactNode
+    row: int
+    reason: str
+    survivor: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImpactResult:
     """Outcome of `impact`.
@@ -69,14 +94,14 @@ class ImpactResult:
         By path; only those that the version has.
     rows : int
         Distinct rows and files of folders, over all of them.
-    dropped : tuple of (Dropped, ArtifactNode)
+    dropped : tuple of DroppedRow or None
         Where the target is a row: rows that came of it, or it itself, which a run left out.
     """
 
     target: LineageTarget
     artifacts: tuple[ImpactedArtifact, ...]
     rows: int
-    dropped: tuple[tuple[Dropped, ArtifactNode], ...] = ()
+    dropped: tuple[DroppedRow, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,25 +244,33 @@ def impact(repo: Workspace, target: LineageTarget, *, everywhere: bool = False) 
     nodes = with_folders(builder, starts.nodes)
     files = starts.scope.files()
     add_copies(builder, files, nodes)
-    found = find_impact(builder, RowFlow(repo.store, builder), nodes)
+    flow = RowFlow(repo.store, builder)
+    found = find_impact(builder, flow, nodes)
     seen: set[bytes] = {node.path for node in starts.nodes if isinstance(node, ArtifactNode)}
     artifacts = []
     for node in sorted(found.reached):
         artifact = _impacted(builder, files, node, found.reached[node], seen)
         if artifact is not None:
             artifacts.append(artifact)
-    dropped = found.dropped if starts.row is not None else []
+    dropped = None
+    if starts.row is not None:
+        dropped = tuple(_dropped(repo, flow, each) for each in found.dropped)
     return ImpactResult(
         target=target,
         artifacts=tuple(artifacts),
         rows=sum(each.rows or 0 for each in artifacts),
-        dropped=tuple((each, _input_node(builder, each)) for each in dropped),
+        dropped=dropped,
     )
 
 
-def _input_node(builder: LineageBuilder, dropped: Dropped) -> ArtifactNode:
-    read = builder.index.runs[dropped.run].inputs[dropped.input]
-    return ArtifactNode(read.path, read.digest)
+def _dropped(repo: Workspace, flow: RowFlow, dropped: Dropped) -> DroppedRow:
+    read = flow.builder.index.runs[dropped.run].inputs[dropped.input]
+    node = ArtifactNode(read.path, read.digest)
+    (row,) = row_positions(repo, flow, node, [dropped.row])
+    survivor = None
+    if dropped.survivor is not None:
+        (survivor,) = row_positions(repo, flow, node, [dropped.survivor])
+    return DroppedRow(dropped.run, node, row, dropped.reason, survivor)
 
 
 def with_folders(builder: LineageBuilder, nodes: Mapping[Node, Reached]) -> dict[Node, Reached]:

@@ -8,23 +8,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dsvc.lineage.graph import ArtifactNode, RunNode
+from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.known_sources import KnownSource
 from dsvc.lineage.row_flow import Reached, RowFlow
 from dsvc.lineage.trace import Gap, Step
 from dsvc.lineage.trace import trace as find_trace
-from dsvc.model.errors import DsvcError
-from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Run
-from dsvc.model.table_kind import kind_by_name
 from dsvc.porcelain.lineage_target import LineageTarget
-from dsvc.porcelain.row_target import FoundRow
+from dsvc.porcelain.row_positions import row_positions
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
     from dsvc.porcelain.lineage_queries import Starts
     from dsvc.porcelain.lineage_scope import LineageScope
-    from dsvc.table.row_index import RowIndex
 
 _MAX_COMMITS: Final = 1000
 """Commits that are looked through for one that has an artifact."""
@@ -100,7 +96,7 @@ def describe(
     steps = []
     for step in found.steps:
         run = None if step.run is None else flow.run(step.run).run
-        positions = _positions(repo, flow, step, starts.row)
+        positions = row_positions(repo, flow, step.artifact, step.rows)
         steps.append(
             TracedStep(step, positions, run, _check(builder.facts[step.artifact].folder, step, run, places))
         )
@@ -144,53 +140,4 @@ def _places(repo: Workspace, scope: LineageScope, nodes: Iterable[ArtifactNode])
                 left.discard(node)
         if not left or number > _MAX_COMMITS:
             break
-    return found
-
-
-def _positions(repo: Workspace, flow: RowFlow, step: Step, row: FoundRow | None) -> tuple[int, ...]:
-    """Numbers of records: rows are counted without records that are malformed."""
-    if row is not None and step.artifact == ArtifactNode(row.entry.path, row.entry.digest):
-        return (row.position,)
-    kind = kind_by_name(step.artifact.path)
-    if not step.rows or kind is None or not kind.format.is_text:
-        return step.rows
-    entry = _entry(flow, step)
-    index = None if entry is None else _index(repo, entry)
-    if index is None:
-        return step.rows
-    import numpy as np
-
-    return tuple(index.records(np.array(step.rows, np.int64)).tolist())
-
-
-def _entry(flow: RowFlow, step: Step) -> Entry | None:
-    """Entry of an artifact, from a run that made or read it."""
-    node = step.artifact
-    if flow.builder.facts[node].folder is not None:
-        return None
-    if step.run is not None:
-        run, number = flow.builder.output(step.run, node)
-        return flow.run(run.run_id).output_files(number)[0]
-    for child in flow.builder.graph.children(node):
-        if isinstance(child, RunNode):
-            run = flow.builder.index.runs[child.id]
-            for number, each in enumerate(run.inputs):
-                if (each.path, each.digest) == (node.path, node.digest):
-                    return flow.run(child.id).input_files(number)[0]
-    return None
-
-
-def _index(repo: Workspace, entry: Entry) -> RowIndex | None:
-    """Row index of a table; None where it can't be read any more, so that its rows count as they are."""
-    from dsvc.porcelain.row_indexes import RowIndexes
-    from dsvc.porcelain.table_diff import known_table
-
-    indexes = RowIndexes(repo)
-    found: RowIndex | None = indexes.cached(entry.digest)
-    if found is None:
-        try:
-            table = known_table(repo, entry)
-            found = None if table is None else indexes.get(table)
-        except DsvcError:
-            return None
     return found

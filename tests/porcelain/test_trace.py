@@ -70,7 +70,8 @@ def test_file_goes_back_as_a_whole(lab: Lab) -> None:
     assert found.complete
     assert [each.step.row_count for each in found.steps] == [2, 3, 6]
     assert all(each.step.granularity is Granularity.ARTIFACT for each in found.steps)
-    assert found.steps[0].run is not None and found.steps[0].run.name == "merge"
+    assert found.steps[0].run is not None
+    assert found.steps[0].run.name == "merge"
 
 
 def test_each_step_says_how_to_check_it(lab: Lab) -> None:

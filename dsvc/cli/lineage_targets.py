@@ -1,0 +1,31 @@
+"""Targets of the verbs of lineage, as they come from the command line."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dsvc.cli.i18n import _
+from dsvc.cli.paths import row_target
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.lineage_target import LineageTarget
+
+TARGETS = _(
+    "TARGET is [REV:]PATH[#ROW], source:ID or run:ID; REV may be STAGED or WORKTREE. A row is #COLUMN=VALUE, "
+    "#A=1,B=2 by its key, or #@N by its place, from 0."
+)
+"""Help on them."""
+
+
+def lineage_target(argument: str, root: str) -> LineageTarget:
+    """Read a target; paths are as everywhere on the command line.
+
+    Raises
+    ------
+    UsageError, NotFoundError
+        As `dsvc.porcelain.lineage_target.parse_lineage_target`.
+    """
+    from dsvc.porcelain.lineage_target import parse_lineage_target
+
+    return parse_lineage_target(argument, partial(row_target, root=root))

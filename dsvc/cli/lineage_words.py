@@ -1,0 +1,86 @@
+"""Artifacts, runs and sources of lineage in words, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dsvc.cli.i18n import _, ngettext
+from dsvc.cli.names import show_line, show_name
+from dsvc.lineage.graph import ArtifactNode, Node, SourceNode
+
+if TYPE_CHECKING:
+    from dsvc.lineage.builder import LineageBuilder
+    from dsvc.lineage.known_sources import KnownSource
+    from dsvc.lineage.run_summary import RunSummary
+
+SHOWN_ROWS = 6
+
+
+def show_fate(name: str) -> str:
+    """Return what became of rows."""
+    words = {
+        "kept": _("kept"),
+        "changed": _("changed"),
+        "merged": _("merged"),
+        "split": _("split"),
+        "dropped": _("dropped"),
+        "added": _("added"),
+    }
+    return words.get(name, name)
+
+
+def show_rows(positions: Sequence[int], count: int | None) -> str:
+    """Return which rows, the first of them by number, or how many."""
+    if not positions:
+        return "" if count is None else ngettext("{n} row", "{n} rows", count)
+    if len(positions) == 1 and count == 1:
+        return _("row {number}").format(number=positions[0])
+    numbers = ", ".join(str(each) for each in positions[:SHOWN_ROWS])
+    left = (count or 0) - len(positions[:SHOWN_ROWS])
+    if left > 0:
+        return ngettext("rows {numbers} and {n} more", "rows {numbers} and {n} more", left).format(
+            numbers=numbers
+        )
+    return _("rows {numbers}").format(numbers=numbers)
+
+
+def show_artifact(node: ArtifactNode) -> str:
+    """Return an artifact with the first digits of its digest."""
+    return f"{show_name(node.path or b'.')}@{node.digest.hex()[:12]}"
+
+
+def show_source(source: KnownSource) -> str:
+    """Return title, licence and status of a source."""
+    record = source.record
+    text = f"{show_line(record.title)}, {show_line(record.license_expression)}"
+    return text if source.in_force else f"{text}, {show_status(source.status.value)}"
+
+
+def show_status(status: str) -> str:
+    """Return what may be done with a source."""
+    return {"withdrawn": _("withdrawn"), "blacklisted": _("blacklisted")}.get(status, status)
+
+
+def show_counts(run: RunSummary) -> str:
+    """Return how many rows had which fate in a run; nothing where it has no rows."""
+    parts = [f"{count} {show_fate(name)}" for name, count in run.rows.items() if count]
+    if not run.complete:
+        parts.append(_("not complete"))
+    return _(", ").join(parts)
+
+
+def node_words(builder: LineageBuilder, node: Node) -> tuple[str, str]:
+    """Return what a node is, and what is known of it."""
+    if isinstance(node, SourceNode):
+        title = _("source {name}").format(name=show_line(node.id))
+        return title, show_source(builder.sources.all[node.id])
+    if isinstance(node, ArtifactNode):
+        facts = builder.facts[node]
+        if facts.records is None:
+            return show_artifact(node), ""
+        if facts.folder is not None:
+            return show_artifact(node), ngettext("{n} file", "{n} files", facts.records)
+        return show_artifact(node), ngettext("{n} row", "{n} rows", facts.records)
+    run = builder.index.runs[node.id]
+    return _("run {name} {id}").format(name=show_line(run.name), id=node.id.short()), show_counts(run)
