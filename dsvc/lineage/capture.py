@@ -122,7 +122,7 @@ class _Capture:
         missing = [] if rows is None else [name for name in item.key if name not in rows.columns]
         if missing:
             self._problems.append(f"{_show(item)}: its key {missing[0]!r} is no column")
-        if rows is None or not item.key or missing:
+        if rows is None or not item.key or missing or rows.is_unique(item.key):
             return 0
         hashes, whole = rows.key_hashes(item.key)
         return count_duplicates(hashes if whole.all() else hashes[whole])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 _NONE: Final = np.zeros(0, np.int64)
+_MAX_SLOTS: Final = 1 << 28
 
 
 class Pairs(NamedTuple):
@@ -68,6 +69,8 @@ class KeyRule:
         to one of them.
     same_columns : bool
         Whether both sides have the same columns.
+    is_unique : bool
+        Whether it is known that no two input rows have one key.
     whole_inputs, whole_outputs : callable
         Hash the content of some rows.
     common_inputs, common_outputs : callable
@@ -76,6 +79,7 @@ class KeyRule:
 
     merges: bool
     same_columns: bool
+    is_unique: bool
     whole_inputs: Contents
     whole_outputs: Contents
     common_inputs: Contents
@@ -123,14 +127,10 @@ def match_by_key(inputs: Rows, outputs: Rows, rule: KeyRule) -> KeyMatch:
     """
     if not len(inputs.numbers) or not len(outputs.numbers):
         return KeyMatch(NO_PAIRS, False)
+    if rule.is_unique and len(inputs.numbers) <= _MAX_SLOTS:
+        return KeyMatch(_looked_up(inputs, outputs), False)
     groups = group(inputs.hashes, outputs.hashes)
-    parent = np.full(len(groups.input_counts), -1, np.int64)
-    parent[groups.inputs] = inputs.numbers
-    if int(groups.input_counts.max()) > 1:
-        parent[groups.input_counts > 1] = -1
-    parents = parent[groups.outputs]
-    single = parents >= 0
-    found = [Pairs(outputs.numbers[single], parents[single])]
+    found = [_single(groups, inputs, outputs)]
     several = (groups.input_counts > 1) & (groups.output_counts > 0)
     if not several.any():
         return KeyMatch(found[0], False)
@@ -144,6 +144,39 @@ def match_by_key(inputs: Rows, outputs: Rows, rule: KeyRule) -> KeyMatch:
         found += _duplicates(some_inputs, some_outputs, rule)
     crowded = several & (groups.output_counts > groups.input_counts)
     return KeyMatch(joined(found), bool(crowded.any()))
+
+
+def _single(groups: Groups, inputs: Rows, outputs: Rows) -> Pairs:
+    """Pair output rows with the input row that alone has their hash."""
+    parent = np.full(len(groups.input_counts), -1, np.int64)
+    parent[groups.inputs] = inputs.numbers
+    parent[groups.input_counts > 1] = -1
+    parents = parent[groups.outputs]
+    single = parents >= 0
+    return Pairs(outputs.numbers[single], parents[single])
+
+
+def _looked_up(inputs: Rows, outputs: Rows) -> Pairs:
+    """Pair output rows with the input row of their hash, which no two input rows have.
+
+    A table with one slot for each value of the hash's low bits finds most; the rest is sorted, which takes
+    much longer for each.
+    """
+    slots = 1 << (2 * len(inputs.hashes)).bit_length()
+    mask = np.uint64(slots - 1)
+    table = np.zeros(slots, np.int32)
+    places = np.arange(len(inputs.hashes), dtype=np.int32)
+    own = (inputs.hashes & mask).view(np.int64)
+    table[own] = places
+    found = table[(outputs.hashes & mask).view(np.int64)]
+    is_it = inputs.hashes[found] == outputs.hashes
+    first = Pairs(outputs.numbers[is_it], inputs.numbers[found[is_it]])
+    if len(first.outputs) == len(outputs.numbers):
+        return first
+    hidden, rest = inputs.at(table[own] != places), outputs.at(~is_it)
+    if not len(hidden.numbers):
+        return first
+    return joined([first, _single(group(hidden.hashes, rest.hashes), hidden, rest)])
 
 
 def _merged(inputs: Rows, outputs: Rows, rule: KeyRule) -> list[Pairs]:
@@ -203,10 +236,7 @@ def pair_by_occurrence(inputs: Rows, outputs: Rows, *, repeat: bool) -> Pairs:
         return NO_PAIRS
     groups = group(inputs.hashes, outputs.hashes)
     if int(groups.input_counts.max()) == 1 and int(groups.output_counts.max()) == 1:
-        parent = np.full(len(groups.input_counts), -1, np.int64)
-        parent[groups.inputs] = inputs.numbers
-        parents = parent[groups.outputs]
-        return Pairs(outputs.numbers[parents >= 0], parents[parents >= 0])
+        return _single(groups, inputs, outputs)
     in_places = np.flatnonzero(groups.output_counts[groups.inputs] > 0)
     out_places = np.flatnonzero(groups.input_counts[groups.outputs] > 0)
     in_codes, out_codes = groups.inputs[in_places], groups.outputs[out_places]

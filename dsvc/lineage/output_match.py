@@ -134,11 +134,11 @@ class OutputMatcher:
             _one([side[1] for side in sides]),
             _one([self._used[each.number] for each in pool]),
         )
-        found = match_by_key(inputs, outputs, self._rule(pool))
+        found = match_by_key(inputs, outputs, self._rule(pool, key))
         self._take(pool, found.pairs)
         return found.pairs, found.crowded
 
-    def _rule(self, pool: Sequence[_Candidate]) -> KeyRule:
+    def _rule(self, pool: Sequence[_Candidate], key: KeyColumns) -> KeyRule:
         common = pool[0].names.common()
 
         def whole_inputs(numbers: Numbers) -> Hashes:
@@ -152,6 +152,7 @@ class OutputMatcher:
         return KeyRule(
             merges=self._kind not in SELECTS and len(pool) == 1,
             same_columns=pool[0].names.are_same,
+            is_unique=len(pool) == 1 and pool[0].rows.is_unique(key.inputs),
             whole_inputs=whole_inputs,
             whole_outputs=self._rows.row_hashes,
             common_inputs=common_inputs,

@@ -65,6 +65,8 @@ class RecordRows:
         Columns that identify a record where nothing else is said.
     content : sequence of str or None
         Columns that make up the content by which a record without a key is known again; None: all.
+    unique : sequence of str
+        Columns of which it is known that no value comes twice, and none is null.
     """
 
     def __init__(
@@ -76,11 +78,13 @@ class RecordRows:
         *,
         key: Sequence[str] = (),
         content: Sequence[str] | None = None,
+        unique: Sequence[str] = (),
     ) -> None:
         self.rows = rows
         self.columns = tuple(columns)
         self.key = tuple(key)
         self.content = self.columns if content is None else tuple(content)
+        self._unique = frozenset(unique)
         self._make = cells
         self._spell = spell
         self._cells: dict[str, Hashes] = {}
@@ -120,6 +124,10 @@ class RecordRows:
         for hashes in cells.values():
             whole &= hashes != 0
         return key_hashes(cells, tuple(key)), whole
+
+    def is_unique(self, key: Sequence[str]) -> bool:
+        """Whether it is known that no two records have one key."""
+        return not self._unique.isdisjoint(key)
 
     def find(self, key: Sequence[str], values: Sequence[Sequence[str]]) -> Numbers:
         """Find records by their keys.
@@ -170,7 +178,8 @@ class RecordRows:
             column = index.column(name)
             return hashes_of_values(texts, "string" if column is None else column.type, kind)
 
-        return cls(index.rows, index.names, lambda names: index.cells(names=names), spell)
+        unique = [column.name for column in index.columns if column.unique and column.complete]
+        return cls(index.rows, index.names, lambda names: index.cells(names=names), spell, unique=unique)
 
     @classmethod
     def of_values(cls, table: TableRows, forms: Mapping[str, Form]) -> RecordRows:
@@ -212,7 +221,9 @@ class RecordRows:
             digests = [bytes.fromhex(text.removeprefix("blake3:")) for text in texts]
             return _hashes(digests).reshape(-1, 1)
 
-        return cls(len(members), (PATH, CONTENT), cells, spell, key=(PATH,), content=(CONTENT,))
+        return cls(
+            len(members), (PATH, CONTENT), cells, spell, key=(PATH,), content=(CONTENT,), unique=(PATH,)
+        )
 
 
 def _hashes(values: Sequence[bytes]) -> Hashes:
