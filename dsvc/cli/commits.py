@@ -13,6 +13,7 @@ from dsvc.cli.sizes import show_date
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Commit
     from dsvc.history.signature import Signature
+    from dsvc.model.run_record import RunId
     from dsvc.porcelain.repository import Repository
 
 
@@ -29,7 +30,9 @@ def trailer_fields(trailers: Iterable[tuple[str, str]]) -> dict[str, str]:
     return fields
 
 
-def commit_summary_fields(commit: Commit, refs: Iterable[str]) -> dict[str, object]:
+def commit_summary_fields(
+    commit: Commit, refs: Iterable[str], runs: Iterable[RunId] = ()
+) -> dict[str, object]:
     """Return a commit of the history as JSON, as `log` and `show` give it."""
     return {
         "commit": commit.id,
@@ -38,7 +41,7 @@ def commit_summary_fields(commit: Commit, refs: Iterable[str]) -> dict[str, obje
         "date": commit.author.rfc3339(),
         "message": commit.message,
         "refs": list(refs),
-        "runs": [],
+        "runs": [run.hex() for run in runs],
         "trailers": trailer_fields(commit.trailers),
         "manifest": commit.manifest.hex(),
         "files": commit.files,

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
-from dsvc.lineage.lineage_tree import LineageTree
+from dsvc.diff.manifest_diff import diff_manifests
+from dsvc.history.commit_codec import Commit
+from dsvc.lineage.lineage_tree import RUNS, LineageTree
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.errors import NotFoundError, UsageError
-from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.ids import NodeId
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.commit_lineage import lineage_of
 from dsvc.porcelain.pending_runs import pending_runs
@@ -48,14 +50,14 @@ def _by_start(repo: Workspace, ids: Iterable[RunId]) -> list[RunTree]:
     return sorted(trees, key=lambda tree: (tree.run.started_at, tree.id))
 
 
-def added_runs(repo: Workspace, commit: CommitId) -> list[RunId]:
-    """Runs that a commit has and its first parent hasn't; costs nothing where their lineage is one."""
-    read = repo.history.read_commit(commit)
-    before = repo.history.read_commit(read.parents[0]).lineage if read.parents else None
-    if read.lineage is None or read.lineage == before:
+def added_runs(repo: Workspace, commit: Commit) -> list[RunId]:
+    """Runs that a commit has and its first parent hasn't; costs what differs."""
+    before = repo.history.read_commit(commit.parents[0]).lineage if commit.parents else None
+    if commit.lineage is None or commit.lineage == before:
         return []
-    old = LineageTree(repo.store, before)
-    return [id_ for id_ in LineageTree(repo.store, read.lineage).runs() if not old.has_run(id_)]
+    new = LineageTree(repo.store, commit.lineage)
+    changes = diff_manifests(LineageTree(repo.store, before).manifest, new.manifest, [RUNS])
+    return [RunId(change.new.digest) for change in changes if change.old is None and change.new is not None]
 
 
 def find_run(repo: Workspace, text: str) -> RunTree:

@@ -17,6 +17,7 @@ from dsvc.history.reflog import ReflogEntry
 from dsvc.history.revision import split_range
 from dsvc.model.errors import DsvcError, NotFoundError
 from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.run_record import RunId
 from dsvc.porcelain.values import LogEntry, ShowResult
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
@@ -102,7 +103,16 @@ def _entries(
     refs = refs_by_commit(repo)
     commits = _touching(repo, starts, exclude, paths) if paths else repo.history.log(starts, exclude=exclude)
     for commit in islice(commits, limit):
-        yield LogEntry(commit=commit, refs=refs.get(commit.id, ()))
+        yield LogEntry(commit=commit, refs=refs.get(commit.id, ()), runs=_runs(repo, commit))
+
+
+def _runs(repo: Workspace, commit: Commit) -> tuple[RunId, ...]:
+    """Runs that a commit adds; most commits have no lineage, or that of their parent."""
+    if commit.lineage is None:
+        return ()
+    from dsvc.porcelain.known_run import added_runs
+
+    return tuple(added_runs(repo, commit))
 
 
 def _touching(
@@ -171,7 +181,7 @@ def show(repo: Workspace, rev: str) -> ShowResult:
     before = repo.history.read_commit(commit.parents[0]).manifest if commit.parents else EMPTY_ROOT
     changes = list(diff_manifests(repo.manifest(before), repo.manifest(commit.manifest)))
     refs = refs_by_commit(repo).get(commit.id, ())
-    return ShowResult(commit=commit, refs=refs, changes=detect_renames(changes))
+    return ShowResult(commit=commit, refs=refs, changes=detect_renames(changes), runs=_runs(repo, commit))
 
 
 def reflog(repo: Workspace, ref: str) -> list[ReflogEntry]:

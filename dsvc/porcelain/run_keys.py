@@ -10,6 +10,7 @@ from dsvc.model.paths import display_path
 from dsvc.porcelain.table_rules import table_rules
 
 if TYPE_CHECKING:
+    from dsvc.model.run_record import Run
     from dsvc.porcelain.workspace import Workspace
 
 Keys = Mapping[bytes | None, tuple[str, ...]]
@@ -77,3 +78,24 @@ def _unknown(message: str) -> UsageError:
 def _listed(names: Collection[str]) -> str:
     shown = list(names)[:20]
     return ", ".join(shown) + (", …" if len(names) > len(shown) else "") if shown else "none"
+
+
+def suggested_key(repo: Workspace, run: Run) -> str | None:
+    """Find a column by which rows could be followed: in all tables of a run, complete, and unique in one.
+
+    Only tables whose row index is in the cache are looked at, which those of a run just recorded are.
+    """
+    from dsvc.porcelain.row_indexes import RowIndexes
+    from dsvc.table.row_index import is_called_id
+
+    indexes = RowIndexes(repo)
+    tables = [each for each in (*run.inputs, *run.outputs) if not each.folder and each.records]
+    found = [index for each in tables if (index := indexes.cached(each.digest)) is not None]
+    if len(found) < 2 or len(found) != len(tables):
+        return None
+    names = [
+        column.name
+        for column in found[0].columns
+        if all((other := index.column(column.name)) and other.complete and other.unique for index in found)
+    ]
+    return min(names, key=lambda name: not is_called_id(name), default=None)

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dsvc.diff.manifest_diff import detect_renames, diff_manifests
 from dsvc.fs import locks
 from dsvc.model.errors import DsvcError
+from dsvc.model.ids import CommitId
 from dsvc.porcelain import merge_state
+from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.stat_cache import State
 from dsvc.porcelain.tree_scan import Findings, Progress, TreeScan
-from dsvc.porcelain.values import PathChange, Skipped, Status
+from dsvc.porcelain.values import PathChange, PendingRun, Skipped, Status
 from dsvc.porcelain.workspace import Workspace
 
 
@@ -119,7 +121,22 @@ def status(
         skipped=[Skipped(*s) for s in sorted(found.skipped)],
         operation=state.verb if state else None,
         sparse=repo.sparse.patterns,
+        pending_runs=_pending(repo, head.commit),
     )
+
+
+def _pending(repo: Workspace, head: CommitId | None) -> list[PendingRun]:
+    """Runs that wait for a commit; one that HEAD has already, as after a checkout, waits no more."""
+    waiting = pending_runs(repo.layout)
+    if not waiting:
+        return []
+    from dsvc.lineage.run_tree import RunTree
+    from dsvc.porcelain.commit_lineage import lineage_of
+
+    known = lineage_of(repo, head)
+    runs = [RunTree(repo.store, id_) for id_ in waiting if not known.has_run(id_)]
+    runs.sort(key=lambda tree: (tree.run.started_at, tree.id))
+    return [PendingRun(tree.id, tree.run.name) for tree in runs]
 
 
 def _staged_changes(repo: Workspace, staged: Staged, paths: Sequence[bytes]) -> list[PathChange]:

@@ -85,7 +85,7 @@ def command(
     with session.paged():
         if session.as_json:
             for entry in entries:
-                session.output.json(commit_summary_fields(entry.commit, entry.refs))
+                session.output.json(commit_summary_fields(entry.commit, entry.refs, entry.runs))
         elif graph:
             _draw(session, entries, oneline=oneline)
         else:

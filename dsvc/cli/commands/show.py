@@ -26,7 +26,7 @@ def command(session: Session, revision: str) -> None:
     summary = {kind: counts[kind] for kind in ("added", "removed", "modified", "renamed")}
     output.json(
         {
-            **commit_summary_fields(shown.commit, shown.refs),
+            **commit_summary_fields(shown.commit, shown.refs, shown.runs),
             "verdict": None,
             "summary": summary,
             "changes": [change_fields(change) for change in shown.changes],

@@ -42,7 +42,7 @@ def status_fields(status: Status) -> dict[str, object]:
         "unstaged": [change_fields(change) for change in status.unstaged],
         "untracked": [change_fields(change) for change in status.untracked],
         "conflicts": [conflict_fields(conflict) for conflict in status.conflicts],
-        "pending_runs": [],
+        "pending_runs": [{"run": run.id.hex(), "name": run.name} for run in status.pending_runs],
         "skipped": skipped_fields(status.skipped),
         "operation": status.operation,
         "sparse": list(status.sparse),
@@ -96,6 +96,17 @@ def _sections(session: Session, status: Status) -> None:
         _next(session, _("include with: dsvc add PATH; leave out with a line in .dsvcignore"))
         for change in status.untracked:
             output.line("  " + output.style(session.name(change.path), "red"))
+
+
+def _pending(session: Session, status: Status) -> None:
+    """Name the runs that wait for a commit."""
+    output = session.output
+    if not status.pending_runs:
+        return
+    output.line("\n" + output.style(_("Runs that wait for a commit:"), "heading"))
+    _next(session, _("the commit that has their outputs takes them; take one back with: dsvc undo"))
+    for run in status.pending_runs:
+        output.line(f"  {output.style(run.id.short(), 'id')} {show_line(run.name)}")
 
 
 def _verdict(status: Status) -> str | None:
@@ -152,9 +163,10 @@ def command(session: Session, paths: tuple[str, ...], short: bool, untracked: st
         return
     _headline(session, status)
     _sections(session, status)
+    _pending(session, status)
     list_skipped(session, status.skipped)
     verdict = _verdict(status)
     if verdict:
-        if status.unstaged or status.untracked:
+        if status.unstaged or status.untracked or status.pending_runs:
             session.output.line()
         session.output.line(verdict)

@@ -1,0 +1,209 @@
+"""`dsvc run`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+
+import click
+
+from dsvc.cli.i18n import _
+from dsvc.cli.paths import tree_path, tree_paths
+from dsvc.cli.run_result import report_run
+from dsvc.cli.session import Session
+from dsvc.cli.settings import is_terminal
+from dsvc.cli.verb import PathWord, after_dashes, verb
+from dsvc.model.errors import UsageError
+
+_ESCAPED = re.compile("%(23|3[Aa]|25)")
+
+
+def pairs(option: str, words: Iterable[str]) -> dict[str, str]:
+    """Return the values of ``--option NAME=VALUE`` by name."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise UsageError(
+                _("{option} takes NAME=VALUE, not '{word}'").format(option=option, word=word[:80])
+            )
+        if name in found:
+            raise UsageError(_("{option} names {name} twice").format(option=option, name=name))
+        found[name] = value
+    return found
+
+
+def keys(words: Iterable[str], root: str) -> dict[bytes | None, tuple[str, ...]]:
+    """Return the columns of ``--key [PATH:]COL[,COL]`` by path; None is every table that has them.
+
+    ``%3A``, ``%23`` and ``%25`` stand for ``:``, ``#`` and ``%``.
+    """
+    found: dict[bytes | None, tuple[str, ...]] = {}
+    for word in words:
+        path, colon, columns = word.rpartition(":")
+        names = tuple(_unescape(name) for name in columns.split(",") if name)
+        if not names or (colon and not path):
+            raise UsageError(_("--key takes [PATH:]COLUMN[,COLUMN], not '{word}'").format(word=word[:80]))
+        where = tree_path(_unescape(path), root) if colon else None
+        found[where] = (*found.get(where, ()), *names)
+    return found
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(lambda found: {"23": "#", "25": "%"}.get(found[1], ":"), text)
+
+
+@verb(
+    "run",
+    _(
+        "What stands after -- is carried out from the current folder; one word with blanks is a line for sh. "
+        "Inputs and outputs are files or folders; of an output folder what was made or changed counts. The "
+        "command finds the folder DSVC_RUN_DIR, and may write rowmap.parquet and drops.jsonl into it to say "
+        "which rows became which. The run waits for the commit that has its outputs."
+    ),
+    splits=True,
+    greedy=["-i", "--input", "-o", "--output", "--lookup", "--param", "--fact", "--key", "--rename-key"],
+)
+@click.argument("words", nargs=-1, metavar="-- COMMAND…")
+@click.option("--name", metavar="NAME", help=_("name of the step"))
+@click.option(
+    "-i", "--input", "inputs", multiple=True, metavar="PATH…", type=PathWord(), help=_("what it reads")
+)
+@click.option(
+    "-o", "--output", "outputs", multiple=True, metavar="PATH…", type=PathWord(), help=_("what it makes")
+)
+@click.option(
+    "--lookup",
+    "lookups",
+    multiple=True,
+    metavar="PATH…",
+    type=PathWord(),
+    help=_("what it looks things up in; its rows are not accounted for"),
+)
+@click.option(
+    "--kind", metavar="KIND", help=_("what it does: filter, dedup, clean, label, …; by default by the name")
+)
+@click.option(
+    "--manual", metavar="TEXT", help=_("record what was done already, in words, in place of a command")
+)
+@click.option("--param", "params", multiple=True, metavar="K=V…", help=_("a parameter"))
+@click.option(
+    "--fact",
+    "facts",
+    multiple=True,
+    metavar="K=V…",
+    help=_("what its kind asks for, such as annotator=ann-07"),
+)
+@click.option(
+    "--key",
+    "key_words",
+    multiple=True,
+    metavar="[PATH:]COL…",
+    help=_("columns that tell a table's rows apart"),
+)
+@click.option(
+    "--rename-key",
+    "renamed",
+    multiple=True,
+    metavar="OLD=NEW",
+    help=_("a key column has another name in the outputs"),
+)
+@click.option(
+    "--rowwise", is_flag=True, help=_("each row's result depends on that row only; tested when recorded")
+)
+@click.option(
+    "--seed", metavar="SEED", help=_("seed of its random numbers; the command finds it in DSVC_SEED")
+)
+@click.option(
+    "--drop-reason", metavar="REASON", help=_("why rows are dropped, where the command doesn't say")
+)
+@click.option("--grade", metavar="GRADE", help=_("classification of the outputs: general, important or core"))
+@click.option(
+    "--declassify", metavar="REASON", help=_("why that may be lower than the inputs', and who approved it")
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help=_("end the command after this time"),
+)
+def command(
+    session: Session,
+    words: tuple[str, ...],
+    name: str | None,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    lookups: tuple[str, ...],
+    kind: str | None,
+    manual: str | None,
+    params: tuple[str, ...],
+    facts: tuple[str, ...],
+    key_words: tuple[str, ...],
+    renamed: tuple[str, ...],
+    rowwise: bool,
+    seed: str | None,
+    drop_reason: str | None,
+    grade: str | None,
+    declassify: str | None,
+    timeout: float | None,
+) -> None:
+    """Carry out a step and record it."""
+    from dsvc.porcelain.run_spec import RunSpec, kind_of
+
+    repo = session.repository()
+    line = _command_line(words, after_dashes(), manual)
+    name = name or kind or ("manual" if manual is not None else None)
+    if name is None:
+        raise UsageError(_("a run needs a name"), hint=_("give one, such as: --name dedup"))
+    spec = RunSpec(
+        name=name,
+        kind=kind_of(name, kind),
+        inputs=tree_paths(inputs, repo.root),
+        outputs=tree_paths(outputs, repo.root),
+        lookups=tree_paths(lookups, repo.root),
+        parameters=pairs("--param", params),
+        facts=pairs("--fact", facts),
+        keys=keys(key_words, repo.root),
+        renamed=pairs("--rename-key", renamed),
+        rowwise=rowwise,
+        seed=seed,
+        drop_reason=drop_reason,
+        grade=grade,
+        declassified=declassify,
+    )
+    environ = session.settings.environ
+    if manual is not None:
+        result = repo.run_manual(spec, manual, environ=environ)
+    else:
+        sys.stdout.flush()
+        result = repo.run(
+            spec,
+            line,
+            environ=environ,
+            folder=tree_path(".", repo.root),
+            timeout=timeout,
+            output=sys.stderr.fileno() if session.as_json else None,
+            interactive=is_terminal(sys.stdin),
+        )
+    report_run(session, result)
+
+
+def _command_line(words: tuple[str, ...], after: list[str] | None, manual: str | None) -> list[str]:
+    """Return the words of the command; what stands before ``--`` must be options."""
+    if words:
+        raise UsageError(
+            _("'{word}' is no option; the command stands after --").format(word=words[0][:80]),
+            hint=_("dsvc run --name NAME -i PATH -o PATH -- COMMAND"),
+        )
+    if manual is not None and after:
+        raise UsageError(_("--manual records what was done already; there is no command with it"))
+    if manual is None and not after:
+        raise UsageError(
+            _("there is no command to run"),
+            hint=_("write it after --, or record what was done already with --manual TEXT"),
+        )
+    return after or []
+
+
+__all__ = ["command", "keys", "pairs"]
