@@ -21,7 +21,7 @@ from dsvc.lineage.validation import (
     unreadable,
 )
 from dsvc.model.errors import DsvcError
-from dsvc.model.manifest import Entry
+from dsvc.model.manifest import Kind
 from dsvc.model.paths import display_path
 from dsvc.model.run_record import Run, RunId, RunKind
 
@@ -154,8 +154,10 @@ def _leaks(judged: Judged, id_: RunId, run: Run) -> Iterator[Finding]:
 
     tree = judged.origins.runs.trees[id_]
     folders = [n for n, each in enumerate(run.outputs) if each.folder]
-    files = [n for n, each in enumerate(run.outputs) if not each.folder]
-    entries: list[Entry] = [tree.output_files(number)[0] for number in files]
+    single = {n: tree.output_files(n)[0] for n, each in enumerate(run.outputs) if not each.folder}
+    # A table that can't be read is unknown; a file that is none has no rows to leak.
+    files = [n for n, entry in single.items() if entry.kind == Kind.TABLE]
+    entries = [single[n] for n in files]
     found = dict(zip(files, judged.row_hashes(entries), strict=True))
     listed = {number: {entry.digest for entry in tree.output_files(number)} for number in folders}
     for number, other in ((a, b) for a in range(len(run.outputs)) for b in range(a)):

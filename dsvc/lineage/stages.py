@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dsvc.lineage.closure import Closure
 from dsvc.lineage.coverage import Origins
+from dsvc.lineage.evidence import evidence_missing
 from dsvc.lineage.grades import Grade, grades_of
 from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.known_sources import KnownSource
@@ -52,20 +53,15 @@ def _least(stages: Iterable[Stage]) -> Stage:
     return min(found, key=_ORDER.index, default=Stage.PLANNED)
 
 
-def stage_of_source(source: KnownSource, needed: Collection[str] = ()) -> Stage:
-    """Stage of a source: planned until it attests something, reserved once its evidence is there too.
-
-    Parameters
-    ----------
-    needed : collection of str
-        Types of evidence that its kind of acquisition asks for.
-    """
+def stage_of_source(source: KnownSource) -> Stage:
+    """Stage of a source: planned until it attests something, reserved once its evidence is there too."""
     if not source.in_force:
         return Stage.WITHDRAWN
     if not source.now.files.totals()[0]:
         return Stage.PLANNED
-    types = {each.type for each in source.record.evidence}
-    return Stage.RESERVED if types and set(needed) <= types else Stage.SOURCED
+    record = source.record
+    is_proven = record.evidence and not evidence_missing(record.acquisition, record.evidence)
+    return Stage.RESERVED if is_proven else Stage.SOURCED
 
 
 def stage_of_run(run: Run, inputs: Collection[Stage], *, attested: Collection[Stage] = ()) -> Stage:
@@ -92,21 +88,10 @@ def stage_of_run(run: Run, inputs: Collection[Stage], *, attested: Collection[St
     return Stage.REVIEWED if run.kind is RunKind.REVIEW else _least(labelled)
 
 
-def stages_of(
-    origins: Origins, closure: Closure, evidence: dict[str, Collection[str]] | None = None
-) -> dict[ArtifactNode, StageAndGrade]:
-    """Stage and grade of everything in a closure; of a file that several runs made the earliest stage.
-
-    Parameters
-    ----------
-    evidence : dict of str to collection of str or None
-        Types of evidence that each source needs, by its id.
-    """
+def stages_of(origins: Origins, closure: Closure) -> dict[ArtifactNode, StageAndGrade]:
+    """Stage and grade of everything in a closure; of a file that several runs made the earliest stage."""
     grades = grades_of(origins, closure).artifacts
-    needed = evidence or {}
-    sources = {
-        name: stage_of_source(source, needed.get(name, ())) for name, source in origins.sources.all.items()
-    }
+    sources = {name: stage_of_source(source) for name, source in origins.sources.all.items()}
     found: dict[ArtifactNode, Stage] = {}
     for step in closure.order:
         if not isinstance(step, ArtifactNode):

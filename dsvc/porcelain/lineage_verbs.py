@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dsvc.lineage.graph import ArtifactNode
+    from dsvc.lineage.stages import StageAndGrade
+    from dsvc.lineage.validation import Gate
+    from dsvc.porcelain.check import CheckResult
     from dsvc.porcelain.lineage_queries import ImpactResult, LineageView
     from dsvc.porcelain.lineage_target import LineageTarget
     from dsvc.porcelain.lineage_trace import TraceResult
@@ -43,3 +47,15 @@ class LineageVerbs(Workspace):
 
         parsed = parse_lineage_target(target) if isinstance(target, str) else target
         return lineage(self, parsed, Direction(direction))
+
+    def check(self, rev: str | None = None, *, staged: bool = False, gate: Gate | None = None) -> CheckResult:
+        """Judge a version: has all data a source, is its lineage whole; see `dsvc.porcelain.check.check`."""
+        from dsvc.porcelain.check import check
+
+        return check(self, rev, staged=staged, gate=gate)
+
+    def stages(self, rev: str | None = None) -> dict[ArtifactNode, StageAndGrade]:
+        """Stage and grade of each file of a version; see `dsvc.porcelain.stages.stages`."""
+        from dsvc.porcelain.stages import stages
+
+        return stages(self, rev)
