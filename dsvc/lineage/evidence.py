@@ -102,12 +102,18 @@ class EvidenceOption(NamedTuple):
         One of `TYPES`; None: it is told from the file.
     valid_from, valid_to : str or None
         Dates.
+    digest : bytes or None
+        What its bytes must be.
+    relative : str or None
+        Its path below the working tree, where it may stand if `file` isn't there.
     """
 
     file: str
     type: str | None = None
     valid_from: str | None = None
     valid_to: str | None = None
+    digest: bytes | None = None
+    relative: str | None = None
 
 
 def parse_option(text: str) -> EvidenceOption:
@@ -123,10 +129,12 @@ def parse_option(text: str) -> EvidenceOption:
     found = _OPTION.fullmatch(text)
     if found is None:
         raise EvidenceError(f"{text[:120]!r} names no evidence", hint="[TYPE=]FILE[@FROM..TO]")
-    days = [None if day is None else check_day(day, "evidence") for day in (found["from"], found["to"])]
+    begins, ends = (
+        None if day is None else check_day(day, "evidence") for day in (found["from"], found["to"])
+    )
     # A file may have '=' in its name; only what is a kind, or could be meant as one, is split off.
     type_, file = found["type"], found["file"]
-    return EvidenceOption(file, None if type_ is None else check_type(type_), *days)
+    return EvidenceOption(file, None if type_ is None else check_type(type_), begins, ends)
 
 
 def check_type(text: str) -> str:

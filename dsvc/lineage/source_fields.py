@@ -262,6 +262,7 @@ def _signals_and_quality() -> Iterator[Field]:
     g = "quality"
     yield _of("metrics", _LIST, g)
     yield _of("blacklisted", _TEXT, g, attribute=True)
+    yield _of("withdrawn", _TEXT, g, attribute=True)
     g = "integrity"
     yield _of("content_root", _TEXT, g, derived=True)
     yield _of("bytes", _NUMBER, g, derived=True)

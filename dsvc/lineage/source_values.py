@@ -299,8 +299,8 @@ def changed_record(record: SourceRecord, changes: Changes) -> SourceRecord:
 
 
 def _attribute(record: SourceRecord, name: str, value: Value | None) -> dict[str, object]:
-    if name == "blacklisted":
-        return _blacklist(record, value)
+    if name in ("blacklisted", "withdrawn"):
+        return _status(record, name, value)
     if name == "ongoing":
         return {"ongoing": value == "yes"}
     if name == "source_id" and value != record.source_id:
@@ -316,12 +316,15 @@ def _attribute(record: SourceRecord, name: str, value: Value | None) -> dict[str
     return {name: value}
 
 
-def _blacklist(record: SourceRecord, value: Value | None) -> dict[str, object]:
+def _status(record: SourceRecord, name: str, value: Value | None) -> dict[str, object]:
     if record.status is Status.WITHDRAWN:
-        raise SourceFieldError(f"source {record.source_id} is withdrawn; that is stricter than blacklisted")
+        raise SourceFieldError(
+            f"source {record.source_id} is withdrawn, and stays so",
+            hint="dsvc undo takes the withdrawal back",
+        )
     if value is None:
-        return {"status": Status.ACTIVE, "reason": None}
-    return {"status": Status.BLACKLISTED, "reason": str(value)}
+        return {"status": Status.ACTIVE, "reason": None} if record.status == name else {}
+    return {"status": Status(name), "reason": str(value)}
 
 
 def field_values(record: SourceRecord) -> dict[str, Value]:
@@ -336,6 +339,6 @@ def field_values(record: SourceRecord) -> dict[str, Value]:
     }
     if record.ongoing:
         found["ongoing"] = "yes"
-    if record.status is Status.BLACKLISTED:
-        found["blacklisted"] = record.reason or ""
+    if record.status is not Status.ACTIVE:
+        found[record.status.value] = record.reason or ""
     return {name: found[name] for name in FIELDS if name in found}

@@ -188,8 +188,7 @@ def test_tdmrep(text: str, domains: list[str], facts: dict[str, str]) -> None:
     ("text", "facts"),
     [
         (
-            "HTTP/1.1 200 OK\r\nTDM-Reservation: 1\r\ntdm-policy: https://e.org/p\r\n"
-            "Content-Usage: train-ai=n\r\n",
+            "TDM-Reservation: 1\r\ntdm-policy: https://e.org/p\r\nContent-Usage: train-ai=n\r\n",
             {
                 "tdm_reservation": "1",
                 "tdm_policy": "https://e.org/p",

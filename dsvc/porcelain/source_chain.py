@@ -1,0 +1,240 @@
+"""The chain of a source: ``refs/dsvc/sources/ID``, one commit for each operation on it.
+
+Such a commit is an ordinary one whose manifest is the state of the source then. So what is true of commits
+is true of sources: the ref moves by compare-and-swap, `undo` takes an operation back, gc and fsck know all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from dsvc.history.commit_codec import Commit
+from dsvc.history.history import Prepared
+from dsvc.history.ref_name import check_ref_name
+from dsvc.history.refs import RefChange
+from dsvc.lineage.source_merge import merge_records
+from dsvc.lineage.source_tree import SourceTree, store_source
+from dsvc.model.errors import NotFoundError
+from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.manifest import Entry
+from dsvc.model.source_operation import SourceOperation, SourceVerb
+from dsvc.model.source_record import SourceRecord, check_source_id
+from dsvc.porcelain.commit_lineage import SOURCE_REFS
+from dsvc.porcelain.workspace import Workspace
+from dsvc.store.manifest_tree import EMPTY_ROOT
+
+
+class NoSuchSourceError(NotFoundError):
+    """There is no source of that id."""
+
+    code = "no-such-source"
+
+
+class SourceHead(NamedTuple):
+    """A state of a source: the commit of its chain, and what that holds."""
+
+    commit: CommitId
+    tree: SourceTree
+
+
+class Step(NamedTuple):
+    """One operation of a chain: its commit, what was done, the state after it."""
+
+    commit: Commit
+    operation: SourceOperation
+    tree: SourceTree
+
+
+def source_ref(source_id: str) -> str:
+    """Full name of a source's ref.
+
+    Raises
+    ------
+    UsageError, MalformedInputError
+        If that is no id of a source.
+    """
+    ref = SOURCE_REFS + check_source_id(source_id)
+    check_ref_name(ref)
+    return ref
+
+
+def find_head(repo: Workspace, source_id: str) -> SourceHead | None:
+    """Newest state of a source, None where there is no such source."""
+    tip = repo.history.refs.get(source_ref(source_id))
+    return None if tip is None else SourceHead(tip, tree_at(repo, tip))
+
+
+def head(repo: Workspace, source_id: str) -> SourceHead:
+    """Newest state of a source.
+
+    Raises
+    ------
+    NoSuchSourceError
+        If there is none, with ids that look like it.
+    """
+    found = find_head(repo, source_id)
+    if found is None:
+        from difflib import get_close_matches
+
+        close = get_close_matches(source_id, source_ids(repo), 3, 0.6)
+        hint = (
+            f"did you mean {' or '.join(close)}?" if close else "dsvc source list shows those that there are"
+        )
+        raise NoSuchSourceError(f"there is no source {source_id}", hint=hint, details={"source": source_id})
+    return found
+
+
+def source_ids(repo: Workspace) -> list[str]:
+    """Ids of all sources, in order."""
+    return sorted(name.removeprefix(SOURCE_REFS) for name in repo.history.refs.list(SOURCE_REFS))
+
+
+def tree_at(repo: Workspace, commit: CommitId) -> SourceTree:
+    """State of a source at a commit of its chain."""
+    return SourceTree(repo.store, repo.history.read_commit(commit).manifest)
+
+
+def history(repo: Workspace, source_id: str) -> Iterator[Step]:
+    """Operations of a source, newest first.
+
+    Raises
+    ------
+    NoSuchSourceError
+        If there is no such source.
+    MissingDataError, CorruptDataError, MalformedInputError
+        If one can't be read.
+    """
+    for commit in repo.history.log([head(repo, source_id).commit]):
+        tree = SourceTree(repo.store, commit.manifest)
+        yield Step(commit, tree.operation, tree)
+
+
+class State(NamedTuple):
+    """What `append` makes a state of.
+
+    Attributes
+    ----------
+    record : SourceRecord
+    files : NodeId
+        Manifest of the attested files.
+    evidence : dict of str to Entry
+        Stored evidence, by name.
+    rows : dict of bytes to Entry
+        Stored sets of rows, by the path of their file.
+    """
+
+    record: SourceRecord
+    files: NodeId
+    evidence: dict[str, Entry]
+    rows: dict[bytes, Entry]
+
+    @classmethod
+    def of(cls, tree: SourceTree) -> State:
+        """Take the state apart that a tree holds."""
+        record = tree.record
+        evidence = {each.name: entry for each in record.evidence if (entry := tree.evidence(each.name))}
+        return cls(record, tree.files.root, evidence, tree.row_entries())
+
+
+def append(
+    repo: Workspace, state: State, operation: SourceOperation, parents: Sequence[CommitId]
+) -> SourceHead:
+    """Record an operation on a source; the caller holds `repo.changing()`.
+
+    Parameters
+    ----------
+    parents : sequence of CommitId
+        The states that it follows, the one that the ref names first; none for a new source.
+
+    Raises
+    ------
+    ConcurrentChangeError
+        If the ref isn't at the first of them any more; nothing was recorded.
+    """
+    source_id = state.record.source_id
+    ref = source_ref(source_id)
+    prepared = _prepare(repo, state, operation, parents)
+    before = parents[0] if parents else None
+    repo.store.publish()
+    repo.record(
+        f"source {operation.verb}",
+        arguments=[source_id, *([operation.reason] if operation.reason else [])],
+        changes=[RefChange(ref, before, prepared.id)],
+        objects=prepared.objects,
+    )
+    return SourceHead(prepared.id, tree_at(repo, prepared.id))
+
+
+def _prepare(
+    repo: Workspace, state: State, operation: SourceOperation, parents: Sequence[CommitId]
+) -> Prepared:
+    root = store_source(
+        repo.store, state.record, operation, files=state.files, evidence=state.evidence, rows=state.rows
+    )
+    manifest = SourceTree(repo.store, root).manifest
+    files, size = manifest.totals()
+    who = repo.signature()
+    why = f": {operation.reason}" if operation.reason else ""
+    title = " ".join(state.record.title.split())[:200]
+    return repo.history.commit(
+        parents=parents,
+        manifest=root,
+        files=files,
+        bytes=size,
+        message=f"source {operation.verb} {state.record.source_id}{why}\n\n{title}",
+        author=who,
+        committer=who,
+    )
+
+
+# Chains that went two ways
+
+
+def merge(repo: Workspace, source_id: str, theirs: CommitId) -> SourceHead:
+    """Unite a source with another head of its chain, from a copy of the repository.
+
+    Operations unite, withdrawn and blacklisted win, a field with two values is undetermined until it is set;
+    of a file that both attested with other content the newer attestation holds.
+
+    Raises
+    ------
+    NoSuchSourceError
+        If there is no such source here.
+    """
+    with repo.changing():
+        ours = head(repo, source_id)
+        if repo.history.is_ancestor(theirs, ours.commit):
+            return ours
+        base = repo.history.merge_base(ours.commit, theirs)
+        before = None if base is None else tree_at(repo, base)
+        state = _united(repo, before, ours.tree, tree_at(repo, theirs))
+        operation = SourceOperation(verb=SourceVerb.MERGE, time=repo.signature().rfc3339())
+        return append(repo, state, operation, [ours.commit, theirs])
+
+
+def _united(repo: Workspace, base: SourceTree | None, ours: SourceTree, theirs: SourceTree) -> State:
+    record = merge_records(None if base is None else base.record, ours.record, theirs.record)
+    sides = [State.of(ours), State.of(theirs)]
+    stored = {entry.digest: entry for side in sides for entry in side.evidence.values()}
+    evidence = {each.name: stored[each.digest] for each in record.evidence}
+    row_sets = {tree.root: tree.row_entries() for tree in (ours, theirs)}
+    # The newer attestation counts; at the same moment, one that doesn't depend on the side.
+    older, newer = sorted((ours, theirs), key=lambda tree: (tree.record.attested_at, bytes(tree.root)))
+    known = {} if base is None else {e.path: e for e in base.files.entries()}
+    now = {entry.path: entry for entry in newer.files.entries()}
+    then = {entry.path: entry for entry in older.files.entries()}
+    files: dict[bytes, Entry] = {}
+    rows: dict[bytes, Entry] = {}
+    for path in sorted({*now, *then}):
+        mine, other, old = now.get(path), then.get(path), known.get(path)
+        picked, tree = (other, older) if mine == old and other != old else (mine, newer)
+        if picked is None and old is None:
+            picked, tree = other, older
+        if picked is not None:
+            files[path] = picked
+            part = row_sets[tree.root].get(path)
+            if part is not None:
+                rows[path] = part
+    root = repo.manifest(EMPTY_ROOT).update(sorted(files.items()))
+    return State(record, root, evidence, rows)
