@@ -13,6 +13,7 @@ from dsvc.lineage.validation import Gate, Judged, Outcome, Violation, evaluate, 
 from dsvc.model.errors import LineageBrokenError, PolicyIncompleteError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
+from dsvc.model.paths import display_path
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.commit_lineage import lineage_of
 from dsvc.porcelain.lineage_facts import origins
@@ -121,6 +122,9 @@ def _row_hashes(repo: Workspace, entries: Sequence[Entry]) -> list[NDArray[np.ui
     for entry in entries:
         table = known_table(repo, entry)
         if table is None:
-            raise NotATableError(f"{entry.path.decode(errors='replace')} is no table whose rows are known")
-        tables.append(TableRows(table.source, table.kind, indexes.get(table)))
+            raise NotATableError(f"{display_path(entry.path)} is no table whose rows are known")
+        index = indexes.get(table)
+        if index.malformed:
+            raise NotATableError(f"{display_path(entry.path)} has records that are no rows")
+        tables.append(TableRows(table.source, table.kind, index))
     return [rows.row_hashes() for rows in rows_of_tables(tables)]
