@@ -26,7 +26,8 @@ MAX_CACHE_BYTES: Final = 4 << 30
 """What the cache may hold before its oldest files go."""
 _SIDE_BY_SIDE: Final = 4
 """Indexes that are made at once."""
-_EMPTY: Final = RowIndex([], np.zeros(0, PIECE), [[]])
+EMPTY_INDEX: Final = RowIndex([], np.zeros(0, PIECE), [[]])
+"""Index of a table without rows and columns."""
 
 
 class KnownTable(NamedTuple):
@@ -160,7 +161,7 @@ class RowIndexes:
 
     def _version(self, table: KnownTable | None) -> TableVersion:
         if table is None:
-            return TableVersion(None, None, _EMPTY)
+            return TableVersion(None, None, EMPTY_INDEX)
         return TableVersion(table.source, table.kind, self.get(table))
 
     def _both(self, old: KnownTable, new: KnownTable) -> tuple[RowIndex, RowIndex]:

@@ -19,7 +19,7 @@ from dsvc.porcelain import scan
 from dsvc.porcelain.ignore import IgnoreRules
 from dsvc.porcelain.known_files import load_known
 from dsvc.porcelain.safekeeping import store_file
-from dsvc.porcelain.stat_cache import RACY_NS, UNKNOWN, trusted_stat
+from dsvc.porcelain.stat_cache import RACY_NS, UNKNOWN, pack_stat, trusted_stat
 from dsvc.porcelain.status import scan_tree
 from dsvc.porcelain.tree_scan import file_system_now
 from dsvc.porcelain.workspace import Workspace
@@ -33,6 +33,13 @@ class Taken(NamedTuple):
 
     entry: Entry
     stat: bytes
+
+
+class Seen(NamedTuple):
+    """How a file looked at one moment: its stat, and its digest where a later change could keep the stat."""
+
+    stat: bytes | None
+    digest: bytes | None = None
 
 
 class RunFiles:
@@ -71,6 +78,31 @@ class RunFiles:
         if found is None or stat_module.S_ISDIR(found.st_mode):
             return None
         return trusted_stat(FileStat.of(found), self._now)
+
+    def see(self, path: bytes) -> Seen:
+        """Note how a file looks now."""
+        found = self._tree.lstat(path)
+        if found is None or stat_module.S_ISDIR(found.st_mode):
+            return Seen(None)
+        stat = FileStat.of(found)
+        is_safe = trusted_stat(stat, self._now) != UNKNOWN
+        return Seen(pack_stat(stat), None if is_safe else self.content(path))
+
+    def was_written(self, path: bytes, before: Seen | None) -> bool:
+        """Whether a file was made or written since; also with the content that it had."""
+        now = self.see(path).stat
+        if now is None or before is None or before.stat != now:
+            return now is not None
+        return before.digest is not None and self.content(path) != before.digest
+
+    def has_changed(self, path: bytes, before: Seen) -> bool:
+        """Whether a file came, went or has other content since."""
+        now = self.see(path).stat
+        if now is None or before.stat is None:
+            return now is not before.stat
+        if now == before.stat and before.digest is None:
+            return False
+        return before.digest is None or self.content(path) != before.digest
 
     def is_folder(self, path: bytes) -> bool:
         """Whether a folder stands at a path."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.fs.beneath import Beneath
@@ -50,13 +50,6 @@ class OutputMissingError(NotFoundError):
     code: ClassVar[str] = "output-missing"
 
 
-class _Seen(NamedTuple):
-    """A tracked file that was not as staged when the run began."""
-
-    stat: bytes | None
-    digest: bytes | None
-
-
 def now() -> str:
     """Time of recording: RFC 3339 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -96,8 +89,8 @@ class Recording:
         with _changing(repo), Beneath(repo.root) as tree:
             files = RunFiles(repo, tree)
             self._root = files.manifest.root
-            self._seen = {path: _seen(files, path) for path in files.differing}
-            self._before = {path: files.stat(path) for path in self._under_outputs(files)}
+            self._seen = {path: files.see(path) for path in files.differing}
+            self._before = {path: files.see(path) for path in self._under_outputs(files)}
             self.inputs = [
                 artifact
                 for role, paths in ((Role.INPUT, spec.inputs), (Role.LOOKUP, spec.lookups))
@@ -297,12 +290,7 @@ class Recording:
 
     def _differs(self, files: RunFiles, path: bytes, entry: Entry) -> bool:
         seen = self._seen.get(path)
-        stat = files.stat(path)
-        if seen is None:
-            return stat is None or files.content(path) != entry.digest
-        if stat is None or seen.stat is None:
-            return stat is not seen.stat
-        return stat != seen.stat and (seen.digest is None or files.content(path) != seen.digest)
+        return files.content(path) != entry.digest if seen is None else files.has_changed(path, seen)
 
     def _outputs(
         self, files: RunFiles, *, everything: bool
@@ -317,7 +305,8 @@ class Recording:
             made = [
                 each
                 for each in below
-                if (each == path or each not in named) and (in_place or self._was_made(files, each))
+                if (each == path or each not in named)
+                and (in_place or files.was_written(each, self._before.get(each)))
             ]
             if not made or files.stat(made[0]) is None:
                 raise _not_made(path, is_folder=files.is_folder(path))
@@ -329,10 +318,6 @@ class Recording:
             else:
                 found.append(ArtifactFiles(path, False, entries))
         return found, taken
-
-    def _was_made(self, files: RunFiles, path: bytes) -> bool:
-        stat = files.stat(path)
-        return stat is not None and (stat == UNKNOWN or stat != self._before.get(path))
 
     def _versions_before(self, outputs: Sequence[ArtifactFiles]) -> list[ArtifactFiles]:
         """Inputs of what was done by hand: of a file that was edited, the version before."""
@@ -369,11 +354,6 @@ def _changing(repo: Workspace) -> Iterator[None]:
         except BaseException:
             repo.store.abandon()
             raise
-
-
-def _seen(files: RunFiles, path: bytes) -> _Seen:
-    stat = files.stat(path)
-    return _Seen(stat, files.content(path) if stat == UNKNOWN else None)
 
 
 def _is_within(path: bytes, folders: Iterable[bytes]) -> bool:

@@ -34,13 +34,14 @@ def records_of(
         What is called a table and could not be read as one.
     """
     from dsvc.lineage.record_rows import RecordRows, TableRows, rows_of_tables
-    from dsvc.porcelain.row_indexes import RowIndexes
+    from dsvc.porcelain.row_indexes import EMPTY_INDEX, RowIndexes
 
     known = {n: table for n, each in enumerate(artifacts) if (table := _table(repo, each)) is not None}
-    indexes = RowIndexes(repo).several(list(known.values()))
+    made = iter(RowIndexes(repo).several([table for table in known.values() if table.source.size]))
     tables: dict[int, TableRows] = {}
     problems: list[str] = []
-    for (number, table), index in zip(known.items(), indexes, strict=True):
+    for number, table in known.items():
+        index = next(made) if table.source.size else EMPTY_INDEX
         if isinstance(index, DsvcError):
             problems.append(
                 f"{display_path(artifacts[number].path)} can't be read as a table: {index.message}"

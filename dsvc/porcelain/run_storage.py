@@ -113,11 +113,11 @@ def store_captured(
     from dsvc.lineage.row_account import encode_account
 
     repo.store.publish()  # what isn't in a pack can't be read
-    request, problems = _request(
+    request, records, problems = _request(
         repo, draft, inputs, outputs, keys or {}, renamed or {}, declared, drop_reason
     )
     result = capture(request)
-    run = _run(draft, inputs, outputs, request, result, problems)
+    run = _run(draft, inputs, outputs, request, records, result, problems)
     if check is not None:
         check(Captured(run, result, inputs, outputs))
     parts = {b"maps/%d-%d" % pair: encode_links(links) for pair, links in result.links.items()}
@@ -143,7 +143,8 @@ def _request(
     renamed: Mapping[str, str],
     declared: DeclaredMaps | None,
     drop_reason: str | None,
-) -> tuple[CaptureRequest, list[str]]:
+) -> tuple[CaptureRequest, list[int | None], list[str]]:
+    """Make the request, and tell how many records each artifact has and what can't be read."""
     from dsvc.lineage.captured import CapturedInput, CapturedOutput, CaptureRequest
 
     artifacts = [*inputs, *outputs]
@@ -154,15 +155,20 @@ def _request(
     ]
     found_keys = keys_of(repo, keys, columns, renamed)
     count = len(inputs)
+    # Where nothing that was made has rows, as a model has none, no row was dropped: all are in it.
+    followed = any(found is not None for found in rows[count:])
     request = CaptureRequest(
         kind=draft.kind,
-        inputs=[CapturedInput(each.path, rows[n], found_keys[n], each.role) for n, each in enumerate(inputs)],
+        inputs=[
+            CapturedInput(each.path, rows[n] if followed else None, found_keys[n], each.role)
+            for n, each in enumerate(inputs)
+        ],
         outputs=[CapturedOutput(each.path, rows[n], found_keys[n]) for n, each in enumerate(outputs, count)],
         renamed=renamed,
         declared=declared,
         drop_reason=drop_reason,
     )
-    return request, problems
+    return request, [None if found is None else found.rows for found in rows], problems
 
 
 def _run(
@@ -170,6 +176,7 @@ def _run(
     inputs: Sequence[ArtifactFiles],
     outputs: Sequence[ArtifactFiles],
     request: CaptureRequest,
+    records: Sequence[int | None],
     result: CaptureResult,
     problems: Sequence[str],
 ) -> Run:
@@ -179,7 +186,7 @@ def _run(
         **fields,
         inputs=tuple(
             Input(
-                **_artifact(each, None if known.rows is None else known.rows.rows),
+                **_artifact(each, records[number]),
                 role=each.role,
                 key=known.key,
                 fates=result.accounts[number].fates if number in result.accounts else None,
@@ -189,7 +196,7 @@ def _run(
         ),
         outputs=tuple(
             Output(
-                **_artifact(each, None if known.rows is None else known.rows.rows),
+                **_artifact(each, records[len(inputs) + number]),
                 key=known.key,
                 added=result.added.get(number, 0),
                 capture=result.captures.get(number, Capture.NONE),
