@@ -119,7 +119,9 @@ class _Capture:
     def _duplicates(self, item: CapturedInput | CapturedOutput) -> int:
         """Count rows whose key is not theirs alone."""
         rows = item.rows
-        missing = [] if rows is None else [name for name in item.key if name not in rows.columns]
+        missing = (
+            [] if rows is None or not rows.rows else [name for name in item.key if name not in rows.columns]
+        )
         if missing:
             self._problems.append(f"{_show(item)}: its key {missing[0]!r} is no column")
         if rows is None or not item.key or missing or rows.is_unique(item.key):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from dsvc.lineage.links import Links, ordered
+from dsvc.lineage.links import Links, ordered, united
 from dsvc.model.errors import DsvcError, MalformedInputError
 from dsvc.model.run_record import Capture
 
@@ -70,7 +70,10 @@ class DeclaredDrops:
 
     @classmethod
     def of_rows(
-        cls, rows: Sequence[int], reasons: Sequence[str], survivors: Sequence[int] | None = None
+        cls,
+        rows: Sequence[int] | Numbers,
+        reasons: Sequence[str],
+        survivors: Sequence[int] | Numbers | None = None,
     ) -> DeclaredDrops:
         """Make it of rows and the reason of each; a survivor of -1 is none."""
         distinct = list(dict.fromkeys(reasons))
@@ -134,19 +137,25 @@ def read_run_folder(folder: str) -> DeclaredMaps | None:
 
 
 def _content(path: str) -> bytes | None:
-    name = os.path.basename(path)
     try:
         # Not to wait for a writer, should it be a pipe.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(handle, "rb") as stream:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
-                raise RowMapError(f"{name} is no file of at most {MAX_BYTES} bytes")
-            return stream.read(MAX_BYTES)
+        try:
+            return _read(handle, os.path.basename(path))
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise RowMapError(f"{name} can't be read: {error.strerror}") from error
+        raise RowMapError(f"{os.path.basename(path)} can't be read: {error.strerror}") from error
+
+
+def _read(handle: int, name: str) -> bytes:
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
+        raise RowMapError(f"{name} is no file of at most {MAX_BYTES} bytes")
+    with open(handle, "rb", closefd=False) as stream:
+        return stream.read(MAX_BYTES)
 
 
 # rowmap.parquet
@@ -172,12 +181,15 @@ def _read_links(data: bytes) -> dict[tuple[bytes, bytes], Links]:
     inputs, input_paths = _paths(table, "input")
     output_rows, input_rows = _rows(table, "output_row"), _rows(table, "input_row")
     pairs = outputs * max(len(input_paths), 1) + inputs
-    found = {}
-    for pair in np.unique(pairs):
-        here = pairs == pair
-        names = output_paths[int(pair) // len(input_paths)], input_paths[int(pair) % len(input_paths)]
-        found[names] = ordered(output_rows[here], input_rows[here])
-    return found
+    if not len(pairs):
+        return {}
+    order = np.argsort(pairs, kind="stable")
+    numbers, starts = np.unique(pairs[order], return_index=True)
+    found: dict[tuple[bytes, bytes], list[Links]] = {}
+    for number, places in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
+        names = output_paths[number // len(input_paths)], input_paths[number % len(input_paths)]
+        found.setdefault(names, []).append(ordered(output_rows[places], input_rows[places]))
+    return {names: united(links) for names, links in found.items()}
 
 
 def _hint() -> str:

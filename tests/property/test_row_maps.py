@@ -112,9 +112,9 @@ def fates(step: Step, parents: Sequence[Sequence[Parents]]) -> list[Counter[str]
         children: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for output, rows in enumerate(parents):
             for place, own in enumerate(rows):
-                for row in sorted(own):
-                    if row[0] == number:
-                        children[row[1]].append((output, place))
+                for input_, parent in sorted(own):
+                    if input_ == number:
+                        children[parent].append((output, place))
         counts: Counter[str] = Counter()
         for row_number, row in enumerate(table.rows):
             counts[fate(step, parents, number, row, children[row_number])] += 1
@@ -361,7 +361,7 @@ def concatenations(draw: st.DrawFn) -> Step:
     parts = [first]
     for n in range(draw(st.integers(1, 2))):
         rows: list[Row] = [
-            {"id": f"{n}-{m}"} | {name: draw(values) for name in first.columns[1:]}
+            {"id": f"{n}-{m}", **{name: draw(values) for name in first.columns[1:]}}
             for m in range(draw(st.integers(0, 4)))
         ]
         rows += [
@@ -469,8 +469,8 @@ def test_maps_of_a_pipeline_compose(data: st.DataObject) -> None:
     sizes = [rows, *data.draw(st.lists(st.integers(0, 8), min_size=1, max_size=3))]
     truth: list[set[tuple[int, int]]] = []
     for before, after in pairwise(sizes):
-        pairs = st.tuples(st.integers(0, max(after - 1, 0)), st.integers(0, max(before - 1, 0)))
-        truth.append(data.draw(st.sets(pairs)) if before and after else set())
+        one = st.tuples(st.integers(0, max(after - 1, 0)), st.integers(0, max(before - 1, 0)))
+        truth.append(data.draw(st.sets(one)) if before and after else set())
     links = [links_of(pairs) for pairs in truth]
     total = links[0]
     for later in links[1:]:

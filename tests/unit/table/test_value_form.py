@@ -1,0 +1,77 @@
+"""Values as people write them, many at once, and how columns of several tables are compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from dsvc.table.index_builder import build_index
+from dsvc.table.key_value import hashes_of_values, value_hashes
+from dsvc.table.kind import TableKind
+from dsvc.table.memory_source import MemorySource
+from dsvc.table.value_form import Family, Form, common_form, family
+from dsvc.table.value_hash import hashes_of_texts, value_cells
+from tests.tablekit import ARROW, CSV, JSON, JSONL, PARQUET, TSV
+
+
+@pytest.mark.parametrize("kind", [CSV, JSONL, PARQUET], ids=lambda kind: str(kind.format))
+@pytest.mark.parametrize(
+    ("type_", "texts"),
+    [
+        ("string", ["a", "王", "", "1.5", "true", 'q"\n']),
+        ("int64", ["0", "-7", "9223372036854775807"]),
+        ("double", ["1.5", "2", "-0.25", "1e3"]),
+        ("bool", ["true", "false"]),
+    ],
+)
+def test_many_values_hash_as_each_does(kind: TableKind, type_: str, texts: list[str]) -> None:
+    hashes = hashes_of_values(texts, type_, kind)
+    for text, own in zip(texts, hashes.tolist(), strict=True):
+        assert set(own) == set(value_hashes(text, type_, kind))
+
+
+@pytest.mark.parametrize("kind", [CSV, JSONL, PARQUET], ids=lambda kind: str(kind.format))
+def test_one_value_of_another_type_among_many_is_an_error(kind: TableKind) -> None:
+    with pytest.raises(ValueError, match="seven"):
+        hashes_of_values(["1", "seven"], "int64", kind)
+    assert hashes_of_values([], "int64", kind).shape[0] == 0
+
+
+def test_texts_hash_as_cells_of_text_by_value() -> None:
+    source = MemorySource("t.csv", b"n,d,t\n1.50,2024-01-02,a\n7,2024-02-03,\n")
+    index = build_index(source, CSV)
+    forms = {"n": Form.NUMBER, "d": Form.DATE, "t": Form.TEXT}
+    cells = value_cells(source, CSV, index, index.rows_of(index.pieces["rows"][:0].astype("i8")), forms)
+    assert all(not len(column) for column in cells.values())
+    import numpy as np
+
+    cells = value_cells(source, CSV, index, np.arange(2), forms)
+    assert hashes_of_texts(["1.5", "7.0"], Form.NUMBER).tolist() == cells["n"].tolist()
+    assert hashes_of_texts(["2024-01-02"], Form.DATE)[0] == cells["d"][0]
+    assert hashes_of_texts(["a"], Form.TEXT)[0] == cells["t"][0]
+
+
+def test_families_are_formats_that_hash_alike() -> None:
+    kinds = {Family.CSV: (CSV, TSV), Family.JSON: (JSON, JSONL), Family.BINARY: (PARQUET, ARROW)}
+    for expected, members in kinds.items():
+        assert {family(kind) for kind in members} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("sides", "form"),
+    [
+        ([], Form.TEXT),
+        ([("null", CSV)], Form.TEXT),
+        ([("int64", CSV), ("null", PARQUET)], Form.NUMBER),
+        ([("int64", CSV), ("double", JSONL), ("decimal128(5, 2)", PARQUET)], Form.NUMBER),
+        ([("double", CSV), ("float", PARQUET)], Form.FLOAT32),
+        ([("int64", CSV), ("string", PARQUET)], Form.TEXT),
+        ([("string", CSV), ("timestamp[us]", PARQUET)], Form.TIME),
+        ([("string", CSV), ("int64", JSONL), ("bool", ARROW)], Form.BOOL),
+        ([("int64", CSV), ("bool", JSONL)], Form.TEXT),
+        ([("list", JSONL), ("string", JSON)], Form.NESTED),
+    ],
+)
+def test_a_column_of_several_tables_is_compared_as_its_binary_side_is(
+    sides: list[tuple[str, TableKind]], form: Form
+) -> None:
+    assert common_form(sides) is form
