@@ -14,7 +14,7 @@ from dsvc.lineage.links import ordered
 from dsvc.lineage.row_account import RowAccount, encode_account
 from dsvc.lineage.row_set import encode_rows
 from dsvc.lineage.run_tree import Files, store_run
-from dsvc.model.ids import CommitId
+from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import MODE_FILE, Entry, tree_entry
 from dsvc.model.run_record import (
     Agent,
@@ -39,6 +39,7 @@ from dsvc.model.source_record import (
 )
 from dsvc.porcelain.pending_runs import add_pending
 from dsvc.porcelain.repository import Repository
+from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.content import NO_FACTS
 from dsvc.store.ingest import store_bytes
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
@@ -110,98 +111,26 @@ class Lab:
         inputs: Sequence[Thing],
         outputs: Sequence[Thing],
         links: Mapping[tuple[int, int], Pairs] | None = None,
-        *,
-        kind: RunKind = RunKind.TRANSFORM,
-        lookups: Sequence[Thing] = (),
-        drops: Mapping[int, Mapping[int, tuple[str, int]]] | None = None,
-        changed: Mapping[int, Sequence[int]] | None = None,
-        complete: bool = True,
-        command: Sequence[str] = ("python", "step.py"),
+        **more: Any,
     ) -> Made:
-        """Record a run that waits for a commit; None as links: nothing is known of rows."""
+        """Record a run that waits for a commit, as `make_run` does."""
         self._clock += 1
-        at = f"2026-01-01T{self._clock // 3600:02d}:{self._clock // 60 % 60:02d}:{self._clock % 60:02d}.000Z"
-        pairs = {place: set(each) for place, each in (links or {}).items()}
-        parts, accounts = {}, {}
-        for place, each in pairs.items():
-            outs, ins = np.array(sorted(each), np.int64).reshape(-1, 2).T
-            parts[b"maps/%d-%d" % place] = encode_links(ordered(outs, ins))
-        for number, thing in enumerate(inputs if links is not None else ()):
-            accounts[number] = _account(
-                _records(thing), pairs, number, (drops or {}).get(number, {}), (changed or {}).get(number, ())
-            )
-            parts[b"rows/%d" % number] = encode_account(accounts[number])
-        fates = {number: account.fates for number, account in accounts.items()}
-        run = Run(
-            name=name,
-            kind=kind,
-            inputs=(
-                *(_input(each, fates.get(number)) for number, each in enumerate(inputs)),
-                *(_input(each, None, Role.LOOKUP) for each in lookups),
-            ),
-            outputs=tuple(
-                _output(each, links is not None, _added(_records(each), pairs, number))
-                for number, each in enumerate(outputs)
-            ),
-            code=CODE,
-            environment=ENVIRONMENT,
-            agent=Agent("Ann", "ann@example.org"),
-            started_at=at,
-            ended_at=at,
-            command=tuple(command),
-            manual=None if command else "by hand",
-            capture=Capture.MAP if links is not None else Capture.NONE,
-            complete=complete,
-        )
-        id_ = store_run(
-            self.repo.store,
-            run,
-            inputs=[_files(each) for each in (*inputs, *lookups)],
-            outputs=[_files(each) for each in outputs],
-            parts=parts,
-        )
+        made = make_run(self.repo.store, name, inputs, outputs, links, second=self._clock, **more)
         self.repo.store.publish()
-        add_pending(self.repo.layout, id_, durable=False)
-        return Made(id_, [*inputs, *lookups], list(outputs), pairs)
+        add_pending(self.repo.layout, made.id, durable=False)
+        return made
 
-    def source(
-        self,
-        id_: str,
-        things: Sequence[Thing],
-        *,
-        rows: Mapping[bytes, Sequence[int]] | None = None,
-        status: Status = Status.ACTIVE,
-        covers: Sequence[bytes] | None = None,
-    ) -> None:
-        """Record a source that attests files as they are given; again: another operation of it."""
-        entries = sorted((e for each in things for e in _entries(each)), key=lambda e: e.path)
-        paths = [each.path for each in things] if covers is None else covers
-        record = SourceRecord(
-            source_id=id_,
-            title=f"Title of {id_}",
-            acquisition=Acquisition.OPEN_DATASET,
-            legal_basis=LegalBasis.LICENCE,
-            license_expression="CC-BY-4.0",
-            status=status,
-            covers=tuple(Coverage(path=path) for path in dict.fromkeys(paths)),
-        )
-        store = self.repo.store
-        files = Manifest(store, EMPTY_ROOT).update([(e.path, e) for e in entries])
-        found = {b"files": tree_entry(b"files", files)}
-        parts = {b"record": encode_source(record)}
-        for path, numbers in (rows or {}).items():
-            parts[b"rows/" + path] = encode_rows(np.array(sorted(numbers), np.int64))
-        for path, data in parts.items():
-            found[path] = store_bytes(store, path, data, None, lambda *_: NO_FACTS).entry(path, MODE_FILE)
-        root = Manifest(store, EMPTY_ROOT, trees=True).update(sorted(found.items()))
-        store.publish()
+    def source(self, id_: str, things: Sequence[Thing], **more: Any) -> None:
+        """Record a source as `make_source` does; again: another operation of it."""
+        root = make_source(self.repo.store, id_, things, **more)
+        self.repo.store.publish()
         ref = f"refs/dsvc/sources/{id_}"
         before = self.repo.history.refs.get(ref)
         who = self.repo.signature()
         prepared = self.repo.history.commit(
             parents=[] if before is None else [before],
             manifest=root,
-            files=len(found),
+            files=1,
             bytes=0,
             message=f"source {id_}",
             author=who,
@@ -213,6 +142,91 @@ class Lab:
 
     def commit(self, message: str = "data") -> CommitId:
         return self.work.commit(message)
+
+
+def make_run(
+    store: ChunkStore,
+    name: str,
+    inputs: Sequence[Thing],
+    outputs: Sequence[Thing],
+    links: Mapping[tuple[int, int], Pairs | set[tuple[int, int]]] | None = None,
+    *,
+    second: int,
+    kind: RunKind = RunKind.TRANSFORM,
+    lookups: Sequence[Thing] = (),
+    drops: Mapping[int, Mapping[int, tuple[str, int]]] | None = None,
+    changed: Mapping[int, Sequence[int]] | None = None,
+    complete: bool = True,
+    command: Sequence[str] = ("python", "step.py"),
+) -> Made:
+    """Store a run; None as links: nothing is known of rows."""
+    at = f"2026-01-01T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z"
+    pairs = {place: set(each) for place, each in (links or {}).items()}
+    parts, accounts = {}, {}
+    for place, each in pairs.items():
+        outs, ins = np.array(sorted(each), np.int64).reshape(-1, 2).T
+        parts[b"maps/%d-%d" % place] = encode_links(ordered(outs, ins))
+    for number, thing in enumerate(inputs if links is not None else ()):
+        accounts[number] = _account(
+            _records(thing), pairs, number, (drops or {}).get(number, {}), (changed or {}).get(number, ())
+        )
+        parts[b"rows/%d" % number] = encode_account(accounts[number])
+    fates = {number: account.fates for number, account in accounts.items()}
+    run = Run(
+        name=name,
+        kind=kind,
+        inputs=(
+            *(_input(each, fates.get(number)) for number, each in enumerate(inputs)),
+            *(_input(each, None, Role.LOOKUP) for each in lookups),
+        ),
+        outputs=tuple(
+            _output(each, links is not None, _added(_records(each), pairs, number))
+            for number, each in enumerate(outputs)
+        ),
+        code=CODE,
+        environment=ENVIRONMENT,
+        agent=Agent("Ann", "ann@example.org"),
+        started_at=at,
+        ended_at=at,
+        command=tuple(command),
+        manual=None if command else "by hand",
+        capture=Capture.MAP if links is not None else Capture.NONE,
+        complete=complete,
+    )
+    files = [[_files(each) for each in side] for side in ((*inputs, *lookups), outputs)]
+    id_ = store_run(store, run, inputs=files[0], outputs=files[1], parts=parts)
+    return Made(id_, [*inputs, *lookups], list(outputs), pairs)
+
+
+def make_source(
+    store: ChunkStore,
+    id_: str,
+    things: Sequence[Thing],
+    *,
+    rows: Mapping[bytes, Sequence[int]] | None = None,
+    status: Status = Status.ACTIVE,
+    covers: Sequence[bytes] | None = None,
+) -> NodeId:
+    """Store a state of a source that attests files as they are given."""
+    entries = sorted((e for each in things for e in _entries(each)), key=lambda e: e.path)
+    paths = [each.path for each in things] if covers is None else covers
+    record = SourceRecord(
+        source_id=id_,
+        title=f"Title of {id_}",
+        acquisition=Acquisition.OPEN_DATASET,
+        legal_basis=LegalBasis.LICENCE,
+        license_expression="CC-BY-4.0",
+        status=status,
+        covers=tuple(Coverage(path=path) for path in dict.fromkeys(paths)),
+    )
+    files = Manifest(store, EMPTY_ROOT).update([(e.path, e) for e in entries])
+    found = {b"files": tree_entry(b"files", files)}
+    parts = {b"record": encode_source(record)}
+    for path, numbers in (rows or {}).items():
+        parts[b"rows/" + path] = encode_rows(np.array(sorted(numbers), np.int64))
+    for path, data in parts.items():
+        found[path] = store_bytes(store, path, data, None, lambda *_: NO_FACTS).entry(path, MODE_FILE)
+    return Manifest(store, EMPTY_ROOT, trees=True).update(sorted(found.items()))
 
 
 def _entries(thing: Thing) -> Sequence[Entry]:

@@ -14,15 +14,9 @@ from dsvc.lineage.row_flow import WHOLE, Reached, RowFlow, united
 from dsvc.lineage.trace import Granularity
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import RunId
+from dsvc.porcelain.known_run import find_run
 from dsvc.porcelain.lineage_scope import Files, LineageScope
-from dsvc.porcelain.lineage_target import (
-    LineageTarget,
-    NoSuchRunError,
-    NoSuchSourceError,
-    RunTarget,
-    SourceTarget,
-    choose_run,
-)
+from dsvc.porcelain.lineage_target import LineageTarget, NoSuchSourceError, RunTarget, SourceTarget
 from dsvc.porcelain.row_positions import row_positions
 from dsvc.porcelain.row_target import FoundRow, RowTarget, find_file, find_row
 from dsvc.porcelain.workspace import Workspace
@@ -173,17 +167,13 @@ def _files(repo: Workspace, target: RowTarget) -> list[Entry]:
 
 
 def _run_start(repo: Workspace, target: RunTarget, *, everywhere: bool) -> Starts:
-    """Look for a run in HEAD's lineage, then among those that wait for a commit, then everywhere."""
-    for revision in (None,) if everywhere else ("HEAD", "WORKTREE", None):
+    """Look at HEAD where it has the run, else at the working tree, at everything last."""
+    id_ = find_run(repo, target.text).id
+    for revision in ("HEAD", "WORKTREE") if not everywhere else ():
         scope = LineageScope(repo, revision)
-        try:
-            node = RunNode(choose_run(target.text, scope.run_names()))
-        except NoSuchRunError:
-            if revision is None:
-                raise
-            continue
-        return Starts(scope, {node: WHOLE})
-    raise AssertionError("the last one raises")
+        if id_ in scope.runs:
+            return Starts(scope, {RunNode(id_): WHOLE})
+    return Starts(LineageScope(repo, None), {RunNode(id_): WHOLE})
 
 
 def trace(repo: Workspace, target: LineageTarget) -> TraceResult:

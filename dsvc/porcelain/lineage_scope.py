@@ -11,7 +11,6 @@ from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.graph_index import RunIndex
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
-from dsvc.model.run_record import RunId
 from dsvc.porcelain.commit_lineage import lineage_of
 from dsvc.porcelain.lineage_facts import known_sources
 from dsvc.porcelain.pending_runs import pending_runs
@@ -140,10 +139,6 @@ class LineageScope:
     def empty(self) -> bool:
         """Whether nothing is recorded."""
         return not self.runs and not self.builder.sources
-
-    def run_names(self) -> dict[RunId, str]:
-        """Names of its runs."""
-        return {id_: run.name for id_, run in self.builder.index.runs.items()}
 
     def files(self) -> Files:
         """Files of the version; of all, where none was named."""

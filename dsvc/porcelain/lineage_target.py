@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from dsvc.model.errors import NotFoundError, UsageError
-from dsvc.model.run_record import RunId
 from dsvc.porcelain.row_target import RowTarget, parse_target
 
-MIN_DIGITS: Final = 4
-_DIGITS: Final = re.compile(r"[0-9a-f]{4,64}")
 _KINDS: Final = ("source", "run", "release", "defect")
-_MAX_LISTED: Final = 20
-
-
-class NoSuchRunError(NotFoundError):
-    """There is no run of this id or name."""
-
-    code = "no-such-run"
-
-
-class AmbiguousRunError(UsageError):
-    """Several runs have ids that begin so, or this name."""
-
-    code = "ambiguous-run"
 
 
 class NoSuchSourceError(NotFoundError):
@@ -89,35 +72,3 @@ def parse_lineage_target(text: str, file: Callable[[str], RowTarget] = parse_tar
     if kind == "run":
         return RunTarget(rest)
     raise NotFoundError(f"there is no {kind} {rest[:200]!r}", details={"target": text[:200]})
-
-
-def choose_run(text: str, names: Mapping[RunId, str]) -> RunId:
-    """Find the run that is meant, by the first digits of its id (at least 4) or by its name.
-
-    Parameters
-    ----------
-    names : mapping of RunId to str
-        The runs that there are, with their names.
-
-    Raises
-    ------
-    NoSuchRunError
-        If there is none.
-    AmbiguousRunError
-        If there are several.
-    """
-    found = [id_ for id_ in names if id_.hex().startswith(text)] if _DIGITS.fullmatch(text) else []
-    found = found or [id_ for id_, name in names.items() if name == text]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        hint = None
-        if len(text) < MIN_DIGITS and any(id_.hex().startswith(text) for id_ in names):
-            hint = f"an id is given by at least {MIN_DIGITS} of its digits"
-        raise NoSuchRunError(f"there is no run {text[:200]!r}", hint=hint, details={"run": text[:200]})
-    ids = sorted(id_.hex() for id_ in found)
-    raise AmbiguousRunError(
-        f"{len(found)} runs are meant by {text[:200]!r}",
-        hint="name one by its id: " + ", ".join(id_[:12] for id_ in ids[:_MAX_LISTED]),
-        details={"runs": ids[:_MAX_LISTED]},
-    )

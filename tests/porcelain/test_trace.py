@@ -10,7 +10,7 @@ from dsvc.lineage.trace import GapReason, Granularity, How
 from dsvc.model.errors import NotFoundError
 from dsvc.model.run_record import RunKind
 from dsvc.model.source_record import Status
-from dsvc.porcelain.lineage_target import AmbiguousRunError
+from dsvc.porcelain.known_run import AmbiguousRunError
 from dsvc.porcelain.lineage_trace import TraceResult
 from tests.lineagekit import Folder, Lab, csv, numbered
 from tests.porcelain.working import Work
