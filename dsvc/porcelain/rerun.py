@@ -9,7 +9,7 @@ import msgspec
 
 from dsvc.fs.beneath import Beneath
 from dsvc.lineage.run_tree import RunTree
-from dsvc.model.errors import UsageError, WouldOverwriteError
+from dsvc.model.errors import NotFoundError, UsageError, WouldOverwriteError
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.model.run_record import OWN_KINDS, Role, Run, RunId
@@ -185,6 +185,8 @@ def rerun_stale(
 
     Raises
     ------
+    NotFoundError
+        If no run made a target.
     DsvcError
         As `rerun`; what was done again before stays recorded.
     """
@@ -207,7 +209,7 @@ def rerun_stale(
 
 def _plan(check: StaleCheck, targets: Sequence[bytes]) -> list[RunId]:
     """Runs to be done again, those first that others depend on."""
-    scope = check.upstream(targets) if targets else None
+    scope = _scope(check, targets) if targets else None
     pending = [each.run for each in check.files() if scope is None or each.run in scope]
     wanted = set(pending)
     while pending:
@@ -217,6 +219,18 @@ def _plan(check: StaleCheck, targets: Sequence[bytes]) -> list[RunId]:
                 wanted.add(maker)
                 pending.append(maker)
     return [id_ for id_ in check.ordered() if id_ in wanted]
+
+
+def _scope(check: StaleCheck, targets: Sequence[bytes]) -> set[RunId]:
+    """Runs that targets come from."""
+    found: set[RunId] = set()
+    for target in targets:
+        runs = check.upstream([target])
+        if not runs:
+            name = display_path(target) or "."
+            raise NotFoundError(f"no run made {name} as it stands here", details={"path": name})
+        found |= runs
+    return found
 
 
 def repeatable(tree: RunTree) -> tuple[str, ...]:

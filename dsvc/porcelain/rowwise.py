@@ -33,7 +33,7 @@ Execute = Callable[[Scratch], int]
 
 
 class RowwiseError(LineageBrokenError):
-    """A run is not row-wise, though it was said to be; nothing was captured."""
+    """A run is not row-wise, though it was said to be; nothing was recorded."""
 
     code: ClassVar[str] = "not-rowwise"
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
     from dsvc.lineage.run_tree import RunTree
+    from dsvc.porcelain.rerun import Carrier, NotRerun, RerunResult
     from dsvc.porcelain.run_spec import RunSpec
     from dsvc.porcelain.run_storage import RunResult
+    from dsvc.porcelain.stale import StaleFile
+    from dsvc.porcelain.step import Step
+    from dsvc.porcelain.step_spec import PathsGiven, StepOptions
+    from dsvc.porcelain.transform import Transform
 
 
 class RunVerbs(Workspace):
@@ -64,3 +69,81 @@ class RunVerbs(Workspace):
         from dsvc.porcelain.known_run import find_run
 
         return find_run(self, text)
+
+    def rerun(self, text: str, how: Carrier, *, check: bool = False) -> RerunResult:
+        """Do a run again; with `check` in a scratch folder only.
+
+        See `dsvc.porcelain.rerun.rerun` and `dsvc.porcelain.rerun.check_rerun`.
+        """
+        from dsvc.porcelain.rerun import check_rerun, rerun
+
+        return (check_rerun if check else rerun)(self, self.load_run(text), how)
+
+    def rerun_stale(self, how: Carrier, targets: Sequence[bytes] = ()) -> Iterator[RerunResult | NotRerun]:
+        """Do again what is behind its inputs; see `dsvc.porcelain.rerun.rerun_stale`."""
+        from dsvc.porcelain.rerun import rerun_stale
+
+        return rerun_stale(self, how, targets)
+
+    def stale(self, paths: Sequence[bytes] = ()) -> list[StaleFile]:
+        """Files that are behind what they were made from; see `dsvc.porcelain.stale.stale`."""
+        from dsvc.porcelain.stale import stale
+
+        return stale(self, paths)
+
+    def transform(
+        self,
+        name: str,
+        *,
+        inputs: PathsGiven = (),
+        outputs: PathsGiven = (),
+        environ: Mapping[str, str] | None = None,
+        **spec: Unpack[StepOptions],
+    ) -> Transform:
+        """Begin a step in Python, for a ``with`` block: the run is recorded when it is left.
+
+        Parameters
+        ----------
+        name : str
+            Of the step.
+        inputs, outputs : path or sequence of paths
+            What it reads and makes; outputs that it writes through the object need not be named.
+        environ : mapping of str to str or None
+            Variables, of which those that may change what the code does are recorded.
+        **spec
+            See `dsvc.porcelain.step_spec.step_spec`.
+        """
+        import inspect
+
+        from dsvc.porcelain.step_spec import StepCode, code_of, step_spec
+        from dsvc.porcelain.transform import Transform
+
+        here = inspect.currentframe()
+        caller = here.f_back if here is not None else None
+        code = StepCode() if caller is None else code_of(self, caller.f_code)
+        return Transform(self, step_spec(self, name, inputs=inputs, outputs=outputs, **spec), code, environ)
+
+    def step(
+        self,
+        name: str,
+        *,
+        inputs: PathsGiven = (),
+        outputs: PathsGiven = (),
+        as_: str = "arrow",
+        environ: Mapping[str, str] | None = None,
+        **spec: Unpack[StepOptions],
+    ) -> Callable[[Callable[..., Any]], Step]:
+        """Make a function over tables a step, as a decorator: each call is a run; see `dsvc.porcelain.step`.
+
+        Parameters
+        ----------
+        as_ : str
+            How tables come: ``"arrow"``, ``"pandas"``, ``"polars"``, ``"duckdb"`` or ``"dataset"``.
+
+        Others are those of `transform`.
+        """
+        from dsvc.porcelain.step import Step
+        from dsvc.porcelain.step_spec import step_spec
+
+        run = step_spec(self, name, inputs=inputs, outputs=outputs, **spec)
+        return lambda function: Step(self, function, run, as_=as_, environ=environ)

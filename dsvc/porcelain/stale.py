@@ -62,11 +62,16 @@ class StaleFile(msgspec.Struct, frozen=True):
     because: tuple[Because, ...]
 
 
-def stale(repo: Workspace) -> list[StaleFile]:
+def stale(repo: Workspace, paths: Sequence[bytes] = ()) -> list[StaleFile]:
     """Files of the working tree that are behind their inputs, those that others were made from first.
 
     A file counts if it stands in the working tree as a run made it, where that run, and any other that made
     the same, read something that is different now, or is itself behind.
+
+    Parameters
+    ----------
+    paths : sequence of bytes
+        Only these files, and those below these folders; none: all.
 
     Raises
     ------
@@ -75,7 +80,8 @@ def stale(repo: Workspace) -> list[StaleFile]:
     StorageError
         If a file can't be read.
     """
-    return StaleCheck(repo).files()
+    found = StaleCheck(repo).files()
+    return [each for each in found if not paths or _is_within(each.path, paths)]
 
 
 class StaleCheck:
@@ -197,8 +203,7 @@ class StaleCheck:
         wanted = {
             id_
             for (path, digest), makers in self._makers.items()
-            if any(each in (b"", path) or path.startswith(each + b"/") for each in paths)
-            and self.tree.digest(path) == digest
+            if _is_within(path, paths) and self.tree.digest(path) == digest
             for id_ in makers
         }
         pending = list(wanted)
@@ -264,8 +269,12 @@ class WorkingFiles:
             if entry.path not in self._missing and entry.mode != MODE_DIRECTORY:
                 yield entry.path
         for path in self._untracked:
-            if not folder or path == folder or path.startswith(folder + b"/"):
+            if _is_within(path, [folder]):
                 yield path
+
+
+def _is_within(path: bytes, folders: Sequence[bytes]) -> bool:
+    return any(each in (b"", path) or path.startswith(each + b"/") for each in folders)
 
 
 def _inputs(tree: RunTree) -> list[Entry]:

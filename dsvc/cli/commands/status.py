@@ -21,9 +21,11 @@ from dsvc.cli.i18n import N_, _
 from dsvc.cli.names import show_line
 from dsvc.cli.paths import tree_paths
 from dsvc.cli.session import Session
+from dsvc.cli.stale_text import show_stale, stale_fields
 from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
+    from dsvc.porcelain.stale import StaleFile
     from dsvc.porcelain.values import Status
 
 FINISH = {
@@ -109,6 +111,16 @@ def _pending(session: Session, status: Status) -> None:
         output.line(f"  {output.style(run.id.short(), 'id')} {show_line(run.name)}")
 
 
+def _behind(session: Session, stale: list[StaleFile]) -> None:
+    """Name the files that are behind what they were made from."""
+    if not stale:
+        return
+    session.output.line("\n" + session.output.style(_("Behind what they were made from:"), "heading"))
+    _next(session, _("make them again with: dsvc rerun --stale"))
+    for file in stale:
+        session.output.line(f"  {show_stale(session, file)}")
+
+
 def _verdict(status: Status) -> str | None:
     if status.staged or status.conflicts:
         return None
@@ -150,23 +162,32 @@ def _short(session: Session, status: Status) -> None:
     default="normal",
     help=_("untracked files: none, folders as one line (normal), or every one"),
 )
-def command(session: Session, paths: tuple[str, ...], short: bool, untracked: str) -> None:
+@click.option("--stale", "wants_stale", is_flag=True, help=_("also what is behind its inputs or code"))
+def command(session: Session, paths: tuple[str, ...], short: bool, untracked: str, wants_stale: bool) -> None:
     """Show what is staged, changed and untracked."""
     repo = session.repository()
+    within = tree_paths(paths, repo.root)
     with session.progress() as progress:
-        status = repo.status(tree_paths(paths, repo.root), untracked=untracked, progress=progress)
-    session.output.json(status_fields(status))
+        status = repo.status(within, untracked=untracked, progress=progress)
+    stale = repo.stale(within) if wants_stale else []
+    fields = status_fields(status)
+    session.output.json(
+        {**fields, "stale": [stale_fields(each) for each in stale]} if wants_stale else fields
+    )
     if session.as_json:
         return
     if short:
         _short(session, status)
+        for file in stale:
+            session.output.answer(f"{session.output.style('~~', 'red')} {session.name(file.path)}")
         return
     _headline(session, status)
     _sections(session, status)
     _pending(session, status)
+    _behind(session, stale)
     list_skipped(session, status.skipped)
     verdict = _verdict(status)
     if verdict:
-        if status.unstaged or status.untracked or status.pending_runs:
+        if status.unstaged or status.untracked or status.pending_runs or stale:
             session.output.line()
         session.output.line(verdict)
