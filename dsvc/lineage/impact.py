@@ -21,7 +21,7 @@ class Impact:
         Artifacts, each with the rows that were reached; what was asked about is among them only where it
         came of itself by another way.
     dropped : list of Dropped
-        Rows that ended in a run.
+        Where single rows were asked about: those that ended in a run.
     """
 
     reached: dict[ArtifactNode, Reached] = field(default_factory=dict)
@@ -62,7 +62,8 @@ def impact(builder: LineageBuilder, flow: RowFlow, starts: Mapping[Node, Reached
             came += [_first(flow, way, node, reached) for way in ways if way in starts]
             reached[node] = united((reached.get(node, NOTHING), *came))
     found = {node: rows for node, rows in reached.items() if rows and node not in starts}
-    return Impact(found, _drops(builder, flow, reached))
+    by_row = any(rows.rows is not None for rows in starts.values())
+    return Impact(found, _drops(builder, flow, reached) if by_row else [])
 
 
 def _arrival(
@@ -96,7 +97,7 @@ def _drops(builder: LineageBuilder, flow: RowFlow, reached: Mapping[ArtifactNode
     """Rows that runs left out, of artifacts of which single rows are known to be reached."""
     found: list[Dropped] = []
     for node, rows in reached.items():
-        if rows.rows is None or not rows.exact:
+        if not (rows and rows.exact):
             continue
         for child in builder.graph.children(node):
             if isinstance(child, RunNode):
@@ -106,5 +107,5 @@ def _drops(builder: LineageBuilder, flow: RowFlow, reached: Mapping[ArtifactNode
                     for n, each in enumerate(run.inputs)
                     if (each.path, each.digest) == (node.path, node.digest)
                 )
-                found += drops_of(flow, run, number, rows.rows.tolist())
+                found += drops_of(flow, run, number, rows)
     return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from dsvc.lineage.row_flow import RowFlow, maps_rows
+from dsvc.lineage.row_flow import Reached, RowFlow, maps_rows
 from dsvc.lineage.run_summary import RunSummary
 from dsvc.model.run_record import RunId
 
@@ -71,12 +71,22 @@ def _children(flow: RowFlow, run: RunSummary, input_: int, row: int) -> int:
     return sum(links.children([row]).size for links in all_links if links is not None)
 
 
-def drops_of(flow: RowFlow, run: RunSummary, input_: int, rows: Sequence[int]) -> list[Dropped]:
-    """Say why a run left out some rows of an input; those that it didn't are not in the answer."""
+def drops_of(flow: RowFlow, run: RunSummary, input_: int, reached: Reached) -> list[Dropped]:
+    """Say why a run left out some rows of an input; those that it didn't are not in the answer.
+
+    Raises
+    ------
+    MissingDataError, CorruptDataError, MalformedInputError
+        If what became of the rows can't be read.
+    """
     account = flow.account(run, input_)
     if account is None:
         return []
-    found = [(row, account.drop_of(row)) for row in rows]
+    import numpy as np
+
+    rows = account.dropped
+    rows = rows if reached.rows is None else rows[np.isin(rows, reached.rows)]
+    found = [(row, account.drop_of(row)) for row in rows.tolist()]
     return [
         Dropped(run.run_id, input_, row, drop.reason, drop.survivor)
         for row, drop in found

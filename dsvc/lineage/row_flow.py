@@ -123,7 +123,7 @@ class RowFlow:
     def back(self, run: RunSummary, output: int, wanted: Reached) -> dict[int, Reached]:
         """Rows of a run's inputs that some rows of an output came from; inputs without any are left out."""
         found: dict[int, Reached] = {}
-        for number, each in enumerate(run.inputs):
+        for number in range(len(run.inputs)):
             if not maps_rows(run, output, number):
                 found[number] = ANYTHING
             elif wanted.rows is None:
@@ -131,7 +131,7 @@ class RowFlow:
             else:
                 links = self.links(run, output, number)
                 rows = NOTHING.rows if links is None else np.unique(links.parents(wanted.rows).inputs)
-                found[number] = _all_or_some(rows, each.records, wanted.exact)
+                found[number] = Reached(rows, wanted.exact)
         return {number: reached for number, reached in found.items() if reached}
 
     def without_parent(self, run: RunSummary, output: int, wanted: Reached) -> Reached:

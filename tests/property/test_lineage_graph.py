@@ -222,7 +222,7 @@ def answered(world: World, starts: dict[object, Reached]) -> dict[ArtifactNode, 
     return rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds(), st.data())
 def test_impact_equals_a_search_row_by_row(world: World, data: st.DataObject) -> None:
     number = data.draw(st.sampled_from(range(len(world.entries))))
@@ -241,7 +241,7 @@ def test_impact_equals_a_search_row_by_row(world: World, data: st.DataObject) ->
         assert answered(world, {RunNode(id_): WHOLE}) == expected(world, start, [])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds(), st.data())
 def test_trace_equals_a_search_row_by_row(world: World, data: st.DataObject) -> None:
     filled = [number for number in range(len(world.entries)) if world.rows(number)]
