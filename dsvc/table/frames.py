@@ -59,7 +59,7 @@ def frame_of(table: pa.Table, kind: FrameKind | str, connection: DuckDBPyConnect
         return (connection or duckdb.default_connection()).from_arrow(table)
     if kind == FrameKind.PANDAS:
         need("pandas")
-        return table.to_pandas()
+        return _pandas_of(table)
     if kind == FrameKind.POLARS:
         need("polars")
         import polars
@@ -72,6 +72,22 @@ def frame_of(table: pa.Table, kind: FrameKind | str, connection: DuckDBPyConnect
         return datasets.Dataset(datasets.table.InMemoryTable(table))
     known = ", ".join(f'"{each}"' for each in FrameKind)
     raise FrameError(f"there is no kind of frame {str(kind)[:80]!r}", hint=f"kinds: {known}")
+
+
+def _pandas_of(table: pa.Table) -> Any:
+    """As pandas reads it, but that whole numbers and truth values stay such where some are missing."""
+    import pandas
+
+    nullable = {
+        pa.bool_(): pandas.BooleanDtype(),
+        **{getattr(pa, f"int{bits}")(): getattr(pandas, f"Int{bits}Dtype")() for bits in (8, 16, 32, 64)},
+        **{getattr(pa, f"uint{bits}")(): getattr(pandas, f"UInt{bits}Dtype")() for bits in (8, 16, 32, 64)},
+    }
+    frame = table.to_pandas()
+    for place, column in enumerate(table.columns):
+        if column.null_count and column.type in nullable:
+            frame.isetitem(place, column.to_pandas(types_mapper=nullable.get))
+    return frame
 
 
 def arrow_of(frame: Any, list_columns: Callable[[str], bool] = lambda _: False) -> pa.Table:

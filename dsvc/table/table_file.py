@@ -59,7 +59,7 @@ def write_table(table: pa.Table, path: bytes, target: str, *, temporary: str, du
     target : str
         Where it shall be; folders above it are made.
     temporary : str
-        Folder for the file while it is made, on the same file system.
+        Folder for the file while it is made; where that is on another file system, it is made in its place.
 
     Raises
     ------
@@ -70,8 +70,10 @@ def write_table(table: pa.Table, path: bytes, target: str, *, temporary: str, du
     """
     kind = kind_to_write(path)
     _check_columns(table, path)
-    files.make_folders(os.path.dirname(target), durable=durable)
-    made = os.path.join(temporary, files.temporary_name(".dsvc-table"))
+    folder = os.path.dirname(target)
+    files.make_folders(folder, durable=durable)
+    same = os.stat(temporary).st_dev == os.stat(folder or ".").st_dev
+    made = os.path.join(temporary if same else folder, files.temporary_name(".dsvc-table"))
     fd = files.open_new(made)
     try:
         try:
@@ -86,7 +88,7 @@ def write_table(table: pa.Table, path: bytes, target: str, *, temporary: str, du
         files.discard(made)
         raise
     if durable:
-        files.sync_folder(os.path.dirname(target))
+        files.sync_folder(folder)
 
 
 def _check_columns(table: pa.Table, path: bytes) -> None:
