@@ -44,12 +44,14 @@ def options(context: click.Context) -> str:
     return "\n".join(["| Option | |", "| --- | --- |", *rows]) + "\n" if rows else ""
 
 
-def section(name: str, command: click.Command, root: click.Context) -> str:
-    """Return the part of the page about one verb."""
+def section(name: str, command: click.Command, root: click.Context, title: str, mark: str = "##") -> str:
+    """Return the part of the page about one verb, and the verbs below it."""
     context = click.Context(command, info_name=name, parent=root, **command.context_settings)
-    usage = " ".join([PROGRAM, name, *command.collect_usage_pieces(context)])
+    usage = " ".join([PROGRAM, title, *command.collect_usage_pieces(context)])
     details = (command.help or "").replace("\b\n", "")
-    return f"\n## {name}\n\n```\n{usage}\n```\n\n{details}\n\n{options(context)}".rstrip() + "\n"
+    text = f"\n{mark} {title}\n\n```\n{usage}\n```\n\n{details}\n\n{options(context)}".rstrip() + "\n"
+    inner = command.commands if isinstance(command, click.Group) else {}
+    return text + "".join(section(each, inner[each], context, f"{title} {each}", "###") for each in inner)
 
 
 def page() -> str:
@@ -63,7 +65,7 @@ def page() -> str:
     for name in VERBS:
         command = group.get_command(root, name)
         assert command is not None
-        parts.append(section(name, command, root))
+        parts.append(section(name, command, root, name))
     return "".join(parts)
 
 
