@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from dsvc.lineage.coverage import Origin, Origins, Uncovered, holds_bytes
 from dsvc.lineage.graph import ArtifactNode
@@ -11,14 +10,6 @@ from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Role, RunId
 
 Step = ArtifactNode | RunId
-
-
-class _Asked(NamedTuple):
-    node: ArtifactNode
-    records: int | None
-    size: int
-    user: RunId | None
-    is_input: bool
 
 
 class Closure:
@@ -69,53 +60,59 @@ class Closure:
     def _walk(self, entries: Iterable[Entry]) -> None:
         pending: list[RunId] = []
         for entry in entries:
-            if not holds_bytes(entry):
-                continue
-            node = ArtifactNode(entry.path, entry.digest)
-            if self._reach(_Asked(node, entry.rows, entry.size, None, False), pending):
-                self.roots[node] = None
+            if holds_bytes(entry):
+                node = ArtifactNode(entry.path, entry.digest)
+                if self._reach(node, entry.rows, entry.size, None, pending):
+                    self.roots[node] = None
         while pending:
             user = pending.pop()
             for each in self._origins.runs.reads(user):
-                is_input = each.role is Role.INPUT
-                self._reach(_Asked(each.node, each.records, each.size, user, is_input), pending)
+                self._reach(each.node, each.records, each.size, (user, each.role), pending)
 
-    def _reach(self, asked: _Asked, pending: list[RunId]) -> bool:
-        """Take in a file and what it is a copy of; returns whether it counts."""
-        node = asked.node
-        known = self.artifacts.get(node)
-        if known is not None:
+    def _reach(
+        self,
+        node: ArtifactNode,
+        records: int | None,
+        size: int,
+        user: tuple[RunId, Role] | None,
+        pending: list[RunId],
+    ) -> bool:
+        """Take in a file and what it is a copy of; returns whether it counts.
+
+        What a run read for its rows is data whatever it is called.
+        """
+        if node in self.artifacts:
             return True
-        origin = self._origins.of(node, asked.records, asked.size)
+        origin = self._origins.of(node, records, size)
         if origin.copies:
-            origin = self._inherited(asked, origin)
+            origin = self._inherited(node, origin, records, size)
         if origin.lack is not None:
-            if not (asked.is_input or self._origins.is_data(node.path)):
+            is_input = user is not None and user[1] is Role.INPUT
+            if not (is_input or self._origins.is_data(node.path)):
                 return False
-            user = None if asked.user is None else self._origins.runs.run(asked.user).name
-            self.uncovered.append(origin.lack._replace(user=user))
+            name = None if user is None else self._origins.runs.run(user[0]).name
+            self.uncovered.append(origin.lack._replace(user=name))
         self.artifacts[node] = origin
         for run in origin.runs:
             if run not in self.runs:
                 self.runs[run] = None
                 pending.append(run)
         for copy in origin.copies:
-            self._reach(asked._replace(node=copy), pending)
+            self._reach(copy, records, size, user, pending)
         return True
 
-    def _inherited(self, asked: _Asked, origin: Origin) -> Origin:
+    def _inherited(self, node: ArtifactNode, origin: Origin, records: int | None, size: int) -> Origin:
         """Keep the copies that are covered at their own path."""
-        digest = asked.node.digest
-        if digest not in self._covered:
+        if node.digest not in self._covered:
             # Of copies that come from the same one is enough: there may be thousands.
             kept: dict[tuple[object, object], ArtifactNode] = {}
             for copy in origin.copies:
-                own = self._origins.of(copy, asked.records, asked.size)
+                own = self._origins.of(copy, records, size)
                 if own.lack is None and not own.copies:
                     kept.setdefault((own.runs, own.sources), copy)
-            self._covered[digest] = tuple(kept.values())
-        copies = self._covered[digest]
-        return origin._replace(copies=copies) if copies else self._origins.of(asked.node, asked.records, 0)
+            self._covered[node.digest] = tuple(kept.values())
+        copies = self._covered[node.digest]
+        return origin._replace(copies=copies) if copies else self._origins.of(node, records, 0)
 
     # Forth
 

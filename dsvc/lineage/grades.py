@@ -67,17 +67,22 @@ def grade_of_source(source: KnownSource) -> Grade:
 
 def grades_of(origins: Origins, closure: Closure) -> Grades:
     """Grade everything of a closure, from the sources on."""
+    stated = {name: grade_of_source(source) for name, source in origins.sources.all.items()}
+    if all(grade is Grade.GENERAL for grade in stated.values()) and not any(
+        origins.runs.run(run).grade for run in closure.runs
+    ):
+        return Grades(dict.fromkeys(closure.artifacts, Grade.GENERAL), ())
     found: dict[Step, Grade] = {}
     lowered: dict[RunId, Lowered] = {}
     changed = True
-    # One round, but for what comes from itself by a detour: a table sorted up, down and up again.
+    # Once more until nothing changes, for what comes from itself by a detour: a table sorted up and down.
     while changed:
         changed = False
         for step in closure.order:
             least = join(found[each] for each in closure.parents[step] if each in found)
             grade = least
             if isinstance(step, ArtifactNode):
-                grade = join([least, *(_of_source(origins, name) for name in closure.sources_of(step))])
+                grade = join([least, *(stated[name] for name in closure.sources_of(step))])
             else:
                 run = origins.runs.run(step)
                 grade = least if run.grade is None else parse_grade(run.grade)
@@ -88,7 +93,3 @@ def grades_of(origins: Origins, closure: Closure) -> Grades:
             found[step] = grade
     artifacts = {step: grade for step, grade in found.items() if isinstance(step, ArtifactNode)}
     return Grades(artifacts, tuple(lowered.values()))
-
-
-def _of_source(origins: Origins, name: str) -> Grade:
-    return grade_of_source(origins.sources.all[name])

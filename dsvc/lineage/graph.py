@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsvc.model.errors import LineageBrokenError
 from dsvc.model.run_record import RunId
@@ -60,9 +60,8 @@ class SourceNode:
         return f"source:{self.id}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ArtifactNode:
-    """A file, or the files of a folder, at one content; ``PATH@DIGEST``."""
+class ArtifactNode(NamedTuple):
+    """A file, or the files of a folder, at one content; ``PATH@DIGEST``. There may be very many of them."""
 
     path: bytes
     digest: bytes

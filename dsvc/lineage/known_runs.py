@@ -37,7 +37,7 @@ class KnownRuns:
         self._store = store
         self.ids = tuple(dict.fromkeys(ids))
         self.unreadable: dict[RunId, DsvcError] = {}
-        self._members: dict[tuple[bytes, bytes], tuple[ReadFile, ...]] = {}
+        self._members: dict[tuple[bytes, bytes, Role], tuple[ReadFile, ...]] = {}
         self._reads: dict[RunId, tuple[ReadFile, ...]] = {}
 
     @cached_property
@@ -78,7 +78,9 @@ class KnownRuns:
         artifact = tree.run.outputs[number]
         if not artifact.folder:
             return [ArtifactNode(artifact.path, artifact.digest)]
-        return [ArtifactNode(entry.path, entry.digest) for entry in tree.output_files(number)]
+        prefix = _prefix(artifact)
+        listing = tree.listing(b"outputs/%d" % number, artifact)
+        return [ArtifactNode(prefix + entry.path, entry.digest) for entry in listing]
 
     @cached_property
     def _by_digest(self) -> dict[bytes, list[ArtifactNode]]:
@@ -138,10 +140,15 @@ class KnownRuns:
         if not artifact.folder:
             node = ArtifactNode(artifact.path, artifact.digest)
             return (ReadFile(node, role, artifact.records, artifact.size),)
-        place = (artifact.path, artifact.digest)
+        place = (artifact.path, artifact.digest, role)
         if place not in self._members:
+            prefix = _prefix(artifact)
             self._members[place] = tuple(
-                ReadFile(ArtifactNode(entry.path, entry.digest), Role.INPUT, entry.rows, entry.size)
-                for entry in tree.input_files(number)
+                ReadFile(ArtifactNode(prefix + entry.path, entry.digest), role, entry.rows, entry.size)
+                for entry in tree.listing(b"inputs/%d" % number, artifact)
             )
-        return tuple(each._replace(role=role) for each in self._members[place])
+        return self._members[place]
+
+
+def _prefix(folder: Artifact) -> bytes:
+    return folder.path + b"/" if folder.path else b""

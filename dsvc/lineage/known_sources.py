@@ -13,7 +13,8 @@ from dsvc.model.source_record import SourceRecord, Status
 from dsvc.store.manifest_tree import Manifest
 
 _STRICTEST = (Status.ACTIVE, Status.BLACKLISTED, Status.WITHDRAWN)
-_MANY_QUESTIONS = 200
+_SINGLE_READS = 20
+"""As many entries of a manifest are read in a row in the time that one takes by its path."""
 
 
 class Attested(NamedTuple):
@@ -32,13 +33,13 @@ class _Files:
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._asked = 0
+        self._questions = manifest.totals()[0] // _SINGLE_READS
         self._all: dict[bytes, bytes] | None = None
 
     def get(self, path: bytes) -> bytes | None:
         if self._all is None:
-            self._asked += 1
-            if self._asked <= _MANY_QUESTIONS:
+            self._questions -= 1
+            if self._questions > 0:
                 entry = self._manifest.get(path)
                 return None if entry is None else entry.digest
         return self.all.get(path)
@@ -69,6 +70,7 @@ class KnownSource:
     def __init__(self, states: Sequence[SourceTree], past: Callable[[], Past]) -> None:
         self._states = tuple({state.root: state for state in states}.values())
         self._files = [_Files(state.files) for state in self._states]
+        self._with_rows = [frozenset(state.row_entries()) for state in self._states]
         self._read_past = past
         self.record: SourceRecord = self._states[0].record
         self.records = records = tuple(state.record for state in self._states)
@@ -105,9 +107,10 @@ class KnownSource:
 
     def attests(self, node: ArtifactNode) -> Attested | None:
         """Whether it speaks for a file with this content at this path, by any of its operations."""
-        for state, files in zip(self._states, self._files, strict=True):
+        for number, files in enumerate(self._files):
             if files.get(node.path) == node.digest:
-                return Attested(self.id, state.rows(node.path))
+                by_row = node.path in self._with_rows[number]
+                return Attested(self.id, self._states[number].rows(node.path) if by_row else None)
         then = self._past.get(node)
         return None if then is None else Attested(self.id, then.rows(node.path))
 
@@ -142,6 +145,9 @@ class KnownSources:
         for source in self.all.values():
             for path in source.paths:
                 self._by_path.setdefault(path, []).append(source)
+        for found in self._by_path.values():
+            found.sort(key=lambda each: -_STRICTEST.index(each.status))
+        self._in_folder: dict[bytes, list[KnownSource]] = {}
         self.evidence_paths = frozenset(path for each in self.all.values() for path in each.evidence_paths)
 
     def __bool__(self) -> bool:
@@ -152,12 +158,16 @@ class KnownSources:
         """Sources that cover a path: those of the longest path, the strictest first."""
         if not self._by_path:
             return []
-        at = path
-        while at not in self._by_path:
-            if not at:
-                return []
-            at = at.rpartition(b"/")[0]
-        return sorted(self._by_path[at], key=lambda each: -_STRICTEST.index(each.status))
+        exact = self._by_path.get(path)
+        if exact is not None:
+            return exact
+        folder = path.rpartition(b"/")[0]
+        if folder not in self._in_folder:
+            at = folder
+            while at and at not in self._by_path:
+                at = at.rpartition(b"/")[0]
+            self._in_folder[folder] = self._by_path.get(at, [])
+        return self._in_folder[folder]
 
     @cached_property
     def _by_digest(self) -> dict[bytes, list[ArtifactNode]]:

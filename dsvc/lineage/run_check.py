@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from dsvc.lineage.artifacts import folder_artifact, relative
+from dsvc.lineage.artifacts import folder_artifact
 from dsvc.lineage.run_tree import RunTree
 from dsvc.lineage.source_tree import SourceTree
 from dsvc.model.errors import DsvcError, MalformedInputError
@@ -52,9 +52,9 @@ def check_run(tree: RunTree) -> Iterator[Flawed]:
         yield Flawed(Flaw.RECORD, error.message, error)
         return
     for number, each in enumerate(run.inputs):
-        yield from _artifact(f"inputs/{number}", each, partial(tree.input_files, number))
+        yield from _artifact(tree, f"inputs/{number}", each, partial(tree.input_files, number))
     for number, made in enumerate(run.outputs):
-        yield from _artifact(f"outputs/{number}", made, partial(tree.output_files, number))
+        yield from _artifact(tree, f"outputs/{number}", made, partial(tree.output_files, number))
     for file in run.code.files:
         entry = tree.entry(b"code/" + file.path)
         if entry is None or entry.digest != file.digest:
@@ -62,14 +62,16 @@ def check_run(tree: RunTree) -> Iterator[Flawed]:
     yield from _rows(tree)
 
 
-def _artifact(name: str, artifact: Artifact, files: Callable[[], list[Entry]]) -> Iterator[Flawed]:
+def _artifact(
+    tree: RunTree, name: str, artifact: Artifact, files: Callable[[], list[Entry]]
+) -> Iterator[Flawed]:
     try:
-        entries = files()
+        entries = tree.listing(name.encode(), artifact) if artifact.folder else files()
     except DsvcError as error:
         yield Flawed(Flaw.ARTIFACT, f"{name}: {error.message}", error)
         return
     if artifact.folder:
-        found = folder_artifact(artifact.path, relative(entries, artifact.path))
+        found = folder_artifact(artifact.path, entries)
         same = (found.digest, found.size, found.records) == (
             artifact.digest,
             artifact.size,

@@ -53,6 +53,7 @@ class RunTree:
         self.id = id
         self._manifest = Manifest(store, NodeId(bytes(id)), trees=True)
         self._run: Run | None = None
+        self._listings: dict[bytes, list[Entry]] = {}
 
     @property
     def run(self) -> Run:
@@ -98,16 +99,35 @@ class RunTree:
         return self._files(b"outputs/%d" % number, self.run.outputs[number])
 
     def _files(self, place: bytes, artifact: Artifact) -> list[Entry]:
+        if not artifact.folder:
+            return [msgspec.structs.replace(self._artifact(place, artifact), path=artifact.path)]
+        prefix = artifact.path + b"/" if artifact.path else b""
+        return [
+            msgspec.structs.replace(each, path=prefix + each.path) for each in self.listing(place, artifact)
+        ]
+
+    def listing(self, place: bytes, artifact: Artifact) -> list[Entry]:
+        """Entries of a folder's files as they are stored, with paths relative to it; kept for the next call.
+
+        Parameters
+        ----------
+        place : bytes
+            ``inputs/N`` or ``outputs/N``.
+        artifact : Artifact
+            What the record says of it.
+        """
+        if place not in self._listings:
+            entry = self._artifact(place, artifact)
+            self._listings[place] = list(Manifest(self._store, NodeId(entry.digest)).entries())
+        return self._listings[place]
+
+    def _artifact(self, place: bytes, artifact: Artifact) -> Entry:
         entry = self._manifest.get(place)
         if entry is None or entry.is_tree != artifact.folder:
             raise CorruptDataError(
                 f"run {self.id.short()} lacks {place.decode()}", details={"run": self.id.hex()}
             )
-        if not artifact.folder:
-            return [msgspec.structs.replace(entry, path=artifact.path)]
-        prefix = artifact.path + b"/" if artifact.path else b""
-        members = Manifest(self._store, NodeId(entry.digest)).entries()
-        return [msgspec.structs.replace(each, path=prefix + each.path) for each in members]
+        return entry
 
     def code_files(self) -> list[Entry]:
         """Entries of the code files, with their paths in the working tree."""
