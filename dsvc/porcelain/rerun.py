@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 import msgspec
@@ -83,12 +83,19 @@ class NotRerun(msgspec.Struct, frozen=True):
 
 
 class Carrier(msgspec.Struct, frozen=True, kw_only=True):
-    """How commands are carried out; attributes as the parameters of `dsvc.porcelain.run.run`."""
+    """How commands are carried out; attributes as the parameters of `dsvc.porcelain.run.run`, and one more.
+
+    Attributes
+    ----------
+    announce : callable or None
+        Called with the words of each command before it runs.
+    """
 
     environ: Mapping[str, str]
     timeout: float | None = None
     output: int | None = None
     interactive: bool = False
+    announce: Callable[[Sequence[str]], None] | None = None
 
 
 def check_rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
@@ -106,7 +113,7 @@ def check_rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
         If what it read can't be had.
     """
     record = tree.run
-    command = repeatable(tree)
+    command = _announced(tree, how)
     with scratch_folder(repo) as scratch:
         inputs = [entry for number in range(len(record.inputs)) for entry in tree.input_files(number)]
         before = [*inputs, *tree.code_files()]
@@ -139,6 +146,14 @@ def check_rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
         return _result(tree, tree.id, compare_scratch(repo, tree, scratch, before))
 
 
+def _announced(tree: RunTree, how: Carrier) -> tuple[str, ...]:
+    """Command of a run, which the caller is told of."""
+    command = repeatable(tree)
+    if how.announce is not None:
+        how.announce(command)
+    return command
+
+
 def rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
     """Do a run again in the working tree, on what stands there now, and record it as a new run.
 
@@ -154,10 +169,11 @@ def rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
     DsvcError
         As `dsvc.porcelain.run.run`.
     """
-    command = repeatable(tree)
+    repeatable(tree)
     with repo.changing():
         _check_outputs(repo, tree)
         _bring_back(repo, tree)
+    command = _announced(tree, how)
     done = run(
         repo,
         _spec(tree.run),

@@ -132,6 +132,12 @@ class StaleCheck:
 
     def because(self, id_: RunId) -> tuple[Because, ...]:
         """Why a run would read something else now; empty where it wouldn't."""
+        if not self._because:
+            for each in self.ordered():
+                self._find(each)  # from the first on, so that a long chain is no deep recursion
+        return self._because[id_]
+
+    def _find(self, id_: RunId) -> tuple[Because, ...]:
         if id_ not in self._because:
             self._open.add(id_)
             self._because[id_] = tuple(self._reasons(self.runs[id_]))
@@ -149,7 +155,7 @@ class StaleCheck:
                 yield Because(entry.path, entry.digest, now)
                 continue
             makers = [each for each in self._makers.get((entry.path, entry.digest), []) if each != tree.id]
-            if makers and not self._open & set(makers) and all(self.because(each) for each in makers):
+            if makers and not self._open & set(makers) and all(self._find(each) for each in makers):
                 yield Because(entry.path, entry.digest, now, Cause.STALE)
         asked = (*tree.run.asked.inputs, *tree.run.asked.lookups)
         for folder in asked if any(each not in read for each in asked) else ():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dsvc.lineage.run_tree import RunTree
-from dsvc.model.errors import WouldOverwriteError
+from dsvc.model.errors import ErasedError, NotFoundError, WouldOverwriteError
+from dsvc.model.ids import ChunkId
 from dsvc.model.run_record import RunId, RunKind
 from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.rerun import (
@@ -26,6 +29,7 @@ from dsvc.porcelain.run import run, run_manual
 from dsvc.porcelain.run_comparison import Sameness
 from dsvc.porcelain.run_spec import RunSpec
 from dsvc.porcelain.stale import stale
+from dsvc.store.erase import erase
 from tests.porcelain.working import Work, text
 
 HOW = Carrier(environ=dict(os.environ))
@@ -169,6 +173,24 @@ def test_a_command_that_fails_there(work: Work) -> None:
     assert left_nothing(work)
 
 
+def test_an_input_that_was_erased(work: Work) -> None:
+    tree = recorded(work)
+    (entry,) = tree.input_files(0)
+    erase(work.repo.store, [ChunkId(entry.digest)])
+    with pytest.raises(ErasedError):
+        check_rerun(work.reopen(), tree, HOW)
+    assert left_nothing(work)
+
+
+def test_commands_are_announced(work: Work) -> None:
+    tree = recorded(work)
+    told: list[Sequence[str]] = []
+    how = msgspec.structs.replace(HOW, announce=told.append)
+    check_rerun(work.repo, tree, how)
+    rerun(work.repo, tree, how)
+    assert told == [tree.run.command] * 2
+
+
 def test_what_has_no_command(work: Work) -> None:
     work.write({b"a": text("a"), b"b": text("b")})
     spec = RunSpec(name="by hand", inputs=[b"a"], outputs=[b"b"])
@@ -266,6 +288,8 @@ def test_what_is_behind_is_made_again_in_order(work: Work) -> None:
     copy(work, "other", "e")
     assert results(work) == []
     work.write({b"a": text("2"), b"other": text("2")})
+    with pytest.raises(NotFoundError):
+        results(work, b"nothing")
     assert results(work, b"c") == ["make b", "make c"]
     assert [each.path for each in stale(work.repo)] == [b"d", b"e"]
     assert sorted(results(work)) == ["make d", "make e"]

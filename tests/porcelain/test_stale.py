@@ -28,7 +28,7 @@ from dsvc.model.run_record import (
 )
 from dsvc.porcelain.pending_runs import add_pending
 from dsvc.porcelain.safekeeping import store_file
-from dsvc.porcelain.stale import Because, Cause, StaleFile, stale
+from dsvc.porcelain.stale import Because, Cause, StaleCheck, StaleFile, stale
 from tests.porcelain.working import Work, text
 
 _clock = iter(range(1_000_000))
@@ -194,6 +194,14 @@ def test_without_caches_the_answer_is_the_same(chain: Work) -> None:
     shutil.rmtree(chain.repo.layout.cache)
     os.mkdir(chain.repo.layout.cache)
     assert stale(chain.reopen()) == before
+
+
+def test_a_long_chain(work: Work) -> None:
+    work.write({b"f%d" % n: text(str(n)) for n in range(301)})
+    ids = [record(work, f"make {n}", [b"f%d" % (n - 1)], [b"f%d" % n]) for n in range(1, 301)]
+    work.write({b"f0": text("edited")})
+    assert [each.cause for each in StaleCheck(work.repo).because(ids[-1])] == [Cause.STALE]
+    assert [each.run for each in stale(work.repo)] == ids
 
 
 @pytest.mark.parametrize("seed", range(6))

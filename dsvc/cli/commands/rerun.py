@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -114,12 +116,20 @@ def command(session: Session, words: tuple[str, ...], check: bool, stale: bool, 
         timeout=timeout,
         output=sys.stderr.fileno() if session.as_json else None,
         interactive=is_terminal(sys.stdin),
+        announce=lambda words: _announce(session, words),
     )
     if stale:
         return _rerun_stale(session, how, words)
     result = repo.rerun(words[0], how, check=check)
     _report(session, result)
     return 1 if check and not result.identical else 0
+
+
+def _announce(session: Session, words: Sequence[str]) -> None:
+    """Say what is about to run: it was written by whoever recorded the run."""
+    shown = words[0] if len(words) == 1 else shlex.join(words)
+    session.output.line(_("running: {command}").format(command=show_line(shown)))
+    sys.stdout.flush()
 
 
 def _rerun_stale(session: Session, how: Carrier, words: tuple[str, ...]) -> int:
