@@ -134,9 +134,10 @@ class Closure:
         for run in self.runs:
             read = dict.fromkeys(each.node for each in self._origins.runs.reads(run))
             link(run, tuple(node for node in read if node in self.artifacts))
+        fed = {run for run in self.runs if self.parents[run]}
         for node, origin in self.artifacts.items():
             link(node, (*origin.runs, *origin.copies))
-            if not origin.runs or not all(self.parents[run] for run in origin.runs):
+            if not origin.runs or not fed.issuperset(origin.runs):
                 self._used[node] = origin.sources
         ready: list[Step] = [step for step, count in waits.items() if not count]
         settled: set[Step] = set(ready)

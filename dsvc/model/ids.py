@@ -50,9 +50,8 @@ class Digest(bytes):
         """Opposite of equality."""
         return not self == other
 
-    def __hash__(self) -> int:
-        """Hash of the bytes."""
-        return bytes.__hash__(self)
+    # Assigned, not defined: graphs of lineage hash ids a million times.
+    __hash__ = bytes.__hash__
 
     def __repr__(self) -> str:
         """Class name and short digits."""
