@@ -11,14 +11,14 @@ import contextlib
 import csv
 import hashlib
 import importlib.util
-import os
-import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from demo_chain import tell_of_provenance
+from demo_shell import DemoFailedError, Shell, say
 
 # Left out: la-riots.csv, which names people who died.
 FILES = (
@@ -73,47 +73,6 @@ vix-2009.json  原名 ohlc.json；内容是 2009 年夏季的波动率指数，�
 anscombe.json  为说明统计陷阱而构造的数字，不是观测数据，已移除。
 barley.json    Morris 一地两年的产量是否互换，文献中仍有争议，未改动。
 """
-
-
-class DemoFailedError(Exception):
-    """The demo cannot go on; the text says why."""
-
-
-def say(text: str) -> None:
-    """Print a line of explanation."""
-    print(f"\n# {text}", flush=True)
-
-
-def quoted(word: str) -> str:
-    """Quote a word as a person would for the shell."""
-    plain = "'" in word and not set(word) & set('"$`\\\\!')
-    return f'"{word}"' if plain else shlex.quote(word)
-
-
-class Shell:
-    """Runs commands in one folder and shows them as a terminal would."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def dsvc(self, *arguments: str, code: int = 0) -> str:
-        """Run dsvc, which is to end with this exit code, and return what it printed."""
-        print(f"\n$ dsvc {' '.join(map(quoted, arguments))}", flush=True)
-        environment = {**os.environ, "PYTHONUTF8": "1"}
-        done = subprocess.run(
-            [sys.executable, "-m", "dsvc", *arguments],
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        output = done.stdout.decode("utf-8", "backslashreplace")
-        print(output, end="" if output.endswith("\n") or not output else "\n", flush=True)
-        if done.returncode != code:
-            raise DemoFailedError(f"dsvc {arguments[0]} exited with {done.returncode}, not {code}")
-        return output
 
 
 def data_folder() -> Path:
@@ -316,6 +275,7 @@ def main() -> int:
             for name in FILES:
                 shutil.copyfile(source / name, folder / name)
             tell_the_story(folder)
+            tell_of_provenance(folder.parent / f"{folder.name}-chain", source)
     except (DemoFailedError, OSError) as error:
         print(f"\n✗ The demo failed: {error}", file=sys.stderr, flush=True)
         return 1

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_it_corrects_what_its_page_says(tmp_path: Path) -> None:
+def test_it_corrects_what_its_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     demo = runpy.run_path(str(SCRIPT))
     before, after = tmp_path / "before", tmp_path / "after"
     for folder in (before, after):
@@ -56,4 +57,7 @@ def test_it_runs_to_its_end(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Version 1 came back byte for byte: 16 files" in done.stdout
     assert "airports.csv has what both did: 3,378 rows, each once" in done.stdout
+    assert "The trace is complete" in done.stdout
+    assert "It has both sources" in done.stdout
+    assert "row 2251: left out by run" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
