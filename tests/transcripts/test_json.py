@@ -307,6 +307,61 @@ def test_other_verbs(filled: Shell) -> None:
     assert filled.one("version")["version"]
 
 
+def test_source(filled: Shell) -> None:
+    given = ["--title", "语料", "--license", "CC-BY-4.0", "--acquisition", "open_dataset"]
+    made = filled.one(
+        "source", "add", "源", "--path", "数据", *given, "--legal-basis", "licence", "--field", "grade=core"
+    )
+    keys = {
+        "source_id",
+        "title",
+        "acquisition",
+        "legal_basis",
+        "license_expression",
+        "status",
+        "reason",
+        "in_force",
+        "ongoing",
+        "covers",
+        "evidence",
+        "fields",
+        "undetermined",
+        "attested_at",
+        "commit",
+        "files",
+        "bytes",
+        "records",
+        "missing_evidence",
+        "skipped",
+        "history",
+    }
+    assert set(made) >= keys
+    assert made["covers"] == [{"path": "数据", "where": None}]
+    assert made["missing_evidence"] == [["licence_text"]]
+    assert (made["files"], made["status"], made["fields"]) == (1, "active", {"grade": "core"})
+    filled.write("LICENSE", "CC BY")
+    (evidence,) = filled.one("source", "set", "源", "--evidence", "LICENSE@2024-01-01..")["evidence"]
+    assert evidence["digest"].startswith("blake3:")
+    assert (evidence["type"], evidence["valid_from"], evidence["path"]) == (
+        "licence_text",
+        "2024-01-01",
+        "LICENSE",
+    )
+    assert filled.one("source", "update", "源")["changed"] is True
+    assert [step["verb"] for step in filled.one("source", "show", "源")["history"]] == [
+        "update",
+        "set",
+        "add",
+    ]
+    assert filled.one("source", "withdraw", "源", "--reason", "侵权")["reason"] == "侵权"
+    assert [line["status"] for line in filled.lines("source", "list")] == ["withdrawn"]
+    assert [line["source_id"] for line in filled.lines("source")] == ["源"]
+    assert "source_id" in filled.one("source", "export", "源")["text"]
+    assert "acquisition" in filled.one("source", "template", "crawl")["text"]
+    done = filled.run("source", "show", "无", "--json", code=14)
+    assert json.loads(done.stderr)["code"] == "no-such-source"
+
+
 def test_every_verb_takes_json() -> None:
     for name in VERBS:
         done = subprocess.run(
