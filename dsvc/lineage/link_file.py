@@ -86,6 +86,7 @@ class LinkFile:
             raise MalformedInputError("a row map has another length than it says")
         self._starts = ends - self._blocks["size"]
         self._data = view
+        self._last: tuple[int, Links] | None = None
         self._check_directory()
         self.count = int(self._blocks["links"].sum(dtype=np.int64))
         """Number of links."""
@@ -138,6 +139,12 @@ class LinkFile:
         return _joined([self._block(number).children(wanted) for number in places])
 
     def _block(self, number: int) -> Links:
+        # One row is often asked for twice: for its parents, then for what became of it.
+        if self._last is None or self._last[0] != number:
+            self._last = number, self._decoded(number)
+        return self._last[1]
+
+    def _decoded(self, number: int) -> Links:
         block = self._blocks[number]
         start = int(self._starts[number])
         data = self._data[start : start + int(block["size"])]

@@ -15,13 +15,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
-from dsvc.table.arrow_ipc import open_ipc
 from dsvc.table.arrow_numbers import hashes_of
 from dsvc.table.engine import connect, literal, quoted
 from dsvc.table.kind import TableFormat, TableKind
-from dsvc.table.limits import ParquetWidths
-from dsvc.table.nested_hash import is_nested, nested_hashes
-from dsvc.table.parquet_file import open_parquet
 from dsvc.table.plain_arrow import plain, plain_column
 from dsvc.table.refusal import refusals
 from dsvc.table.source import NotATableError, TableSource
@@ -181,7 +177,11 @@ class BinaryHasher:
         with refusals(self._source.name):
             yield from self._parquet() if self._kind.format is TableFormat.PARQUET else self._arrow()
 
+    # A single value is hashed without what whole files need: importing that takes longer than the hash.
     def _parquet(self) -> Iterator[HashedRows]:
+        from dsvc.table.limits import ParquetWidths
+        from dsvc.table.parquet_file import open_parquet
+
         with open_parquet(self._source) as parquet:
             schema = parquet.schema_arrow
             self._take_types(schema)
@@ -204,6 +204,8 @@ class BinaryHasher:
                 connection.close()
 
     def _arrow(self) -> Iterator[HashedRows]:
+        from dsvc.table.arrow_ipc import open_ipc
+
         with open_ipc(self._source) as (schema, batches):
             self._take_types(schema)
             yield from _hash_batches(schema, batches)
@@ -243,6 +245,8 @@ def hash_table(
     connection: DuckDBPyConnection, batch: pa.RecordBatch, names: Sequence[str]
 ) -> dict[str, Hashes]:
     """Hash the rows of a batch; columns are taken by place, since the engine folds their case."""
+    from dsvc.table.nested_hash import is_nested, nested_hashes
+
     scalar = [number for number, column in enumerate(batch.columns) if not is_nested(column.type)]
     found = dict(zip(scalar, _hash_scalars(connection, batch.select(scalar)), strict=True))
 
