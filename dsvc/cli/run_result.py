@@ -150,6 +150,8 @@ def _warn(session: Session, result: RunResult) -> None:
 
     for problem in result.run.problems[:_SHOWN_PROBLEMS]:
         session.output.warning(show_line(problem))
+    if all(each.fates is None for each in result.run.inputs):
+        return
     column = suggested_key(session.repository(), result.run)
     if column is not None:
         text = _("no two rows share a value of {column}; follow rows by it with: --key {column}")

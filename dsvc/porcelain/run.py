@@ -249,6 +249,7 @@ def end(process: subprocess.Popen[bytes], *, group: bool) -> None:
 
 def _failed(command: Sequence[str], status: int) -> CommandFailedError:
     name = command[0] if len(command[0]) <= 60 else command[0][:60] + "…"
+    name = f"'{name}'" if " " in name else name
     if status < 0:
         try:
             how = f"was ended by {signal.Signals(-status).name}"

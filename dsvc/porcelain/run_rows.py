@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dsvc.model.errors import DsvcError
-from dsvc.model.paths import display_path
 from dsvc.model.table_kind import kind_by_name
 from dsvc.porcelain.run_artifacts import ArtifactFiles
 from dsvc.porcelain.workspace import Workspace
@@ -43,9 +42,7 @@ def records_of(
     for number, table in known.items():
         index = next(made) if table.source.size else EMPTY_INDEX
         if isinstance(index, DsvcError):
-            problems.append(
-                f"{display_path(artifacts[number].path)} can't be read as a table: {index.message}"
-            )
+            problems.append(index.message)
         else:
             tables[number] = TableRows(table.source, table.kind, index)
     rows: list[RecordRows | None] = [
