@@ -6,17 +6,20 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from dsvc.lineage.declared_maps import DeclaredDrops, DeclaredMaps
+from dsvc.lineage.kept_writing import kept_cells, united
 from dsvc.lineage.links import NO_LINKS, Links
 from dsvc.lineage.row_ids import RowIdError, RowIds, is_id_column
 from dsvc.model.errors import UsageError
 from dsvc.model.paths import check_structure, display_path
 from dsvc.table.frames import FrameKind, arrow_of, frame_of
-from dsvc.table.table_file import write_table
+from dsvc.table.kind import TableFormat
+from dsvc.table.table_file import kind_to_write, write_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,6 +61,9 @@ class CarriedTables(ABC):
     without_ids : list of bytes
         Outputs whose frames had lost their ids.
     """
+
+    _keeps_inputs: ClassVar[bool]
+    """Whether an input that was written in its place is still read as it was."""
 
     def __init__(self) -> None:
         self._ids = RowIds()
@@ -150,7 +156,14 @@ class CarriedTables(ABC):
         """
         name = self._path(path)
         table, links = self._ids.detach(arrow_of(frame, is_id_column))
-        write_table(table, name, self._place(name), temporary=self._temporary, durable=self._durable)
+        write_table(
+            table,
+            name,
+            self._place(name),
+            temporary=self._temporary,
+            durable=self._durable,
+            texts=self._kept(table, name, links or {}),
+        )
         self._rows[name] = table.num_rows
         self._links.pop(name, None)
         if links is not None:
@@ -164,6 +177,19 @@ class CarriedTables(ABC):
                 stacklevel=2,
             )
         return int(table.num_rows)
+
+    def _kept(self, table: pa.Table, name: bytes, links: Mapping[bytes, Links]) -> dict[str, pa.Array]:
+        """Cells of CSV that stay as they were written."""
+        found: dict[str, pa.Array] = {}
+        if kind_to_write(name).format not in (TableFormat.CSV, TableFormat.TSV):
+            return found
+        for path, parents in links.items():
+            if path in self._rows and not self._keeps_inputs:
+                continue
+            source, _ = self._open(path)
+            with source:
+                found = united(found, kept_cells(table, parents, source))
+        return found
 
     def drop(self, path: PathLike, rows: Any, *, reason: str | Sequence[str], survivor: Any = None) -> None:
         """Say why rows of an input are left out.
@@ -219,11 +245,11 @@ class CarriedTables(ABC):
             # An output none of whose rows has a parent is declared too.
             for path in found or self._ids.paths[:1]:
                 links[output, path] = found.get(path, NO_LINKS)
-        drops = {path: _united(each) for path, each in self._drops.items()}
+        drops = {path: _declared_drops(each) for path, each in self._drops.items()}
         return DeclaredMaps.from_links(links, drops) if links or drops else None
 
 
-def _united(drops: Sequence[_Drop]) -> DeclaredDrops:
+def _declared_drops(drops: Sequence[_Drop]) -> DeclaredDrops:
     """All drops of an input; what was said last of a row counts."""
     rows = np.concatenate([drop.rows for drop in drops])[::-1]
     reasons = [reason for drop in drops for reason in drop.reasons][::-1]

@@ -44,6 +44,8 @@ class RunFolder(CarriedTables):
         The working tree, which ``DSVC_ROOT`` says; None where the command runs there.
     """
 
+    _keeps_inputs = False
+
     def __init__(self, folder: str, root: str | None = None) -> None:
         super().__init__()
         self._folder = folder
@@ -71,6 +73,10 @@ class RunFolder(CarriedTables):
         from dsvc.table.arrow_reader import open_arrow
         from dsvc.table.file_source import file_table
 
+        if path in self._rows:
+            raise UsageError(
+                f"{display_path(path)} was written already", hint="read it before it is written in its place"
+            )
         source, kind = file_table(path, self._place(path))
         return open_arrow(source, kind, skip_malformed=True), True
 

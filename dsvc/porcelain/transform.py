@@ -54,6 +54,8 @@ class Transform(CarriedTables):
         Variables, of which those that may change what the code does are recorded.
     """
 
+    _keeps_inputs = True
+
     def __init__(
         self, repo: Workspace, spec: RunSpec, code: StepCode, environ: Mapping[str, str] | None = None
     ) -> None:

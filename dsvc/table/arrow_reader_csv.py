@@ -88,6 +88,13 @@ class CsvTable(ArrowTable):
                 typed = pa.Table.from_arrays(arrays, schema=schema)
             yield from typed.to_batches()
 
+    def texts(self, columns: Sequence[str]) -> pa.Table:
+        """Read columns as the text that they are in the file; raises as `batches`."""
+        schema = pa.schema([(name, pa.large_string()) for name in columns])
+        return pa.concat_tables(
+            [schema.empty_table(), *(cells.select(columns).cast(schema) for cells in self._cells())]
+        )
+
     def _cells(self) -> Iterator[pa.Table]:
         """All columns as text, block by block."""
         for block in self._records.blocks():

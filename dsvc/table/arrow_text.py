@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -20,17 +20,31 @@ _WHOLE: Final = r"^-?[0-9]+$"
 _ZEROS: Final = r"\.([0-9]*?)0+$"
 
 
-def write_csv(table: pa.Table, write: Write, delimiter: str = ",") -> None:
+def write_csv(
+    table: pa.Table, write: Write, delimiter: str = ",", texts: Mapping[str, pa.Array] | None = None
+) -> None:
     """Write CSV: null is nothing, the empty text is ``""``, whole floats have a ``.0``.
 
     Values that CSV has no form for are written as JSON.
+
+    Parameters
+    ----------
+    texts : mapping of str to pyarrow.Array or None
+        How cells of some columns are written, null where as any other.
     """
     names = _quoted(pa.array(table.column_names, _TEXT))
     write(delimiter.join(names.to_pylist()).encode() + b"\n")
     # A line without anything would be no record.
     alone = '""' if table.num_columns == 1 else ""
+    row = 0
     for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
-        cells = [pc.fill_null(_cells(column), pa.scalar(alone, _TEXT)) for column in batch.columns]
+        cells = []
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            shown = _cells(column)
+            if texts and name in texts:
+                shown = pc.coalesce(_quoted(texts[name].slice(row, len(column))), shown)
+            cells.append(pc.fill_null(shown, pa.scalar(alone, _TEXT)))
+        row += batch.num_rows
         ended = _joined(cells[-1], "\n")
         write(_text(_joined(*cells[:-1], ended, between=delimiter)))
 

@@ -6,7 +6,7 @@ import io
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -49,7 +49,15 @@ def kind_to_write(path: bytes) -> TableKind:
     return found
 
 
-def write_table(table: pa.Table, path: bytes, target: str, *, temporary: str, durable: bool) -> None:
+def write_table(
+    table: pa.Table,
+    path: bytes,
+    target: str,
+    *,
+    temporary: str,
+    durable: bool,
+    texts: Mapping[str, pa.Array] | None = None,
+) -> None:
     """Write a table as a file, which replaces what stands there once it is whole.
 
     Parameters
@@ -60,6 +68,8 @@ def write_table(table: pa.Table, path: bytes, target: str, *, temporary: str, du
         Where it shall be; folders above it are made.
     temporary : str
         Folder for the file while it is made; where that is on another file system, it is made in its place.
+    texts : mapping of str to pyarrow.Array or None
+        Of CSV: how cells of some columns are written, null where as any other.
 
     Raises
     ------
@@ -78,7 +88,7 @@ def write_table(table: pa.Table, path: bytes, target: str, *, temporary: str, du
     try:
         try:
             with _gathered(lambda data: files.write(fd, data, target)) as write:
-                _fill(table, kind, write, path)
+                _fill(table, kind, write, path, texts)
             if durable:
                 files.sync(fd, target)
         finally:
@@ -104,7 +114,9 @@ def _check_columns(table: pa.Table, path: bytes) -> None:
         )
 
 
-def _fill(table: pa.Table, kind: TableKind, write: Write, path: bytes) -> None:
+def _fill(
+    table: pa.Table, kind: TableKind, write: Write, path: bytes, texts: Mapping[str, pa.Array] | None
+) -> None:
     try:
         if kind.format is TableFormat.PARQUET:
             import pyarrow.parquet as pq
@@ -115,19 +127,15 @@ def _fill(table: pa.Table, kind: TableKind, write: Write, path: bytes) -> None:
                 writer.write_table(table)
         else:
             with _compressed(write, kind.compression) as text:
-                _fill_text(table, kind.format, text)
+                if kind.format in (TableFormat.JSON, TableFormat.JSONL):
+                    write_json(table, text, array=kind.format is TableFormat.JSON)
+                else:
+                    write_csv(table, text, "\t" if kind.format is TableFormat.TSV else ",", texts)
     except (pa.ArrowException, UnicodeError) as error:
         raise FrameError(
             f"the table can't be written as {display_path(path)}: {error}",
             details={"path": display_path(path)},
         ) from error
-
-
-def _fill_text(table: pa.Table, format_: TableFormat, write: Write) -> None:
-    if format_ in (TableFormat.JSON, TableFormat.JSONL):
-        write_json(table, write, array=format_ is TableFormat.JSON)
-    else:
-        write_csv(table, write, "\t" if format_ is TableFormat.TSV else ",")
 
 
 @contextmanager

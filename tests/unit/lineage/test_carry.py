@@ -251,3 +251,15 @@ def test_refusals(tree: Path) -> None:
         run.drop("原.csv", [0], reason=" ")
     with pytest.raises(UsageError):
         RunFolder.of({})
+
+
+def test_in_its_place(tree: Path) -> None:
+    (tree / "n.csv").write_text("x\n1.50\n2\n3.10\n")
+    run = RunFolder(str(tree / "run"), str(tree))
+    table = run.read("n.csv")
+    run.write("n.csv", table.slice(2))
+    assert (tree / "n.csv").read_text() == "x\n3.10\n"
+    run.write("rest.csv", table.slice(0, 2))
+    assert (tree / "rest.csv").read_text() == "x\n1.5\n2.0\n"
+    with pytest.raises(UsageError):
+        run.read("n.csv")
