@@ -21,6 +21,7 @@ from dsvc.lineage.fates import Accountant, children_of
 from dsvc.lineage.links import Links
 from dsvc.lineage.matching import count_duplicates
 from dsvc.lineage.output_match import OutputMatcher
+from dsvc.lineage.row_pool import RowPools
 from dsvc.model.run_record import MAY_ADD, Capture, RunKind
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class _Capture:
             if item.rows is not None and takes_part(item)
         }
         self._used: dict[int, Flags] = {n: np.zeros(rows.rows, np.bool_) for n, rows in self._parts.items()}
+        self._pools = RowPools()
         self._links: dict[tuple[int, int], Links] = {}
         self._captures: dict[int, Capture] = {}
         self._added: dict[int, int] = {}
@@ -100,7 +102,7 @@ class _Capture:
         if output.rows is None:
             self._captures[number] = Capture.NONE
             return
-        found = OutputMatcher(self._request, output, self._used).match()
+        found = OutputMatcher(self._request, output, self._used, self._pools).match()
         self._take(number, found.links, found.capture)
         if found.is_ambiguous:
             self._problems.append(f"{_show(output)}: key not unique in the output")

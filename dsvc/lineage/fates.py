@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -47,7 +47,10 @@ def children_of(number: int, rows: int, links: Mapping[tuple[int, int], Links]) 
     own = {output: found for (output, input_), found in links.items() if input_ == number}
     counts = np.zeros(rows, np.int64)
     for found in own.values():
-        counts += np.bincount(found.inputs, minlength=rows)
+        if found.size < rows // 8:
+            np.add.at(counts, found.inputs, 1)
+        else:
+            counts += np.bincount(found.inputs, minlength=rows)
     return Children(counts, own)
 
 
@@ -73,6 +76,7 @@ class Accountant:
         self._request = request
         self._children = children
         self._drops = drops
+        self._kept: dict[tuple[tuple[int, ...], tuple[str, ...]], _Kept] = {}
 
     def account(self, number: int) -> RowAccount:
         """Account for one input."""
@@ -124,33 +128,53 @@ class Accountant:
     def _duplicates(self, number: int, dropped: Numbers) -> tuple[Flags, Numbers]:
         """Which dropped rows are kept as another row of equal content or key, and as which of this input."""
         rows = self._rows(number)
+        wanted: dict[tuple[str, ...], Hashes] = {(): rows.row_hashes(dropped)}
+        key = self._request.inputs[number].key or rows.key
+        has_key = np.zeros(len(dropped), np.bool_)
+        if key and set(key) <= set(rows.columns):
+            hashes, flags = rows.key_hashes(key)
+            wanted[tuple(key)], has_key = hashes[dropped], flags[dropped]
+        alike = [n for n in self._children if set(self._rows(n).columns) == set(rows.columns)]
         survivors = np.full(len(dropped), _NONE, np.int64)
         is_duplicate = np.zeros(len(dropped), np.bool_)
-        key = self._request.inputs[number].key or rows.key
-        for other, (counts, _) in self._children.items():
-            theirs, kept = self._rows(other), np.flatnonzero(counts > 0)
-            if set(theirs.columns) != set(rows.columns):
-                continue
-            found = _first_equal(rows.row_hashes(dropped), theirs.row_hashes(kept), kept)
-            if key and set(key) <= set(rows.columns):
-                by_key = _equal_keys(rows, theirs, key, dropped, kept)
-                found = np.where(found == _NONE, by_key, found)
-            is_duplicate |= found != _NONE
-            if other == number:
-                survivors = found
+        for columns, hashes in wanted.items():
+            # A row without a key is no duplicate by its key.
+            counts = has_key if columns else np.ones(len(dropped), np.bool_)
+            own = self._survivors((number,), columns).first(hashes)
+            survivors = np.where((survivors == _NONE) & counts, own, survivors)
+            is_duplicate |= counts & (self._survivors(tuple(alike), columns).first(hashes) != _NONE)
         return is_duplicate, survivors
 
+    def _survivors(self, numbers: tuple[int, ...], key: tuple[str, ...]) -> _Kept:
+        """Rows of some inputs that have children, by a key of theirs or by content."""
+        if (numbers, key) not in self._kept:
+            parts = [self._kept_of(number, key) for number in numbers]
+            hashes, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+            self._kept[numbers, key] = _Kept(hashes, rows)
+        return self._kept[numbers, key]
 
-def _equal_keys(
-    rows: RecordRows, theirs: RecordRows, key: Sequence[str], dropped: Numbers, kept: Numbers
-) -> Numbers:
-    """Kept row of equal key for each dropped row; a row without a key has none."""
-    ours, has_key = rows.key_hashes(key)
-    their_keys, they_have = theirs.key_hashes(key)
-    known = kept[they_have[kept]]
-    found = _first_equal(ours[dropped], their_keys[known], known)
-    found[~has_key[dropped]] = _NONE
-    return found
+    def _kept_of(self, number: int, key: tuple[str, ...]) -> tuple[Hashes, Numbers]:
+        rows, kept = self._rows(number), np.flatnonzero(self._children[number].counts > 0)
+        if not key:
+            return rows.row_hashes(kept), kept
+        hashes, has_key = rows.key_hashes(key)
+        kept = kept[has_key[kept]]
+        return hashes[kept], kept
+
+
+class _Kept:
+    """Some rows by their hashes."""
+
+    def __init__(self, hashes: Hashes, rows: Numbers) -> None:
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._rows = hashes[order], rows[order]
+
+    def first(self, wanted: Hashes) -> Numbers:
+        """First row with each hash, -1 where there is none."""
+        if not len(self._rows) or not len(wanted):
+            return np.full(len(wanted), _NONE, np.int64)
+        at = np.minimum(np.searchsorted(self._hashes, wanted, side="left"), len(self._rows) - 1)
+        return np.where(self._hashes[at] == wanted, self._rows[at], _NONE)
 
 
 def _shared(outputs: Numbers) -> Flags:
@@ -160,16 +184,6 @@ def _shared(outputs: Numbers) -> Flags:
     shared[1:] = same
     shared[:-1] |= same
     return shared
-
-
-def _first_equal(wanted: Hashes, known: Hashes, rows: Numbers) -> Numbers:
-    """First of some rows, whose hashes are known, that is equal to each; -1 where there is none."""
-    if not len(known) or not len(wanted):
-        return np.full(len(wanted), _NONE, np.int64)
-    order = np.argsort(known, kind="stable")
-    ordered = known[order]
-    at = np.minimum(np.searchsorted(ordered, wanted, side="left"), len(ordered) - 1)
-    return np.where(ordered[at] == wanted, rows[order[at]], _NONE)
 
 
 def differences(rows: RecordRows, other: RecordRows, names: ColumnNames, links: Links) -> Flags:

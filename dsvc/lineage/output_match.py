@@ -11,7 +11,6 @@ from dsvc.lineage.captured import CapturedOutput, CaptureRequest
 from dsvc.lineage.column_names import ColumnNames, KeyColumns
 from dsvc.lineage.links import Links, ordered
 from dsvc.lineage.matching import (
-    NO_PAIRS,
     KeyRule,
     Pairs,
     Rows,
@@ -20,6 +19,7 @@ from dsvc.lineage.matching import (
     pair_by_occurrence,
 )
 from dsvc.lineage.record_rows import RecordRows
+from dsvc.lineage.row_pool import RowPool, RowPools, apart
 from dsvc.model.run_record import Capture, RunKind
 from dsvc.table.row_index import key_hashes, row_hashes
 
@@ -62,14 +62,23 @@ class OutputMatcher:
         Which output; it has records.
     used : mapping of int to ndarray of bool
         By input that takes part: rows that have a child in an output matched before.
+    pools : RowPools
+        Of the run.
     """
 
-    def __init__(self, request: CaptureRequest, output: CapturedOutput, used: Mapping[int, Flags]) -> None:
+    def __init__(
+        self,
+        request: CaptureRequest,
+        output: CapturedOutput,
+        used: Mapping[int, Flags],
+        pools: RowPools,
+    ) -> None:
         assert output.rows is not None
         self._kind = request.kind
         self._rows = output.rows
         self._key = output.key or output.rows.key
         self._used = used
+        self._pools = pools
         self._found: dict[int, list[Pairs]] = {}
         self._keyed = [self._candidate(request, number) for number in used]
 
@@ -83,7 +92,7 @@ class OutputMatcher:
         """Find the parents."""
         crowded = False
         has_parent, is_copied = np.zeros(self._rows.rows, np.bool_), np.zeros(self._rows.rows, np.bool_)
-        for pool, key in self._pools():
+        for pool, key in self._by_columns():
             is_copy = pool[0].names.are_same
             # A row of a concatenation belongs to one of the inputs; one of a join has a parent in each.
             pairs, is_crowded = self._by_key(pool, key, ~is_copied if is_copy else None)
@@ -103,7 +112,7 @@ class OutputMatcher:
         capture = Capture.NONE if not self._keyed else Capture.KEY if by_key else Capture.CONTENT
         return OutputMatch(links, capture, crowded and not self._is_identified())
 
-    def _pools(self) -> list[tuple[list[_Candidate], KeyColumns]]:
+    def _by_columns(self) -> list[tuple[list[_Candidate], KeyColumns]]:
         """Inputs that are looked up together: those with the output's own columns are concatenated."""
         copies = [each for each in self._keyed if each.names.are_same]
         shared = next((each.key.outputs for each in copies if each.key is not None), None)
@@ -123,20 +132,24 @@ class OutputMatcher:
         return found
 
     def _by_key(self, pool: Sequence[_Candidate], key: KeyColumns, free: Flags | None) -> tuple[Pairs, bool]:
-        sides = []
-        for each in pool:
-            assert each.key is not None
-            sides.append(each.rows.key_hashes(each.key.inputs))
         hashes, whole = self._rows.key_hashes(key.outputs)
-        outputs = _chosen(hashes, whole if free is None else whole & free, None)
-        inputs = _chosen(
-            _one([side[0] for side in sides]),
-            _one([side[1] for side in sides]),
-            _one([self._used[each.number] for each in pool]),
-        )
+        outputs = _chosen(hashes, whole if free is None else whole & free)
+        columns = [each.key.inputs if each.key is not None else () for each in pool]
+        name = ("key", *((each.number, own) for each, own in zip(pool, columns, strict=True)))
+
+        def make() -> RowPool:
+            sides = [each.rows.key_hashes(own) for each, own in zip(pool, columns, strict=True)]
+            rows = _chosen(_one([side[0] for side in sides]), _one([side[1] for side in sides]))
+            return RowPool(rows.numbers, rows.hashes)
+
+        inputs = self._pools.get(name, make).rows(outputs.hashes, self._used_of(pool))
         found = match_by_key(inputs, outputs, self._rule(pool, key))
         self._take(pool, found.pairs)
         return found.pairs, found.crowded
+
+    def _used_of(self, pool: Sequence[_Candidate]) -> Flags:
+        used: Flags = _one([self._used[each.number] for each in pool])
+        return used
 
     def _rule(self, pool: Sequence[_Candidate], key: KeyColumns) -> KeyRule:
         common = pool[0].names.common()
@@ -165,37 +178,28 @@ class OutputMatcher:
         """Pair rows that have no parent with rows of equal content, the inputs in order."""
         if not self._keyed:
             return
-        rows = [_content_rows(each) for each in self._keyed]
-        hashes = [
-            each.rows.row_hashes(own, each.names.hash_names())
-            for each, own in zip(self._keyed, rows, strict=True)
-        ]
-        counts = [each.rows.rows for each in self._keyed]
-        starts = np.cumsum([0, *counts])
-        numbers = [
-            np.arange(each.rows.rows) if own is None else own
-            for each, own in zip(self._keyed, rows, strict=True)
-        ]
-        used = [self._used[each.number][own] for each, own in zip(self._keyed, numbers, strict=True)]
-        inputs = Rows(
-            np.concatenate([own + start for own, start in zip(numbers, starts[:-1], strict=True)]),
-            np.concatenate(hashes),
-            np.concatenate(used),
-        )
+        pool = self._keyed
+        names = [each.names.hash_names() for each in pool]
+        name = ("content", *((e.number, e.key, *own.items()) for e, own in zip(pool, names, strict=True)))
+
+        def make() -> RowPool:
+            rows = [_content_rows(each) for each in pool]
+            starts = np.cumsum([0, *(each.rows.rows for each in pool)])
+            hashes = [e.rows.row_hashes(own, n) for e, own, n in zip(pool, rows, names, strict=True)]
+            numbers = [
+                (np.arange(each.rows.rows) if own is None else own) + start
+                for each, own, start in zip(pool, rows, starts[:-1], strict=True)
+            ]
+            return RowPool(_one(numbers), _one(hashes))
+
         outputs = Rows(left, self._rows.row_hashes(None if len(left) == self._rows.rows else left))
-        self._take(self._keyed, pair_by_occurrence(inputs, outputs, repeat=True))
+        inputs = self._pools.get(name, make).rows(outputs.hashes, self._used_of(pool))
+        self._take(pool, pair_by_occurrence(inputs, outputs, repeat=True))
 
     def _take(self, pool: Sequence[_Candidate], pairs: Pairs) -> None:
         """Give links to the inputs that the rows of a pool belong to."""
-        if len(pool) == 1:
-            self._found.setdefault(pool[0].number, [NO_PAIRS]).append(pairs)
-            return
-        start = 0
-        for each in pool:
-            here = (pairs.inputs >= start) & (pairs.inputs < start + each.rows.rows)
-            own = Pairs(pairs.outputs[here], pairs.inputs[here] - start)
-            self._found.setdefault(each.number, [NO_PAIRS]).append(own)
-            start += each.rows.rows
+        for place, own in apart(pairs, [each.rows.rows for each in pool]):
+            self._found.setdefault(pool[place].number, []).append(own)
 
     def _is_identified(self) -> bool:
         """Whether the output's key, or those of all its inputs together, are unique in it."""
@@ -209,11 +213,11 @@ class OutputMatcher:
         return False
 
 
-def _chosen(hashes: Hashes, flags: Flags, used: Flags | None) -> Rows:
+def _chosen(hashes: Hashes, flags: Flags) -> Rows:
     if flags.all():
-        return Rows(np.arange(len(hashes)), hashes, used)
+        return Rows(np.arange(len(hashes)), hashes)
     places = np.flatnonzero(flags)
-    return Rows(places, hashes[places], None if used is None else used[places])
+    return Rows(places, hashes[places])
 
 
 def _one(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

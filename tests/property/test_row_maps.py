@@ -490,3 +490,41 @@ def test_maps_of_a_pipeline_compose(data: st.DataObject) -> None:
 def links_of(pairs: set[tuple[int, int]]) -> Links:
     found = np.array(sorted(pairs), np.int64).reshape(-1, 2)
     return Links(found[:, 0].copy(), found[:, 1].copy())
+
+
+@st.composite
+def shards(draw: st.DrawFn) -> Step:
+    """Rows of several inputs, some of them in several, are dealt out anew to many small outputs."""
+    key = draw(st.sampled_from([("id",), ()]))
+    parts = [
+        Table(
+            ["id", "x"],
+            [
+                {"id": str(draw(st.integers(0, 30))), "x": draw(values)}
+                for _ in range(draw(st.integers(0, 12)))
+            ],
+            key,
+        )
+        for _ in range(draw(st.integers(2, 4)))
+    ]
+    outputs = [Made(["id", "x"], [], []) for _ in range(draw(st.integers(2, 8)))]
+    for number, part in enumerate(parts):
+        for place, row in enumerate(part.rows):
+            draw(st.sampled_from(outputs)).add(dict(row), (number, place))
+    return Step(RunKind.TRANSFORM, parts, outputs)
+
+
+@settings(deadline=None)
+@given(shards())
+def test_shards_dealt_out_anew(step: Step) -> None:
+    """Of equal rows any may be the parent, in whichever input; each is the parent of one."""
+    result = check(step, exact=False)
+    assert not result.problems
+    parents: Counter[tuple[int, int]] = Counter()
+    for made, rows in zip(step.outputs, parents_in(result, step), strict=True):
+        for row, own in zip(made.rows, rows, strict=True):
+            ((number, place),) = own
+            assert as_content(step.inputs[number].rows[place]) == as_content(row)
+            parents[number, place] += 1
+    assert set(parents.values()) <= {1}
+    assert sum(parents.values()) == sum(len(part.rows) for part in step.inputs)
