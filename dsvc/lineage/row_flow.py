@@ -8,7 +8,7 @@ has none, or is not complete, all rows of one side stand for any row of the othe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.int64]
     Rows = Numbers | None
+
+
+_FEW_ROWS: Final = 256
+"""Rows that are looked for by themselves; of more, every link is looked at, which is quicker then."""
 
 
 class Reached(NamedTuple):
@@ -166,10 +170,8 @@ class RowFlow:
         flags = np.zeros(made.records or 0, np.bool_)
         for number, each in reached.items():
             links = self.links(run, output, number)
-            if links is None:
-                continue
-            for block in links.blocks() if each.rows is None else (links.children(each.rows),):
-                flags[block.outputs] = True
+            if links is not None:
+                _mark_children(links, each.rows, run.inputs[number].records or 0, flags)
         return _all_or_some(np.flatnonzero(flags), made.records, exact)
 
     # Along other edges
@@ -205,6 +207,17 @@ class RowFlow:
         chosen = set() if reached.rows is None else set(reached.rows.tolist())
         hit = [p for p in pairs if reached.rows is None or p.start is None or p.start in chosen]
         return _side([p.end for p in hit], reached.exact)
+
+
+def _mark_children(links: LinkFile, rows: Rows, records: int, flags: NDArray[np.bool_]) -> None:
+    """Set the flags of output rows that came of some input rows."""
+    if rows is not None and len(rows) <= _FEW_ROWS:
+        flags[links.children(rows).outputs] = True
+        return
+    chosen = np.zeros(records, np.bool_)
+    chosen[slice(None) if rows is None else rows] = True
+    for block in links.blocks():
+        flags[block.outputs[chosen[block.inputs]]] = True
 
 
 def maps_rows(run: RunSummary, output: int, input_: int) -> bool:
