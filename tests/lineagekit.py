@@ -124,14 +124,15 @@ class Lab:
         """Record a source as `make_source` does; again: another operation of it."""
         root = make_source(self.repo.store, id_, things, **more)
         self.repo.store.publish()
+        files, size = Manifest(self.repo.store, root, trees=True).totals()
         ref = f"refs/dsvc/sources/{id_}"
         before = self.repo.history.refs.get(ref)
         who = self.repo.signature()
         prepared = self.repo.history.commit(
             parents=[] if before is None else [before],
             manifest=root,
-            files=1,
-            bytes=0,
+            files=files,
+            bytes=size,
             message=f"source {id_}",
             author=who,
             committer=who,

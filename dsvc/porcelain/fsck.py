@@ -16,6 +16,7 @@ from dsvc.porcelain import merge_state, sparse
 from dsvc.porcelain.config import Config
 from dsvc.porcelain.gc import exclusive, leftovers, work_roots
 from dsvc.porcelain.history_check import HistoryCheck
+from dsvc.porcelain.lineage_check import LineageCheck
 from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.staging import read_checked
 from dsvc.store.defects import Defect, exit_code
@@ -57,7 +58,7 @@ class FsckResult:
 
     @property
     def exit_code(self) -> int:
-        """0 for none, else the first that applies of 30 (wrong), 31 (missing) and 41 (malformed)."""
+        """0 for none, else the first that applies of 30 (wrong), 31 (missing), 41 (malformed), 22."""
         return exit_code(self.defects)
 
 
@@ -147,6 +148,9 @@ def _examine(repo: Workspace, read_data: bool, progress: Progress | None) -> _Fi
             progress("checking", number + 1, len(found.roots))
     found.defects += tree.defects
     found.missing = set(tree.missing)
+    lineage = LineageCheck(repo)
+    lineage.check(history.lineages)
+    found.defects += lineage.defects
     return found
 
 

@@ -32,6 +32,8 @@ class HistoryCheck:
         What was found.
     roots : dict of bytes to str
         Manifest roots, with what names each first.
+    lineages : dict of bytes to None
+        Those among them that are lineages of commits.
     objects, bytes : int
         Git objects checked, and the length of their files.
     """
@@ -41,6 +43,7 @@ class HistoryCheck:
         self._history = repo.history
         self.defects: list[Defect] = []
         self.roots: dict[bytes, str] = {}
+        self.lineages: dict[bytes, None] = {}
         self.objects = self.bytes = 0
         self._logged = False
         self._seen: set[CommitId] = set()
@@ -154,6 +157,7 @@ class HistoryCheck:
                 self.roots.setdefault(bytes(commit.manifest), f"commit:{id_}")
                 if commit.lineage is not None:
                     self.roots.setdefault(bytes(commit.lineage), f"lineage of commit:{id_}")
+                    self.lineages[bytes(commit.lineage)] = None
                 self._totals(commit)
                 pending.extend(commit.parents)
 

@@ -9,12 +9,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError
+from dsvc.model.errors import (
+    CorruptDataError,
+    DsvcError,
+    LineageBrokenError,
+    MalformedInputError,
+    MissingDataError,
+)
 
-_WRONG, _MISSING, _MALFORMED = (
+_WRONG, _MISSING, _MALFORMED, _BROKEN = (
     CorruptDataError.exit_code,
     MissingDataError.exit_code,
     MalformedInputError.exit_code,
+    LineageBrokenError.exit_code,
 )
 
 CATALOGUE: Final[dict[str, tuple[int, str]]] = {
@@ -57,6 +64,14 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
     "F051": (_MISSING, "a file or folder of .dsvc is missing"),
     "F052": (_MALFORMED, "the configuration is malformed or of an unknown format"),
     "F053": (_WRONG, "a file or folder of .dsvc can't be read"),
+    # Lineage
+    "F060": (_BROKEN, "the record of a run can't be read"),
+    "F061": (_BROKEN, "the files of a run are not those of its record"),
+    "F062": (_BROKEN, "a row map can't be read, or doesn't fit its run"),
+    "F063": (_BROKEN, "an account of rows can't be read, or doesn't fit its run"),
+    "F064": (_BROKEN, "the record of a source can't be read, or is that of another one"),
+    "F065": (_BROKEN, "an evidence file of a source is missing, or not the one of its record"),
+    "F066": (_BROKEN, "a lineage names what is neither a run by its own id nor a source"),
 }
 """Exit code and meaning of each defect."""
 
@@ -81,9 +96,9 @@ class Defect:
 
 
 def exit_code(defects: Iterable[Defect]) -> int:
-    """Exit code for a set of defects: 0 for none, else the first that applies of 30, 31 and 41."""
+    """Exit code for a set of defects: 0 for none, else the first that applies of 30, 31, 41 and 22."""
     codes = {CATALOGUE[defect.id][0] for defect in defects}
-    return next((code for code in (_WRONG, _MISSING, _MALFORMED) if code in codes), 0)
+    return next((code for code in (_WRONG, _MISSING, _MALFORMED, _BROKEN) if code in codes), 0)
 
 
 def by_error(error: DsvcError, *, missing: str, wrong: str, malformed: str) -> str:
