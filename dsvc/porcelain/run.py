@@ -87,13 +87,13 @@ def run(
     with temporary_folder(repo.layout.temporary, "run") as run_folder, begin_run(repo, spec) as recording:
         data = [*spec.inputs, *spec.outputs, *spec.lookups]
         code = code_state(repo, command, folder=folder, data=data, environ=environ)
-        own = own_variables(run_folder, repo.root, spec.seed)
+        variables = {**environ, **own_variables(run_folder, repo.root, spec.seed)}
         started = now()
         probe = EnvironmentProbe(words, environ, where)
         try:
             status = execute(
                 words,
-                environ={**environ, **own},
+                environ=variables,
                 folder=where,
                 timeout=timeout,
                 output=output,
@@ -114,7 +114,9 @@ def run(
             declared=read_run_folder(run_folder),
             started=started,
             ended=ended,
-            check=_rowwise_check(repo, spec, command, code, environ, folder) if spec.rowwise else None,
+            check=_rowwise_check(
+                repo, spec, command, folder, code, environ, timeout=timeout, interactive=interactive
+            ),
         )
 
 
@@ -128,11 +130,16 @@ def _rowwise_check(
     repo: Workspace,
     spec: RunSpec,
     command: Sequence[str],
+    folder: bytes,
     code: CodeState,
     environ: Mapping[str, str],
-    folder: bytes,
-) -> Check:
-    """Test on a sample of rows that the step is row-wise; what it says there goes nowhere."""
+    *,
+    timeout: float | None,
+    interactive: bool,
+) -> Check | None:
+    """Test on a sample of rows that the step is row-wise, if it says so; its output goes nowhere."""
+    if not spec.rowwise:
+        return None
 
     def check(captured: Captured) -> None:
         from dsvc.porcelain.rowwise import check_rowwise
@@ -148,7 +155,9 @@ def _rowwise_check(
                     folder=folder,
                     environ=environ,
                     seed=spec.seed,
+                    timeout=timeout,
                     output=nowhere.fileno(),
+                    interactive=interactive,
                 )
 
         check_rowwise(repo, captured, store_code(repo, code), attempt)
@@ -172,7 +181,7 @@ def run_manual(
     Raises
     ------
     UsageError
-        If the text is empty.
+        If the text is empty, or rows are said to be made one by one, which can't be tested.
     NotFoundError
         If an input or output isn't there, or no version from before is known.
     """
@@ -180,6 +189,8 @@ def run_manual(
 
     if not text.strip():
         raise UsageError("what was done is not said", hint='--manual "labels corrected by hand"')
+    if spec.rowwise:
+        raise UsageError("what was done by hand can't be tested row by row", hint="leave --rowwise out")
     with begin_run(repo, spec) as recording:
         return recording.finish(manual=text, environment=current_environment(environ or {}))
 

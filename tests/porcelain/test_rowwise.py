@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dsvc.model.errors import UsageError
 from dsvc.model.run_record import RunKind
 from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.rowwise import RowwiseError
-from dsvc.porcelain.run import run
+from dsvc.porcelain.run import CommandTimeoutError, run, run_manual
 from dsvc.porcelain.run_spec import RunSpec
 from dsvc.porcelain.run_storage import RunResult
 from tests.porcelain.working import Work, text
@@ -189,3 +190,19 @@ def test_an_input_without_rows_is_a_lookup(work: Work) -> None:
 def test_no_rows_at_all(work: Work) -> None:
     work.write({b"raw.csv": text("id,名称,n\n")})
     assert step(work, "write(rows)").run.rowwise
+
+
+def test_a_sample_that_hangs_is_ended(work: Work) -> None:
+    code = "import time\nwrite(rows)\nif len(rows) < 100: time.sleep(600)"
+    work.write({b"step.py": text(HEAD + code), b"raw.csv": text(RAW)})
+    spec = RunSpec(name="step", inputs=[b"raw.csv"], outputs=[b"out.csv"], rowwise=True)
+    with pytest.raises(CommandTimeoutError):
+        run(work.repo, spec, [sys.executable, "step.py"], environ=dict(os.environ), timeout=5)
+    assert pending_runs(work.repo.layout) == []
+
+
+def test_what_was_done_by_hand_can_not_be_tested(work: Work) -> None:
+    work.write({b"raw.csv": text(RAW), b"out.csv": text(RAW)})
+    spec = RunSpec(name="step", inputs=[b"raw.csv"], outputs=[b"out.csv"], rowwise=True)
+    with pytest.raises(UsageError, match="row by row"):
+        run_manual(work.repo, spec, "by hand")
