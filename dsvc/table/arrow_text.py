@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -110,18 +111,29 @@ def write_json(table: pa.Table, write: Write, *, array: bool) -> None:
     if array:
         write(b"[")
     for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
-        lines = list(_json_lines(batch))
+        lines = _json_lines(batch)
         if lines and array:
-            write((("\n" if first else ",\n") + ",\n".join(lines)).encode())
-        elif lines:
-            write(("\n".join(lines) + "\n").encode())
+            # No line end stands within a line: in text it is escaped.
+            write((b"\n" if first else b",\n") + lines[:-1].replace(b"\n", b",\n"))
+        else:
+            write(lines)
         first = first and not lines
     if array:
         write(b"]\n" if first else b"\n]\n")
 
 
-def _json_lines(batch: pa.RecordBatch) -> Iterator[str]:
+def _json_lines(batch: pa.RecordBatch) -> bytes:
     names = batch.schema.names
-    for row in zip(*map(_values, batch.columns), strict=True):
-        cells = {name: json_cell(value) for name, value in zip(names, row, strict=True)}
-        yield json.dumps(cells, ensure_ascii=False)
+    columns = [_json_values(column) for column in batch.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return msgspec.json.Encoder().encode_lines(rows)
+
+
+def _json_values(column: pa.Array) -> list[object]:
+    kind = column.type
+    plain = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_large_string(kind)
+    plain = plain or pa.types.is_string(kind)
+    if pa.types.is_floating(kind) and not pa.types.is_float16(kind):
+        plain = pc.all(pc.is_finite(column)).as_py() is not False
+    values = _values(column)
+    return values if plain else [json_cell(value) for value in values]

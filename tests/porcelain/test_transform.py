@@ -5,6 +5,8 @@ The test's tables carry the truth in a column of their own, ``rid``, which no co
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,7 @@ from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 from dsvc.model.run_record import Capture
 from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.run_recording import InputChangedError, OutputMissingError
+from dsvc.porcelain.run_spec import RunSpec
 from dsvc.porcelain.run_storage import RunResult
 from tests.porcelain.working import Work
 
@@ -54,11 +57,13 @@ def truth(table: pa.Table) -> set[tuple[int, str, int]]:
     return found
 
 
-def recorded(work: Work, result: RunResult, output: str = "out.parquet") -> set[tuple[int, str, int]]:
+def recorded(
+    work: Work, result: RunResult, output: str = "out.parquet", capture: Capture = Capture.CARRIED
+) -> set[tuple[int, str, int]]:
     tree = work.repo.load_run(result.id.hex())
     paths = [each.path for each in tree.run.outputs]
     number = paths.index(output.encode())
-    assert tree.run.outputs[number].capture is Capture.CARRIED
+    assert tree.run.outputs[number].capture is capture
     found = set()
     for place, each in enumerate(tree.run.inputs):
         data = tree.part(b"maps/%d-%d" % (number, place))
@@ -430,3 +435,21 @@ def test_a_commit_takes_the_run(work: Work) -> None:
     work.repo.commit("cleaned")
     assert not pending_runs(work.repo.layout)
     assert [tree.id for tree in work.repo.runs("HEAD")] == [result.id]
+
+
+def test_a_script_under_run(work: Work) -> None:
+    script = """
+import os
+from dsvc.lineage.carry import RunFolder
+with RunFolder.of(os.environ) as run:
+    left, right = run.read("左.csv", as_="polars"), run.read("right.parquet", as_="polars")
+    run.write("out.parquet", left.join(right, on="k"))
+    run.drop("左.csv", left.filter(left["k"] == 0), reason="no partner")
+"""
+    work.write({b"step.py": script.encode()})
+    spec = RunSpec(name="join", inputs=[LEFT.encode(), RIGHT.encode()], outputs=[b"out.parquet"])
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = work.repo.run(spec, [sys.executable, "step.py"], environ=environ)
+    assert result.run.outputs[0].capture is Capture.MAP
+    assert recorded(work, result, capture=Capture.MAP) == truth(pq.read_table(work.folder / "out.parquet"))
+    assert result.run.drops == {"no partner": 3}
