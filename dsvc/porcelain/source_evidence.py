@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat as stat_module
 from collections.abc import Iterable, Mapping, Sequence
 
 import blake3
@@ -57,6 +58,7 @@ def add_evidence(
     held = {each.name: each for each in record.evidence}
     now: set[str] = set()
     for given in options:
+        _check_period(given)
         known = next((each for each in held.values() if each.digest == given.digest), None)
         if known is not None:
             held[known.name] = _renewed(known, given)
@@ -144,6 +146,11 @@ def _below(root: str, file: str) -> bytes | None:
     return path
 
 
+def _check_period(option: EvidenceOption) -> None:
+    if option.valid_from and option.valid_to and option.valid_from > option.valid_to:
+        raise EvidenceError(f"evidence that holds from {option.valid_from} to {option.valid_to} never does")
+
+
 def _renewed(known: Evidence, option: EvidenceOption) -> Evidence:
     """Evidence that a document names and the source has already."""
     return msgspec.structs.replace(
@@ -165,7 +172,10 @@ def _placed(repo: Workspace, option: EvidenceOption) -> EvidenceOption:
 def _read(file: str, digest: bytes | None) -> bytes:
     shown = display_path(os.fsencode(file))
     try:
-        with open(file, "rb") as stream:
+        # Opened so that a FIFO without a writer doesn't hold the locks for ever.
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            if not stat_module.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise EvidenceError(f"{shown} is no file", hint="evidence is a file")
             data = stream.read(MAX_EVIDENCE_BYTES + 1)
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no evidence file {shown}", details={"path": shown}) from error

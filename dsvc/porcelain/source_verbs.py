@@ -86,7 +86,12 @@ class SourceVerbs(Workspace):
 
         given = source_arguments.gather((), fields, evidence, None, document)
         return sources.change(
-            self, source_id, given.changes, evidence=given.evidence, dropped_evidence=dropped_evidence
+            self,
+            source_id,
+            given.changes,
+            covers=given.covers,
+            evidence=given.evidence,
+            dropped_evidence=dropped_evidence,
         )
 
     def source_withdraw(self, source_id: str, reason: str) -> Source:

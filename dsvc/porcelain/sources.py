@@ -190,10 +190,16 @@ def change(
     source_id: str,
     changes: Changes,
     *,
+    covers: Sequence[Coverage] = (),
     evidence: Sequence[EvidenceOption] = (),
     dropped_evidence: Sequence[str] = (),
 ) -> Source:
     """Set fields of a source, add evidence to it, or take some out; the attested files stay as they are.
+
+    Parameters
+    ----------
+    covers : sequence of Coverage
+        What a document says that it covers, if it does: that must be what it covers.
 
     Raises
     ------
@@ -203,10 +209,17 @@ def change(
         If a field would go that every source must have.
     NotFoundError
         If an evidence file, or evidence to drop, isn't there; nothing was recorded.
+    UsageError
+        If it covers something else than `covers` says.
     """
     with repo.changing():
         now = head(repo, source_id)
         state = State.of(now.tree)
+        if covers and _ordered(covers) != state.record.covers:
+            raise UsageError(
+                f"source {source_id} covers other paths or rows",
+                hint="dsvc source update ID --path PATH changes what it covers",
+            )
         record = changed_record(state.record, changes)
         record, entries = drop_evidence(record, state.evidence, dropped_evidence)
         record, entries = add_evidence(repo, record, entries, evidence)

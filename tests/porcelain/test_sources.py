@@ -307,8 +307,9 @@ def test_missing_evidence_is_named_and_may_come_later(raw: Work) -> None:
     assert made.missing_evidence == (("supplier_proof",),)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "raw"])
+@pytest.mark.parametrize("name", ["nowhere", "raw", "fifo", "other@2026-01-01..2025-01-01"])
 def test_evidence_that_is_no_file_records_nothing(raw: Work, name: str) -> None:
+    os.mkfifo(raw.path(b"fifo"))
     with pytest.raises((NotFoundError, EvidenceError)):
         add(raw, evidence=[str(raw.folder / name)])
     assert raw.repo.sources() == []
@@ -414,6 +415,36 @@ def test_a_record_goes_out_as_toml_and_comes_back_the_same(raw: Work, tmp_path: 
     raw.repo.undo()
     with pytest.raises(EvidenceError, match="other evidence"):
         raw.repo.source_add("甲", document=document)
+
+
+def test_a_document_that_covers_something_else_sets_nothing(raw: Work) -> None:
+    made = add(raw)
+    document = parse_toml(b'grade = "core"\n[[covers]]\npath = "other"\n', "x.toml", "/")
+    with pytest.raises(UsageError, match="covers other paths"):
+        raw.repo.source_set("网页-2024", document=document)
+    assert raw.repo.source("网页-2024").commit == made.commit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "grade = ",
+        'covers = "raw"',
+        "[[covers]]\npaths = 'raw'",
+        "[[covers]]\npath = '/etc'",
+        "[[covers]]\npath = 1",
+        "[[evidence]]\ntype = 'contract'",
+        "[[evidence]]\nfile = 'a'\ndigest = 'x'",
+        "[[evidence]]\nfile = 'a'\ntype = 'proof of nothing'",
+        "[[evidence]]\nfile = 'a'\nvalid_to = 'soon'",
+        "a = " + "[" * 100_000,
+        "colour = 'red'",
+    ],
+)
+def test_a_document_that_says_something_else_is_refused(raw: Work, text: str) -> None:
+    with pytest.raises(UsageError):
+        add(raw, document=parse_toml(text.encode(), "x.toml", "/"))
+    assert raw.repo.sources() == []
 
 
 def test_a_status_travels_with_the_record(raw: Work) -> None:
