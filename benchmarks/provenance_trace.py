@@ -1,11 +1,8 @@
 """Where one row came from: `dsvc trace` through ten runs and a hundred commits."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from benchmarks.measure import StepFailed
 from benchmarks.provenance_peers import write_data
@@ -14,7 +11,6 @@ from benchmarks.results import Reading
 from benchmarks.rounds import say, workspace
 from benchmarks.site import copy_over
 from benchmarks.tables_site import Medians, TableSite
-from dsvc.porcelain.repository import Repository
 
 ROWS = 200_000
 RUNS = 10
@@ -27,26 +23,9 @@ SOURCE = (
 )
 
 
-def _made(number: int) -> str:
+def made(number: int) -> str:
+    """The table that a run has made; 0: what they start from."""
     return f"data/step{number}.parquet" if number else RAW
-
-
-def _make_history(site: TableSite) -> None:
-    """A run in every tenth commit; the others add a line to a file of notes."""
-    site.dsvc(*SOURCE)
-    repo = Repository.open(str(site.tree))
-    notes = site.data / "notes.csv"
-    notes.write_text("id,note\n")
-    for commit in range(COMMITS - 1):  # the first one brought the data
-        number, rest = divmod(commit, COMMITS // RUNS)
-        if rest == 0:
-            source, target = _made(number), _made(number + 1)
-            step = [sys.executable, "steps/parquet_step.py", str(number + 1), source, target]
-            site.dsvc("run", "--name", f"step{number + 1}", "-i", source, "-o", target, "--", *step)
-        with notes.open("a") as out:
-            out.write(f"{commit},note of {commit}\n")
-        repo.add(all=True)
-        repo.commit(f"commit {commit + 2}")
 
 
 def _check(site: TableSite) -> None:
@@ -70,9 +49,9 @@ def measure_trace(folder: Path, scale: float) -> Iterator[Reading]:
         copy_over(SCRIPTS, site.tree / "steps")
         site.commit(own / "master")
         say(f"trace: {COMMITS} commits with {RUNS} runs")
-        _make_history(site)
-        last = pq.read_table(site.tree / _made(RUNS), columns=["id"])["id"]
-        target = f"{_made(RUNS)}#id={last[len(last) // 2].as_py()}"
+        site.dsvc(*SOURCE)
+        row = site.call(str(site.tree), module="provenance_history")
+        target = f"{made(RUNS)}#id={row}"
         shutil.rmtree(site.tree / ".dsvc" / "cache" / "lineage", ignore_errors=True)
         site.forget_indexes()
         medians.took("first", site.dsvc("trace", "--json", target))
@@ -80,7 +59,7 @@ def measure_trace(folder: Path, scale: float) -> Iterator[Reading]:
         for _ in range(CALLS):
             medians.took("again", site.dsvc("trace", "--json", target))
         _check(site)
-        medians.took("file_again", site.dsvc("trace", "--json", _made(RUNS)))
+        medians.took("file_again", site.dsvc("trace", "--json", made(RUNS)))
         medians.calls(
             "call", site.call("trace", str(site.tree), target, str(CALLS), module="provenance_calls")
         )
