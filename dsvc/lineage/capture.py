@@ -1,7 +1,19 @@
 """Which rows of a run's inputs became which rows of its outputs, and what became of each.
 
 An output's parents are those that the run itself declared; else rows of equal key; else rows of equal
-content. The rules stand in ``docs/provenance.md``.
+content. By key:
+
+- A key that one input row has is that row's in every output row: filter, join (a parent in each input),
+  explode.
+- One output row for several input rows of its key is made of all of them (an aggregate), unless it is equal
+  to one of them, or the run is of a kind that only selects.
+- A key that comes several times on both sides is matched by what both have in the columns they share, then by
+  occurrence. If it comes more often in the output, and nothing else is unique there, identity is lost.
+- Inputs with the output's own columns are concatenated: a row belongs to the one that has it as it is, else
+  to the first that has its key.
+- A null key is none. Rows without a parent by key are tried by equal content, occurrence by occurrence; a
+  row that the output has more often than all inputs together is a copy.
+- Rows that are equal are given out once over all outputs before one of them is given out again.
 """
 
 from __future__ import annotations

@@ -164,11 +164,14 @@ def _read(handle: int, name: str) -> bytes:
 def _read_links(data: bytes) -> dict[tuple[bytes, bytes], Links]:
     import pyarrow as pa
 
+    from dsvc.table.limits import ParquetWidths
     from dsvc.table.memory_source import MemorySource
     from dsvc.table.parquet_file import open_parquet
 
+    source = MemorySource(ROW_MAP, data)
     try:
-        with open_parquet(MemorySource(ROW_MAP, data)) as file:
+        with open_parquet(source) as file, source.open() as stream:
+            ParquetWidths(stream, file.metadata, ROW_MAP).check_all()
             missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
             if missing:
                 raise RowMapError(f"{ROW_MAP} has no column {missing[0]}", hint=_hint())

@@ -200,3 +200,29 @@ def test_every_cut_and_every_flip_of_one_account() -> None:
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(MalformedInputError):
             decode_account(damaged)
+
+
+signed = st.integers(-2, 6)
+
+
+@given(st.lists(st.tuples(signed, signed), max_size=12))
+def test_a_forged_map_with_right_checksums_is_refused(found: list[tuple[int, int]]) -> None:
+    """Whoever writes pairs out of order, twice or below 0 is told so, and not by wrong answers later."""
+    forged = Links(np.array([p[0] for p in found], np.int64), np.array([p[1] for p in found], np.int64))
+    is_right = found == sorted(set(found)) and all(min(pair) >= 0 for pair in found)
+    encoded = encode_links(forged)
+    if is_right:
+        assert pairs_of(LinkFile(encoded).all()) == found
+        return
+    with pytest.raises(MalformedInputError):
+        LinkFile(encoded).all()
+
+
+@pytest.mark.parametrize("place", [BLOCK_LINKS, 2 * BLOCK_LINKS])
+def test_blocks_that_overlap_are_refused(place: int) -> None:
+    outputs = np.arange(3 * BLOCK_LINKS) // 2
+    inputs = np.arange(3 * BLOCK_LINKS)
+    outputs[place] = outputs[place - 1]
+    inputs[place] = inputs[place - 1]
+    with pytest.raises(MalformedInputError):
+        LinkFile(encode_links(Links(outputs, inputs))).all()
