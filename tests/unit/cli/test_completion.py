@@ -30,7 +30,7 @@ def complete(line: str, cwd: Path) -> list[str]:
 
 
 def test_verbs_and_options_are_completed(tmp_path: Path) -> None:
-    assert complete("dsvc chec", tmp_path) == ["checkout"]
+    assert complete("dsvc chec", tmp_path) == ["checkout", "check"]
     assert "--allow-empty" in complete("dsvc commit --a", tmp_path)
     assert complete("dsvc stash p", tmp_path) == ["push", "pop"]
 
@@ -62,3 +62,23 @@ def test_the_script_of_each_shell_is_sound(shell: str, tmp_path: Path) -> None:
     script.write_text(done.stdout)
     checked = subprocess.run([shell, "-n", script], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_verbs_below_a_verb_and_ids_of_sources_are_completed(tmp_path: Path) -> None:
+    assert complete("dsvc source wi", tmp_path) == ["withdraw"]
+    assert dsvc("init", cwd=tmp_path).returncode == 0
+    (tmp_path / "a").write_text("1")
+    given = [
+        "--path",
+        "a",
+        "--title",
+        "A",
+        "--license",
+        "MIT",
+        "--acquisition",
+        "bulk",
+        "--legal-basis",
+        "licence",
+    ]
+    assert dsvc("source", "add", "网页", *given, cwd=tmp_path).returncode == 0
+    assert complete("dsvc source show 网", tmp_path) == ["网页"]

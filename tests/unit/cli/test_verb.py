@@ -97,7 +97,7 @@ def test_every_verb_can_be_imported_and_has_help() -> None:
         (["version", "--jsno"], "did you mean --json?"),
         (["zzzzzz"], "dsvc help"),
         (["commit", "-m"], "dsvc commit --help"),
-        (["help", "chekout"], "did you mean checkout?"),
+        (["help", "chekout"], "did you mean checkout or check?"),
     ],
 )
 def test_a_usage_error_says_what_may_be_meant(arguments: list[str], hint: str) -> None:
