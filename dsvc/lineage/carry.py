@@ -2,7 +2,9 @@
 
 ::
 
-    with RunFolder.of(os.environ) as run:
+    from os import environ
+
+    with RunFolder.of(environ) as run:
         table = run.read("raw.csv", as_="pandas")
         run.write("clean.csv", table[table.n > 0])
 
@@ -53,7 +55,7 @@ class RunFolder(CarriedTables):
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> RunFolder:
-        """Find it in an environment, ``os.environ``.
+        """Find it in the environment of the process, as a script has it in ``environ`` of the module ``os``.
 
         Raises
         ------
