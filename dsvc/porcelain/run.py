@@ -88,6 +88,7 @@ def run(
         data = [*spec.inputs, *spec.outputs, *spec.lookups]
         code = code_state(repo, command, folder=folder, data=data, environ=environ)
         variables = {**environ, **own_variables(run_folder, repo.root, spec.seed)}
+        recording.index_inputs()
         started = now()
         probe = EnvironmentProbe(words, environ, where)
         try:
@@ -110,7 +111,6 @@ def run(
             folder=folder,
             code=code,
             environment=environment,
-            exit_status=status,
             declared=read_run_folder(run_folder),
             started=started,
             ended=ended,
