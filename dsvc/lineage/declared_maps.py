@@ -244,19 +244,22 @@ def _rows(table: pa.Table, name: str) -> Numbers:
 
 def _read_drops(data: bytes) -> dict[bytes, DeclaredDrops]:
     decoder = msgspec.json.Decoder(_DropLine)
-    lines: dict[bytes, list[_DropLine]] = {}
-    for number, text in enumerate(data.split(b"\n"), 1):
-        if not text.strip():
+    lines: dict[str, list[_DropLine]] = {}
+    for number, each in enumerate(data.split(b"\n"), 1):
+        if not each.strip():
             continue
         try:
-            line = decoder.decode(text)
+            line = decoder.decode(each)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RowMapError(f"{DROPS}, line {number}: {error}", details={"line": number}) from error
         problem = _problem(line)
         if problem:
             raise RowMapError(f"{DROPS}, line {number}: {problem}", details={"line": number})
-        lines.setdefault(_path(line.input), []).append(line)
-    return {path: _drops(own, path) for path, own in lines.items()}
+        lines.setdefault(line.input, []).append(line)
+    by_path: dict[bytes, list[_DropLine]] = {}
+    for text, own in lines.items():
+        by_path.setdefault(_path(text), []).extend(own)
+    return {path: _drops(own, path) for path, own in by_path.items()}
 
 
 def _problem(line: _DropLine) -> str | None:
