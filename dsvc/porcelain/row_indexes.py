@@ -20,12 +20,15 @@ from dsvc.table.row_index import PIECE, RowIndex
 from dsvc.table.source import NotATableError, TableLimitError, TableSource
 
 if TYPE_CHECKING:
+    from dsvc.table.guard import IndexesToCome
     from dsvc.table.index_reuse import Like
 
 MAX_CACHE_BYTES: Final = 4 << 30
 """What the cache may hold before its oldest files go."""
 _SIDE_BY_SIDE: Final = 4
 """Indexes that are made at once."""
+_WORTH_BYTES: Final = 4 << 20
+"""From this size on a table is worth a process that indexes it while something else runs."""
 EMPTY_INDEX: Final = RowIndex([], np.zeros(0, PIECE), [[]])
 """Index of a table without rows and columns."""
 
@@ -35,6 +38,13 @@ class KnownTable(NamedTuple):
 
     source: TableSource
     kind: TableKind
+
+
+class IndexesBegun(NamedTuple):
+    """Tables whose indexes are being made; `indexes.end` gives them up."""
+
+    tables: Sequence[KnownTable]
+    indexes: IndexesToCome
 
 
 class RowIndexes:
@@ -110,6 +120,23 @@ class RowIndexes:
             batch = waiting[at : at + _SIDE_BY_SIDE]
             found.update(zip((digest for digest, _ in batch), self._made([t for _, t in batch]), strict=True))
         return [found[table.source.digest] for table in tables]
+
+    def begin(self, tables: Sequence[KnownTable]) -> IndexesBegun | None:
+        """Begin to index large tables that the cache lacks; None where nothing is to be done."""
+        from dsvc.table.guard import IndexesToCome
+
+        large = {t.source.digest: t for t in tables if t.source.size >= _WORTH_BYTES}
+        missing = [table for digest, table in large.items() if self.cached(digest) is None]
+        if not missing or not IndexesToCome.possible():
+            return None
+        missing = missing[:_SIDE_BY_SIDE]
+        return IndexesBegun(missing, IndexesToCome(missing))
+
+    def keep(self, begun: IndexesBegun) -> None:
+        """Wait for what `begin` began, and keep it."""
+        for table, index in zip(begun.tables, begun.indexes.results(), strict=False):
+            if index is not None:
+                self._keep(index, table.source.digest, None)
 
     def _made(self, tables: Sequence[KnownTable]) -> list[RowIndex | DsvcError]:
         """Make indexes, each by itself where they can't be made together."""

@@ -22,6 +22,7 @@ from dsvc.porcelain.redaction import redacted_mapping, redacted_words
 from dsvc.porcelain.run_artifacts import ArtifactFiles, artifacts_of_folder
 from dsvc.porcelain.run_code import NO_CODE, CodeState, store_code
 from dsvc.porcelain.run_files import RunFiles, Taken
+from dsvc.porcelain.run_rows import begin_indexing, keep_indexes
 from dsvc.porcelain.run_spec import RunSpec, check_spec
 from dsvc.porcelain.run_storage import Check, RunDraft, RunResult, store_captured
 from dsvc.porcelain.stat_cache import UNKNOWN
@@ -30,6 +31,7 @@ from dsvc.store.manifest_tree import EMPTY_ROOT
 
 if TYPE_CHECKING:
     from dsvc.lineage.declared_maps import DeclaredMaps
+    from dsvc.porcelain.row_indexes import IndexesBegun
 
 
 class InputChangedError(ConcurrentChangeError):
@@ -86,6 +88,7 @@ class Recording:
         self.started = now()
         self._taken: dict[bytes, Taken] = {}
         self._held: str | None = None
+        self._begun: IndexesBegun | None = None
         with _changing(repo), Beneath(repo.root) as tree:
             files = RunFiles(repo, tree)
             self._root = files.manifest.root
@@ -114,9 +117,16 @@ class Recording:
 
     def cancel(self) -> None:
         """Record nothing; what was stored goes with the next gc."""
+        if self._begun is not None:
+            self._begun.indexes.end()
+            self._begun = None
         if self._held is not None:
             held_files.release(self._held)
             self._held = None
+
+    def index_inputs(self) -> None:
+        """Begin to index large inputs, beside the command that runs now; `finish` takes it up."""
+        self._begun = begin_indexing(self._repo, self.inputs)
 
     # Before
 
@@ -206,6 +216,8 @@ class Recording:
                 self._check_outside(files)
                 outputs, taken = self._outputs(files, everything=manual is not None)
                 inputs = self.inputs if manual is None else self._versions_before(outputs)
+                if self._begun is not None:
+                    keep_indexes(repo, self._begun)
                 result = store_captured(
                     repo,
                     draft,

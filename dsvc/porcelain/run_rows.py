@@ -12,7 +12,7 @@ from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
     from dsvc.lineage.record_rows import RecordRows
-    from dsvc.porcelain.row_indexes import KnownTable
+    from dsvc.porcelain.row_indexes import IndexesBegun, KnownTable
 
 
 def records_of(
@@ -35,7 +35,7 @@ def records_of(
     from dsvc.lineage.record_rows import RecordRows, TableRows, rows_of_tables
     from dsvc.porcelain.row_indexes import EMPTY_INDEX, RowIndexes
 
-    known = {n: table for n, each in enumerate(artifacts) if (table := _table(repo, each)) is not None}
+    known = {n: table for n, each in enumerate(artifacts) if (table := table_of(repo, each)) is not None}
     made = iter(RowIndexes(repo).several([table for table in known.values() if table.source.size]))
     tables: dict[int, TableRows] = {}
     problems: list[str] = []
@@ -53,7 +53,24 @@ def records_of(
     return rows, problems
 
 
-def _table(repo: Workspace, artifact: ArtifactFiles) -> KnownTable | None:
+def begin_indexing(repo: Workspace, artifacts: Sequence[ArtifactFiles]) -> IndexesBegun | None:
+    """Begin to index the tables among artifacts, beside what runs meanwhile."""
+    tables = [table for each in artifacts if (table := table_of(repo, each)) is not None]
+    if not tables:
+        return None
+    from dsvc.porcelain.row_indexes import RowIndexes
+
+    return RowIndexes(repo).begin(tables)
+
+
+def keep_indexes(repo: Workspace, begun: IndexesBegun) -> None:
+    """Wait for indexes that were begun, and keep them for `records_of`."""
+    from dsvc.porcelain.row_indexes import RowIndexes
+
+    RowIndexes(repo).keep(begun)
+
+
+def table_of(repo: Workspace, artifact: ArtifactFiles) -> KnownTable | None:
     """Table that an artifact is; a file without a byte that is called one is a table without rows."""
     if artifact.folder or not artifact.entries[0].is_file:
         return None

@@ -18,6 +18,7 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn
 
 from dsvc.model.errors import DsvcError, StorageError
@@ -67,6 +68,50 @@ def build_indexes(
     return run_guarded([Guarded(source, work(source, kind)) for source, kind in tables])
 
 
+class IndexesToCome:
+    """Indexes that are being made meanwhile, each in a child of its own.
+
+    Parameters
+    ----------
+    tables : sequence of (TableSource, TableKind)
+        The tables.
+    """
+
+    def __init__(self, tables: Sequence[tuple[TableSource, TableKind]]) -> None:
+        self._children: list[_Child] = []
+        try:
+            for source, kind in tables:
+                self._children.append(_Child(Guarded(source, partial(build_index, source, kind))))
+        except OSError:
+            self.end()
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether children can be forked here."""
+        return _can_fork()
+
+    def results(self) -> list[RowIndex | None]:
+        """Wait for the indexes; None for a table that can't be read, and for all that were not begun."""
+        found: list[RowIndex | None] = []
+        for child in self._children:
+            try:
+                found.append(child.result())
+            except DsvcError:
+                found.append(None)
+        self.end()
+        return found
+
+    def end(self) -> None:
+        """Stop what still runs."""
+        for child in self._children:
+            child.end()
+        self._children = []
+
+
+def _can_fork() -> bool:
+    return threading.active_count() == 1 and hasattr(os, "memfd_create")
+
+
 def run_guarded(tasks: Sequence[Guarded]) -> list[Any]:
     """Do pieces of work side by side, each in a child of its own.
 
@@ -86,7 +131,7 @@ def run_guarded(tasks: Sequence[Guarded]) -> list[Any]:
     StorageError
         If a child can't be started.
     """
-    if threading.active_count() > 1 or not hasattr(os, "memfd_create"):
+    if not _can_fork():
         with ThreadPoolExecutor(max(1, len(tasks))) as pool:
             return list(pool.map(lambda task: task.work(), tasks))
     children: list[_Child] = []
@@ -209,4 +254,4 @@ def _received(fd: int) -> Any:
     return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301  bytes of our own child
 
 
-__all__ = ["Guarded", "build_indexes", "run_guarded"]
+__all__ = ["Guarded", "IndexesToCome", "build_indexes", "run_guarded"]

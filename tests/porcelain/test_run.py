@@ -212,6 +212,20 @@ def test_a_folder_in_place_keeps_what_was_not_touched(work: Work) -> None:
     assert result.run.rows["added"] == 0
 
 
+@pytest.mark.parametrize("valid", [True, False])
+def test_a_large_input_is_indexed_beside_the_command(work: Work, valid: bool) -> None:
+    rows = [{"id": n, "text": f"{n * 7919 % 1000:03}" * 40} for n in range(40_000)]
+    work.write({b"a.csv": table(rows) if valid else b"PAR1" + b"x" * (5 << 20) + b"PAR1"})
+    code = "lines = open('a.csv').readlines()\nopen('b.csv', 'w').writelines(lines[:1] + lines[2::3])"
+    result = do(work, code, "a.csv", "b.csv", kind=RunKind.FILTER, keys={"a.csv": ("id",)} if valid else {})
+    if valid:
+        assert links(work, result) == {(at, n) for at, n in enumerate(range(1, 40_000, 3))}
+        assert fates(result) == {"kept": 13_333, "dropped": 26_667}
+    else:
+        assert not result.run.complete
+    assert pending(work) == ["step"]
+
+
 def test_a_table_without_a_byte_has_no_rows(work: Work) -> None:
     work.write({b"a.csv": table(ROWS)})
     result = do(work, "open('b.csv', 'w').close()", "a.csv", "b.csv", kind=RunKind.FILTER)
