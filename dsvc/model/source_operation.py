@@ -22,6 +22,7 @@ class SourceVerb(StrEnum):
     WITHDRAW = "withdraw"
     BLACKLIST = "blacklist"
     MERGE = "merge"
+    BATCH = "batch"
 
 
 class SourceOperation(msgspec.Struct, frozen=True, kw_only=True):

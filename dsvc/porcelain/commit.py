@@ -15,12 +15,14 @@ from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.commit_lineage import CommitLineage, plan_lineage
-from dsvc.porcelain.coverage import CommitCoverage, coverage_of_commit, refuse_uncovered
+from dsvc.porcelain.coverage import CommitCoverage, coverage_of_commit, new_files, refuse_uncovered
 from dsvc.porcelain.pending_runs import remove_pending
+from dsvc.porcelain.source_batch import Batches, batches
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.values import CommitResult
 from dsvc.porcelain.workspace import Workspace
+from dsvc.store.manifest_tree import EMPTY_ROOT
 
 
 class NothingToCommitError(DsvcError):
@@ -81,6 +83,8 @@ def commit(
         if not (news or allow_empty or amend or merging):
             hint = "dsvc add stages changes, dsvc status shows them"
             raise NothingToCommitError("nothing to commit", hint=hint)
+        batch = _batches(repo, parents, staged.root, lineage)
+        lineage = batch.lineage
         coverage = None if no_verify else coverage_of_commit(repo, parents, staged.root, lineage)
         if coverage is not None:
             refuse_uncovered(coverage)
@@ -97,10 +101,21 @@ def commit(
             author=Signature.parse(state.author) if state is not None and state.author else None,
             merge=None if state is None else merge_state.keep(repo, state),
             lineage=lineage,
+            batch=batch,
         )
         repo.staging.save(Staged(result.commit, staged.root, staged.root))
         merge_state.clear(repo.layout)
         return result if coverage is None else _with_coverage(result, coverage)
+
+
+def _batches(repo: Workspace, parents: Sequence[CommitId], root: NodeId, lineage: CommitLineage) -> Batches:
+    """Let ongoing sources attest what came since; where no source is known nothing is asked."""
+    if lineage.root is None:
+        return Batches(lineage)
+    before = repo.history.read_commit(parents[0]).manifest if parents else EMPTY_ROOT
+    # Nodes that were written for it can be read once they are published.
+    repo.store.publish()
+    return batches(repo, root, lineage, list(new_files(repo, before, root)))
 
 
 def _with_coverage(result: CommitResult, coverage: CommitCoverage) -> CommitResult:
@@ -163,6 +178,7 @@ def record_commit(
     discarded: NodeId | None = None,
     merge: str | None = None,
     lineage: CommitLineage | None = None,
+    batch: Batches | None = None,
 ) -> CommitResult:
     """Write a commit of a manifest and move HEAD's branch to it: the only commit point.
 
@@ -178,6 +194,8 @@ def record_commit(
         Merge state that this ends, as kept for `undo`.
     lineage : CommitLineage or None
         Its lineage, where that is known already.
+    batch : Batches or None
+        What ongoing sources attest at it.
 
     Raises
     ------
@@ -204,8 +222,8 @@ def record_commit(
     repo.record(
         verb,
         arguments=arguments,
-        changes=prepared.changes,
-        objects=prepared.objects,
+        changes=(*prepared.changes, *(batch.changes if batch is not None else ())),
+        objects=(*prepared.objects, *(batch.objects if batch is not None else ())),
         head=None if head.branch is not None else prepared.id,
         before=root if before is None else before,
         after=root if after is None else after,
@@ -236,7 +254,5 @@ def _commit_result(
 
 def changes_of(repo: Workspace, parents: Sequence[CommitId], root: NodeId) -> list[Change]:
     """What a commit changes against its first parent."""
-    from dsvc.store.manifest_tree import EMPTY_ROOT
-
     before = repo.history.read_commit(parents[0]).manifest if parents else EMPTY_ROOT
     return list(diff_manifests(repo.manifest(before), repo.manifest(root)))

@@ -68,7 +68,7 @@ def coverage_of_commit(
     """
     before = repo.history.read_commit(parents[0]).manifest if parents else EMPTY_ROOT
     rules, packs, problems = _rules(repo, before, root)
-    news = _news(repo, before, root)
+    news = new_files(repo, before, root)
     if lineage.root is None:
         return _counted(rules, news)._replace(packs=packs, unreadable=problems)
     # Nodes that were written for it can be read once they are published.
@@ -92,7 +92,7 @@ def _rules(
     return rules, tuple(dict.fromkeys([*rules.packs, *old.packs])), problems
 
 
-def _news(repo: Workspace, before: NodeId, root: NodeId) -> Iterator[Entry]:
+def new_files(repo: Workspace, before: NodeId, root: NodeId) -> Iterator[Entry]:
     """Files with bytes that the version before doesn't have at that path."""
     for change in diff_manifests(repo.manifest(before), repo.manifest(root)):
         old, new = change.old, change.new

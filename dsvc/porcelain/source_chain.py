@@ -154,7 +154,7 @@ def append(
     """
     source_id = state.record.source_id
     ref = source_ref(source_id)
-    prepared = _prepare(repo, state, operation, parents)
+    prepared, _ = prepare(repo, state, operation, parents)
     before = parents[0] if parents else None
     repo.store.publish()
     repo.record(
@@ -166,9 +166,13 @@ def append(
     return SourceHead(prepared.id, tree_at(repo, prepared.id))
 
 
-def _prepare(
+def prepare(
     repo: Workspace, state: State, operation: SourceOperation, parents: Sequence[CommitId]
-) -> Prepared:
+) -> tuple[Prepared, NodeId]:
+    """Prepare the commit of an operation, for a verb that moves other refs too; gives its manifest as well.
+
+    What is stored is not published, and the ref not moved.
+    """
     root = store_source(
         repo.store, state.record, operation, files=state.files, evidence=state.evidence, rows=state.rows
     )
@@ -177,7 +181,7 @@ def _prepare(
     who = repo.signature()
     why = f": {operation.reason}" if operation.reason else ""
     title = " ".join(state.record.title.split())[:200]
-    return repo.history.commit(
+    prepared = repo.history.commit(
         parents=parents,
         manifest=root,
         files=files,
@@ -186,6 +190,7 @@ def _prepare(
         author=who,
         committer=who,
     )
+    return prepared, root
 
 
 # Chains that went two ways

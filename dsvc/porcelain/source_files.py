@@ -81,7 +81,7 @@ def attest(
         _check_read(manifest, found)
         entries = _entries(repo, tree, manifest, scope, found)
     root = repo.manifest(EMPTY_ROOT).update(sorted(entries.items()))
-    rows = _rows(repo, source_id, covers, entries)
+    rows = attested_rows(repo, source_id, covers, entries)
     return Attestation(root, rows, tuple(Skipped(*each) for each in sorted(found.skipped)))
 
 
@@ -145,9 +145,16 @@ def _is_folder(tree: Beneath, path: bytes) -> bool:
 # Rows
 
 
-def _rows(
+def attested_rows(
     repo: Workspace, source_id: str, covers: Sequence[Coverage], entries: dict[bytes, Entry]
 ) -> dict[bytes, Entry]:
+    """Find which rows of files are meant, and store these sets; files of which all are meant are left out.
+
+    Raises
+    ------
+    SourceRowsError
+        If a condition stands over what is no table.
+    """
     tables = [entry for entry in entries.values() if entry.kind == Kind.TABLE]
     conditioned = any(each.where is not None for each in covers)
     if not conditioned and not (tables and os.path.lexists(os.path.join(repo.root, "dsvc.toml"))):

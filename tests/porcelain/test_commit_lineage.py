@@ -56,7 +56,7 @@ def record(work: Work, name: str, inputs: list[bytes], outputs: list[bytes], *, 
         run,
         inputs=[f for _, f in read],
         outputs=[f for _, f in made],
-        parts={b"maps/0-0": b"map"},
+        parts={b"patch": b"of the code"},
     )
     repo.store.publish()
     add_pending(repo.layout, id_, durable=False)
@@ -103,7 +103,7 @@ def test_folders_and_parts_come_back(work: Work) -> None:
     assert tree.run.inputs[0].records == 2
     assert tree.run.parameters == {"比例": "0.5"}
     assert list(tree.run.environment.packages) == ["a", "b"]
-    assert tree.part(b"maps/0-0") == b"map"
+    assert tree.part(b"patch") == b"of the code"
     assert tree.part(b"maps/9-9") is None
 
 

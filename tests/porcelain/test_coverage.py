@@ -280,3 +280,41 @@ def test_fast_globs_are_those_of_gitignore(lab: Lab) -> None:
             for third in ["", *words]:
                 path = "/".join(word for word in (first, second, third) if word)
                 assert rules.is_project(path.encode()) == spec.match_file(path), path
+
+
+# Sources that go on
+
+
+def test_an_ongoing_source_attests_what_comes(lab: Lab) -> None:
+    lab.put({b"live/a.csv": numbered(1), b"dsvc.toml": POLICY})
+    fields = {
+        "title": "源",
+        "acquisition": "api",
+        "legal_basis": "contract",
+        "license_expression": "undetermined",
+    }
+    lab.repo.source_add("feed", [b"live"], fields={**fields, "ongoing": True})
+    commit(lab)
+    lab.put({b"live/b.csv": numbered(2), b"live/a.csv": numbered(3)})
+    result = commit(lab)
+    assert (result.verdict, result.uncovered) == ("PASS", 0)
+    operations = [step.verb for step in lab.repo.source("feed").history]
+    assert operations[0] == "batch"
+    assert lab.repo.check().outcome == "PASS"
+    lab.put({b"elsewhere.csv": numbered(4)})
+    with pytest.raises(LineageBrokenError):
+        commit(lab)
+    assert [step.verb for step in lab.repo.source("feed").history] == operations
+
+
+def test_a_batch_goes_back_with_its_commit(lab: Lab) -> None:
+    lab.put({b"live/a.csv": numbered(1)})
+    fields = {"title": "feed", "acquisition": "api", "legal_basis": "contract", "license_expression": "MIT"}
+    lab.repo.source_add("feed", [b"live"], fields={**fields, "ongoing": True})
+    commit(lab)
+    before = lab.repo.history.refs.get("refs/dsvc/sources/feed")
+    lab.put({b"live/b.csv": numbered(2)})
+    commit(lab)
+    assert lab.repo.history.refs.get("refs/dsvc/sources/feed") != before
+    lab.repo.undo()
+    assert lab.repo.history.refs.get("refs/dsvc/sources/feed") == before
