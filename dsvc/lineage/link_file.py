@@ -150,8 +150,8 @@ class LinkFile:
         data = self._data[start : start + int(block["size"])]
         if xxhash.xxh3_64_intdigest(data) != int(block["check"]):
             raise MalformedInputError("a row map is damaged")
-        outputs, middle = unpack_numbers(data)
-        inputs, end = unpack_numbers(data, middle)
+        outputs, middle = unpack_numbers(data, most=int(block["links"]))
+        inputs, end = unpack_numbers(data, middle, most=int(block["links"]))
         if end != len(data) or not len(outputs) == len(inputs) == int(block["links"]):
             raise MalformedInputError("a block of a row map has another length than it says")
         steps = np.diff(outputs)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_VALUE: Final = (1 << 62) - 1
 """Values are from minus this to this, so that no difference overflows."""
+MAX_COUNT: Final = 1 << 26
+"""Numbers are at most so many, since equal ones take no bytes, and a forged count would take all memory."""
 _HEAD: Final = struct.Struct("<IBBqq")
 _DIRECT: Final = 0
 _STEPS: Final = 1
@@ -29,7 +31,15 @@ _SAMPLED: Final = 4096
 
 
 def pack_numbers(values: Numbers) -> bytes:
-    """Encode numbers between -`MAX_VALUE` and `MAX_VALUE`, at most 2**32 - 1 of them."""
+    """Encode numbers between -`MAX_VALUE` and `MAX_VALUE`.
+
+    Raises
+    ------
+    MalformedInputError
+        If there are more than `MAX_COUNT`.
+    """
+    if len(values) > MAX_COUNT:
+        raise MalformedInputError(f"an account of {len(values):,} rows; at most {MAX_COUNT:,} are written")
     if not len(values):
         return _HEAD.pack(0, _DIRECT, 0, 0, 0)
     steps = np.diff(values)
@@ -66,8 +76,15 @@ def _entropy(values: Numbers) -> float:
     return total
 
 
-def unpack_numbers(data: bytes | memoryview, offset: int = 0) -> tuple[Numbers, int]:
+def unpack_numbers(
+    data: bytes | memoryview, offset: int = 0, *, most: int = MAX_COUNT
+) -> tuple[Numbers, int]:
     """Decode what `pack_numbers` made.
+
+    Parameters
+    ----------
+    most : int
+        How many there can be.
 
     Returns
     -------
@@ -85,7 +102,7 @@ def unpack_numbers(data: bytes | memoryview, offset: int = 0) -> tuple[Numbers, 
     start = offset + _HEAD.size
     stored = max(count - 1, 0) if mode == _STEPS else count
     end = start + stored * width
-    if mode not in (_DIRECT, _STEPS) or width > 8 or end > len(data):
+    if mode not in (_DIRECT, _STEPS) or width > 8 or end > len(data) or count > min(most, MAX_COUNT):
         raise MalformedInputError("packed numbers are malformed")
     rest = np.zeros((stored, 8), np.uint8)
     planes = np.frombuffer(data, np.uint8, stored * width, start).reshape(width, stored)

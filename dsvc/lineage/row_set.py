@@ -42,7 +42,7 @@ def decode_rows(data: bytes) -> NDArray[np.int64]:
         count = _COUNT.unpack_from(data, at)[0] if at + _COUNT.size <= len(data) else 0
         if not 0 < count <= _BLOCK_ROWS:
             raise MalformedInputError("a set of rows is malformed")
-        rows, at = unpack_numbers(data, at)
+        rows, at = unpack_numbers(data, at, most=_BLOCK_ROWS)
         if int(rows[0]) <= last or int(rows[-1]) > MAX_ROW or bool((np.diff(rows) <= 0).any()):
             raise MalformedInputError("a set of rows is out of order or out of range")
         last = int(rows[-1])

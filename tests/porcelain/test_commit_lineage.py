@@ -25,7 +25,15 @@ def _as(kind: type[Input | Output], artifact: Artifact) -> Input | Output:
     return kind(**msgspec.structs.asdict(artifact))
 
 
-def record(work: Work, name: str, inputs: list[bytes], outputs: list[bytes], *, folder: bytes = b"") -> RunId:
+def record(
+    work: Work,
+    name: str,
+    inputs: list[bytes],
+    outputs: list[bytes],
+    *,
+    folder: bytes = b"",
+    map_: bytes = b"",
+) -> RunId:
     """Store a run over files that are staged, and let it wait for a commit."""
     repo = work.repo
     manifest = repo.manifest(repo.staged().root)
@@ -97,7 +105,7 @@ def test_a_run_alone_is_enough_for_a_commit(work: Work) -> None:
 
 def test_folders_and_parts_come_back(work: Work) -> None:
     add(work, raw__a="1", raw__b="2", list="3")
-    id_ = record(work, "list", [b"raw"], [b"list"], folder=b"raw")
+    id_ = record(work, "list", [b"raw"], [b"list"], folder=b"raw", map_=b"map")
     tree = RunTree(work.reopen().store, id_)
     assert [entry.path for entry in tree.input_files(0)] == [b"raw/a", b"raw/b"]
     assert tree.run.inputs[0].records == 2

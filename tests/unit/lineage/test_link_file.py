@@ -154,6 +154,15 @@ def test_any_bytes_are_numbers_or_malformed(data: bytes) -> None:
         return
 
 
+def test_a_forged_count_takes_no_memory() -> None:
+    # Equal numbers take no bytes: four billion of them are said in as many bytes as one.
+    forged = (0xFFFFFFFF).to_bytes(4, "little") + pack_numbers(np.zeros(1, np.int64))[4:]
+    with pytest.raises(MalformedInputError):
+        unpack_numbers(forged)
+    with pytest.raises(MalformedInputError):
+        unpack_numbers(pack_numbers(np.zeros(3, np.int64)), most=2)
+
+
 def an_account() -> RowAccount:
     return RowAccount(
         Fates(kept=3, changed=2, merged=1, split=1, dropped=3),
