@@ -8,12 +8,12 @@ from dsvc.cli.names import path_fields
 from dsvc.lineage.graph import ArtifactNode, Node, SourceNode
 
 if TYPE_CHECKING:
-    from dsvc.lineage.builder import LineageBuilder
     from dsvc.lineage.known_sources import KnownSource
     from dsvc.lineage.trace import Gap
     from dsvc.model.run_record import Code, Run, RunId
-    from dsvc.porcelain.lineage_queries import ImpactResult, LineageView
+    from dsvc.porcelain.lineage_impact import ImpactResult
     from dsvc.porcelain.lineage_trace import TracedStep, TraceResult
+    from dsvc.porcelain.lineage_view import LineageView
 
 
 def show_digest(digest: bytes) -> str:
@@ -103,6 +103,24 @@ def trace_fields(target: str, result: TraceResult) -> dict[str, object]:
     }
 
 
+def origin_fields(result: TraceResult) -> dict[str, object]:
+    """Return the runs and sources of a trace alone."""
+    from dsvc.porcelain.lineage_trace import runs_of
+
+    return {
+        "runs": [
+            {
+                "run": id_.hex(),
+                "name": run.name,
+                "kind": run.kind.value,
+                "started_at": run.started_at,
+            }
+            for id_, run in runs_of(result)
+        ],
+        "sources": [source_fields(each.source) for each in result.sources],
+    }
+
+
 def impact_fields(target: str, result: ImpactResult) -> dict[str, object]:
     """Return an impact; releases are none, since there are none yet."""
     fields: dict[str, object] = {
@@ -133,11 +151,17 @@ def impact_fields(target: str, result: ImpactResult) -> dict[str, object]:
     return fields
 
 
-def _node(builder: LineageBuilder, node: Node) -> dict[str, object]:
+def _node(view: LineageView, node: Node) -> dict[str, object]:
+    builder = view.builder
     fields: dict[str, object] = {"id": str(node), "kind": node.kind.value}
     if isinstance(node, ArtifactNode):
         facts = builder.facts[node]
-        return fields | _artifact(node) | {"rows": facts.records, "folder": facts.folder is not None}
+        fields |= _artifact(node) | {"rows": facts.records, "folder": facts.folder is not None}
+        known = view.stages.get(node)
+        return fields | {
+            "stage": None if known is None else known.stage.value,
+            "grade": None if known is None else known.grade.value,
+        }
     if isinstance(node, SourceNode):
         found = source_fields(builder.sources.all[node.id])
         return fields | {"source": found.pop("id")} | found
@@ -157,7 +181,7 @@ def _node(builder: LineageBuilder, node: Node) -> dict[str, object]:
 def graph_fields(view: LineageView) -> dict[str, object]:
     """Return a graph, each node after all that lead to it."""
     return {
-        "nodes": [_node(view.builder, node) for node in view.graph.ordered()],
+        "nodes": [_node(view, node) for node in view.graph.ordered()],
         "edges": [
             {"from": str(start), "to": str(end), "kind": kind.value}
             for start, end, kind in view.graph.edges()

@@ -10,9 +10,9 @@ from dsvc.cli.names import show_line, show_name
 from dsvc.lineage.graph import ArtifactNode, Node, SourceNode
 
 if TYPE_CHECKING:
-    from dsvc.lineage.builder import LineageBuilder
     from dsvc.lineage.known_sources import KnownSource
     from dsvc.lineage.run_summary import RunSummary
+    from dsvc.porcelain.lineage_view import LineageView
 
 SHOWN_ROWS = 6
 
@@ -62,6 +62,25 @@ def show_status(status: str) -> str:
     return {"withdrawn": _("withdrawn"), "blacklisted": _("blacklisted")}.get(status, status)
 
 
+def show_stage(stage: str) -> str:
+    """Return how far data has come."""
+    words = {
+        "planned": _("planned"),
+        "sourced": _("sourced"),
+        "reserved": _("reserved"),
+        "produced": _("produced"),
+        "annotated": _("annotated"),
+        "reviewed": _("reviewed"),
+        "withdrawn": _("withdrawn"),
+    }
+    return words.get(stage, stage)
+
+
+def show_grade(grade: str) -> str:
+    """Return how sensitive data is; nothing where it is not."""
+    return {"important": _("important data"), "core": _("core data")}.get(grade, "")
+
+
 def show_counts(run: RunSummary) -> str:
     """Return how many rows had which fate in a run; nothing where it has no rows."""
     parts = [f"{count} {show_fate(name)}" for name, count in run.rows.items() if count]
@@ -70,17 +89,20 @@ def show_counts(run: RunSummary) -> str:
     return _(", ").join(parts)
 
 
-def node_words(builder: LineageBuilder, node: Node) -> tuple[str, str]:
+def node_words(view: LineageView, node: Node) -> tuple[str, str]:
     """Return what a node is, and what is known of it."""
+    builder = view.builder
     if isinstance(node, SourceNode):
         title = _("source {name}").format(name=show_line(node.id))
         return title, show_source(builder.sources.all[node.id])
     if isinstance(node, ArtifactNode):
-        facts = builder.facts[node]
-        if facts.records is None:
-            return show_artifact(node), ""
-        if facts.folder is not None:
-            return show_artifact(node), ngettext("{n} file", "{n} files", facts.records)
-        return show_artifact(node), ngettext("{n} row", "{n} rows", facts.records)
+        facts, known, parts = builder.facts[node], view.stages.get(node), []
+        if facts.records is not None and facts.folder is not None:
+            parts.append(ngettext("{n} file", "{n} files", facts.records))
+        elif facts.records is not None:
+            parts.append(ngettext("{n} row", "{n} rows", facts.records))
+        if known is not None:
+            parts += [show_stage(known.stage.value), show_grade(known.grade.value)]
+        return show_artifact(node), _(", ").join(filter(None, parts))
     run = builder.index.runs[node.id]
     return _("run {name} {id}").format(name=show_line(run.name), id=node.id.short()), show_counts(run)

@@ -50,6 +50,11 @@ ANYTHING = Reached(None, False)
 """All rows, since which ones is not known."""
 
 
+def one_row(row: int) -> Reached:
+    """One row of an artifact."""
+    return Reached(np.array([row], np.int64), True)
+
+
 def united(many: Iterable[Reached]) -> Reached:
     """Rows that are in at least one of several."""
     found = [each for each in many if each]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.history.commit_codec import Commit
 from dsvc.model.ids import CommitId
+from dsvc.porcelain.blame_lineage import traced
 from dsvc.porcelain.file_versions import FileVersion, FileVersions
 from dsvc.porcelain.row_target import FoundRow, RowTarget, find_file, find_row, parse_target
 from dsvc.porcelain.workspace import Workspace
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from dsvc.diff.row_trace import TracedRow
     from dsvc.diff.table_delta import KeySource, Row
     from dsvc.model.manifest import Entry
+    from dsvc.porcelain.lineage_trace import TraceResult
     from dsvc.porcelain.row_indexes import RowIndexes
     from dsvc.table.row_index import RowIndex
 
@@ -39,6 +41,8 @@ class BlameResult:
         Of a file: every commit that changed its content, newest first.
     row : BlamedRow or None
         The row, where the target names one.
+    trace : TraceResult or None
+        Where it came from, through runs and from sources; None where no lineage is recorded.
     """
 
     target: RowTarget
@@ -47,6 +51,7 @@ class BlameResult:
     changed: Commit | None
     commits: tuple[Commit | None, ...] = ()
     row: BlamedRow | None = None
+    trace: TraceResult | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +110,8 @@ def blame(repo: Workspace, target: str | RowTarget, *, key: Sequence[str] | None
     versions = FileVersions(repo)
     if wanted.row is None:
         entry, worktree = find_file(repo, wanted)
-        return _blame_file(versions, wanted, versions.start(wanted.revision, entry, worktree=worktree))
+        start = versions.start(wanted.revision, entry, worktree=worktree)
+        return _blame_file(versions, wanted, start, traced(repo, wanted, entry, None))
     from dsvc.porcelain.row_indexes import RowIndexes
 
     indexes = RowIndexes(repo)
@@ -121,15 +127,27 @@ def blame(repo: Workspace, target: str | RowTarget, *, key: Sequence[str] | None
         cells={name: walk.cells[name] for name in found.version.index.names},
     )
     return BlameResult(
-        target=wanted, entry=found.entry, introduced=walk.introduced, changed=walk.changed(start), row=row
+        target=wanted,
+        entry=found.entry,
+        introduced=walk.introduced,
+        changed=walk.changed(start),
+        row=row,
+        trace=traced(repo, wanted, found.entry, found),
     )
 
 
-def _blame_file(versions: FileVersions, target: RowTarget, start: FileVersion) -> BlameResult:
+def _blame_file(
+    versions: FileVersions, target: RowTarget, start: FileVersion, trace: TraceResult | None
+) -> BlameResult:
     commits = tuple(each.commit for each in versions.changes(start))
     introduced = versions.first(start).commit
     return BlameResult(
-        target=target, entry=start.entry, introduced=introduced, changed=commits[0], commits=commits
+        target=target,
+        entry=start.entry,
+        introduced=introduced,
+        changed=commits[0],
+        commits=commits,
+        trace=trace,
     )
 
 

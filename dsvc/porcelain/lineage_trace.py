@@ -13,7 +13,7 @@ from dsvc.lineage.known_sources import KnownSource
 from dsvc.lineage.row_flow import Reached, RowFlow
 from dsvc.lineage.trace import Gap, Step
 from dsvc.lineage.trace import trace as find_trace
-from dsvc.model.run_record import Run
+from dsvc.model.run_record import Run, RunId
 from dsvc.porcelain.lineage_target import LineageTarget
 from dsvc.porcelain.row_positions import row_positions
 from dsvc.porcelain.workspace import Workspace
@@ -104,6 +104,12 @@ def describe(
         TracedSource(builder.sources.all[id_], rows) for id_, rows in sorted(found.sources.items())
     )
     return TraceResult(target, tuple(steps), sources, tuple(found.gaps), found.complete)
+
+
+def runs_of(result: TraceResult) -> list[tuple[RunId, Run]]:
+    """Runs of a trace, newest first, each once."""
+    steps = [(traced.step.run, traced.run) for traced in result.steps]
+    return list({id_: (id_, run) for id_, run in steps if id_ is not None and run is not None}.values())
 
 
 def _check(folder: object, step: Step, run: Run | None, places: Mapping[ArtifactNode, str]) -> str:

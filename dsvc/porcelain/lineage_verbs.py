@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from dsvc.lineage.stages import StageAndGrade
     from dsvc.lineage.validation import Gate
     from dsvc.porcelain.check import CheckResult
-    from dsvc.porcelain.lineage_queries import ImpactResult, LineageView
+    from dsvc.porcelain.lineage_impact import ImpactResult
     from dsvc.porcelain.lineage_target import LineageTarget
     from dsvc.porcelain.lineage_trace import TraceResult
+    from dsvc.porcelain.lineage_view import LineageView
 
 
 class LineageVerbs(Workspace):
@@ -27,23 +28,23 @@ class LineageVerbs(Workspace):
         return trace(self, parse_lineage_target(target) if isinstance(target, str) else target)
 
     def impact(self, target: str | LineageTarget, *, everywhere: bool = False) -> ImpactResult:
-        """What came of a source, a run, a file or a row; see `dsvc.porcelain.lineage_queries.impact`."""
-        from dsvc.porcelain.lineage_queries import impact
+        """What came of a source, a run, a file or a row; see `dsvc.porcelain.lineage_impact.impact`."""
+        from dsvc.porcelain.lineage_impact import impact
         from dsvc.porcelain.lineage_target import parse_lineage_target
 
         parsed = parse_lineage_target(target) if isinstance(target, str) else target
         return impact(self, parsed, everywhere=everywhere)
 
     def lineage(self, target: str | LineageTarget | None = None, direction: str = "both") -> LineageView:
-        """Return the graph around a target, or at HEAD; see `dsvc.porcelain.lineage_queries.lineage`.
+        """Return the graph around a target, or at HEAD; see `dsvc.porcelain.lineage_view.lineage`.
 
         Parameters
         ----------
         direction : str
             ``up``, ``down`` or ``both``.
         """
-        from dsvc.porcelain.lineage_queries import Direction, lineage
         from dsvc.porcelain.lineage_target import parse_lineage_target
+        from dsvc.porcelain.lineage_view import Direction, lineage
 
         parsed = parse_lineage_target(target) if isinstance(target, str) else target
         return lineage(self, parsed, Direction(direction))

@@ -38,7 +38,7 @@ def commit_fields(commit: Commit | None) -> dict[str, object]:
 
 
 def blame_fields(target: str, result: BlameResult) -> dict[str, object]:
-    """Return the outcome as JSON; runs and sources are those of the lineage, of which there is none yet."""
+    """Return the outcome as JSON; runs and sources are those that the file or the row came by."""
     from dsvc.diff.cell_json import json_cell
 
     row = result.row
@@ -51,6 +51,10 @@ def blame_fields(target: str, result: BlameResult) -> dict[str, object]:
         "runs": [],
         "sources": [],
     }
+    if result.trace is not None:
+        from dsvc.cli.lineage_json import origin_fields
+
+        fields |= origin_fields(result.trace)
     if row is None:
         fields["commits"] = [commit_fields(commit) for commit in result.commits]
         return fields
@@ -82,6 +86,27 @@ def _columns(session: Session, rows: Sequence[Sequence[str]], ids: int) -> Itera
         yield "  ".join(cell for cell in cells if cell).rstrip()
 
 
+def _write_origin(session: Session, result: BlameResult) -> None:
+    """Say through which runs it came, newest first, and from which sources."""
+    if result.trace is None:
+        return
+    from dsvc.cli.lineage_words import show_source
+    from dsvc.porcelain.lineage_trace import runs_of
+
+    output = session.output
+    rows = [
+        [_("run"), id_.short(), run.started_at, show_line(run.name)] for id_, run in runs_of(result.trace)
+    ]
+    rows += [
+        [_("source"), show_line(each.source.id), "", show_source(each.source)]
+        for each in result.trace.sources
+    ]
+    if rows:
+        output.answer()
+    for line in _columns(session, rows, 1) if rows else ():
+        output.answer(line)
+
+
 def _write(session: Session, result: BlameResult) -> None:
     output = session.output
     head = [[_("added"), *_commit_cells(result.introduced)], [_("changed"), *_commit_cells(result.changed)]]
@@ -92,6 +117,7 @@ def _write(session: Session, result: BlameResult) -> None:
         output.answer()
         for line in _columns(session, [_commit_cells(commit) for commit in result.commits], 0):
             output.answer(line)
+        _write_origin(session, result)
         return
     row = result.row
     place = _("{path}, row {number}").format(path=session.name(result.entry.path), number=row.position)
@@ -109,6 +135,7 @@ def _write(session: Session, result: BlameResult) -> None:
     ]
     for line in _columns(session, cells, 2):
         output.answer(line)
+    _write_origin(session, result)
     if not row.key:
         session.advise(
             "blameKey",

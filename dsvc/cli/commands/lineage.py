@@ -13,7 +13,7 @@ from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
     from dsvc.lineage.graph import Node
-    from dsvc.porcelain.lineage_queries import LineageView
+    from dsvc.porcelain.lineage_view import LineageView
 
 
 @verb(
@@ -55,7 +55,7 @@ def _write(session: Session, view: LineageView, form: str, *, up: bool) -> None:
         from dsvc.cli.lineage_dot import dot_lines, mermaid_lines
 
         draw = dot_lines if form == "dot" else mermaid_lines
-        for line in draw(view.graph, lambda node: node_words(view.builder, node)):
+        for line in draw(view.graph, lambda node: node_words(view, node)):
             output.answer(line)
         return
     if not len(view.graph):
@@ -65,7 +65,7 @@ def _write(session: Session, view: LineageView, form: str, *, up: bool) -> None:
     from dsvc.cli.lineage_tree import tree_lines
 
     def label(node: Node) -> str:
-        name, more = node_words(view.builder, node)
+        name, more = node_words(view, node)
         style = "heading" if node in view.targets else "id"
         plain = node.kind.value == "artifact" and node not in view.targets
         return "  ".join(filter(None, [name if plain else output.style(name, style), more]))

@@ -1,0 +1,104 @@
+"""lineage: the graph around a target, or of everything that a version came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from dsvc.lineage.builder import LineageBuilder
+from dsvc.lineage.graph import ArtifactNode, LineageGraph, Node
+from dsvc.porcelain.lineage_impact import add_copies, add_file, with_folders
+from dsvc.porcelain.lineage_queries import find_starts
+from dsvc.porcelain.lineage_scope import LineageScope
+from dsvc.porcelain.lineage_target import LineageTarget
+from dsvc.porcelain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.lineage.stages import StageAndGrade
+
+
+class Direction(StrEnum):
+    """Which way from a target: to what it came from, to what came of it, or both."""
+
+    UP = "up"
+    DOWN = "down"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class LineageView:
+    """Outcome of `lineage`.
+
+    Attributes
+    ----------
+    graph : LineageGraph
+    builder : LineageBuilder
+        Knows the facts of its nodes.
+    targets : tuple of Node
+        Which of them were asked about.
+    stages : mapping of ArtifactNode to StageAndGrade
+        Of files that the version has or descends from.
+    """
+
+    graph: LineageGraph
+    builder: LineageBuilder
+    targets: tuple[Node, ...]
+    stages: Mapping[ArtifactNode, StageAndGrade]
+
+
+def lineage(
+    repo: Workspace, target: LineageTarget | None = None, direction: Direction = Direction.BOTH
+) -> LineageView:
+    """Return the graph around a target; without one, that of all files at HEAD.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such revision, file, row, source or run.
+    MissingDataError, CorruptDataError, MalformedInputError
+        If a run or a source can't be read.
+    """
+    if target is None:
+        scope = LineageScope(repo, "HEAD")
+        nodes = _whole(scope)
+        return LineageView(scope.builder.graph.part(nodes), scope.builder, (), _stages(repo, scope))
+    starts = find_starts(repo, target)
+    builder = starts.scope.builder
+    builder.resolve(list(builder.graph.nodes()))
+    chosen = with_folders(builder, starts.nodes)
+    if direction is not Direction.UP:
+        add_copies(builder, starts.scope.files(), chosen)
+    found: set[Node] = set(chosen)
+    for node in chosen:
+        found |= builder.graph.ancestors(node) if direction is not Direction.DOWN else set()
+        found |= builder.graph.descendants(node) if direction is not Direction.UP else set()
+    ordered = [node for node in builder.graph.nodes() if node in found]
+    view = builder.graph.part(ordered)
+    return LineageView(view, builder, tuple(starts.nodes), _stages(repo, starts.scope))
+
+
+def _stages(repo: Workspace, scope: LineageScope) -> Mapping[ArtifactNode, StageAndGrade]:
+    """Stages of a version's files; what is in the working tree only has none yet."""
+    if scope.empty or not (scope.commits or scope.pending):
+        return {}
+    from dsvc.porcelain.stages import stages
+
+    return stages(repo, "STAGED" if scope.revision in (None, "WORKTREE") else scope.revision)
+
+
+def _whole(scope: LineageScope) -> list[Node]:
+    """Everything that files of a version came from, and these, where anything is known of them."""
+    if scope.empty:
+        return []
+    builder = scope.builder
+    builder.resolve(list(builder.graph.nodes()))
+    found: set[Node] = set()
+    for entry in scope.files().entries():
+        node = ArtifactNode(entry.path, entry.digest)
+        held = [folder for folder, _ in builder.holding(node)]
+        for each in held or [add_file(builder, entry)]:
+            if each not in found and (builder.graph.parents(each) or builder.graph.children(each)):
+                found |= {each, *builder.graph.ancestors(each)}
+    return [node for node in builder.graph.nodes() if node in found]
