@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from dsvc.fs.temporary_folder import temporary_folder
 from dsvc.model.errors import DsvcError, UsageError
@@ -91,15 +91,9 @@ def run(
         recording.index_inputs()
         started = now()
         probe = EnvironmentProbe(words, environ, where)
+        how: dict[str, Any] = {"timeout": timeout, "interactive": interactive}
         try:
-            status = execute(
-                words,
-                environ=variables,
-                folder=where,
-                timeout=timeout,
-                output=output,
-                interactive=interactive,
-            )
+            status = execute(words, environ=variables, folder=where, output=output, **how)
             ended = now()
             if status:
                 raise _failed(command, status)
@@ -114,9 +108,7 @@ def run(
             declared=read_run_folder(run_folder),
             started=started,
             ended=ended,
-            check=_rowwise_check(
-                repo, spec, command, folder, code, environ, timeout=timeout, interactive=interactive
-            ),
+            check=_rowwise_check(repo, spec, command, folder, code, environ, **how),
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import stat as stat_module
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from dsvc.model.manifest import MODE_EXECUTABLE, MODE_FILE, Entry
 from dsvc.model.paths import check_structure
 from dsvc.model.run_record import Code, CodeFile
 from dsvc.porcelain.file_entry import entry_of_bytes
+from dsvc.porcelain.program import find_program
 from dsvc.porcelain.redaction import redacted_words
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.ingest import read_stable
@@ -170,7 +170,7 @@ def _checkout(root: str, environ: Mapping[str, str]) -> tuple[str | None, bool, 
         if parent == top:
             return None, False, None
         top = parent
-    git = shutil.which("git", path=environ.get("PATH", os.defpath))
+    git = find_program("git", environ)
     commit = None if git is None else _git(git, top, environ, "rev-parse", "--verify", "-q", "HEAD")
     if git is None or commit is None:
         return None, False, None

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,13 +13,15 @@ from functools import lru_cache
 from typing import Final
 
 from dsvc.model.run_record import Environment
+from dsvc.porcelain.program import find_program
 from dsvc.porcelain.redaction import redacted_mapping
 
 VARIABLES: Final = re.compile(
     r"LANG|LANGUAGE|LC_[A-Z]+|TZ|PYTHON[A-Z0-9_]*|VIRTUAL_ENV|CONDA_(?:DEFAULT_ENV|PREFIX)"
     r"|(?:OMP|MKL|OPENBLAS|NUMEXPR|VECLIB|BLIS|POLARS|RAYON|ARROW|TORCH|XLA|JAX|NCCL|CUBLAS|CUDNN|HF"
     r"|TRANSFORMERS|TOKENIZERS|PANDAS|DUCKDB|SPARK|RAY|DASK|SOURCE_DATE)_[A-Z0-9_]+"
-    r"|CUDA_[A-Z0-9_]+|TF_(?:CPP|CUDNN|DETERMINISTIC|ENABLE|FORCE|GPU|NUM|XLA)[A-Z0-9_]*|ROCM_[A-Z0-9_]+|HIP_[A-Z0-9_]+|NVIDIA_[A-Z0-9_]+|SEED|RANDOM_SEED"
+    r"|(?:CUDA|ROCM|HIP|NVIDIA)_[A-Z0-9_]+|SEED|RANDOM_SEED"
+    r"|TF_(?:CPP|CUDNN|DETERMINISTIC|ENABLE|FORCE|GPU|NUM|XLA)[A-Z0-9_]*"
 )
 """Variables that are recorded; no others are."""
 MAX_VALUE_CHARACTERS: Final = 2000
@@ -49,9 +50,7 @@ class EnvironmentProbe:
         first = command[0] if command else ""
         if not _PYTHON.fullmatch(os.path.basename(first)):
             return
-        found = shutil.which(
-            os.path.join(folder, first) if "/" in first else first, path=environ.get("PATH", os.defpath)
-        )
+        found = find_program(os.path.join(folder, first) if "/" in first else first, environ)
         if found is None or _is_own(found):
             return
         try:

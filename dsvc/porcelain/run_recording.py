@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.fs.beneath import Beneath
-from dsvc.model.errors import ConcurrentChangeError, LineageBrokenError, NotFoundError, UsageError
+from dsvc.model.errors import (
+    ConcurrentChangeError,
+    DsvcError,
+    LineageBrokenError,
+    NotFoundError,
+    UsageError,
+)
 from dsvc.model.manifest import MODE_SYMLINK, Entry
 from dsvc.model.paths import display_path
 from dsvc.model.run_record import Agent, Asked, Environment, Role
 from dsvc.porcelain import held_files
 from dsvc.porcelain.earlier_version import earlier_version
 from dsvc.porcelain.known_files import KnownFile, remember
-from dsvc.porcelain.pending_runs import add_pending
+from dsvc.porcelain.pending_runs import add_pending, remove_pending
 from dsvc.porcelain.redaction import redacted_mapping, redacted_words
 from dsvc.porcelain.run_artifacts import ArtifactFiles, artifacts_of_folder
 from dsvc.porcelain.run_code import NO_CODE, CodeState, store_code
@@ -208,34 +214,44 @@ class Recording:
             started_at=started or self.started,
             ended_at=ended or now(),
         )
-        repo = self._repo
         try:
-            with _changing(repo), Beneath(repo.root) as tree:
-                files = RunFiles(repo, tree)
-                self._check_inputs(files)
-                self._check_outside(files)
-                outputs, taken = self._outputs(files, everything=manual is not None)
-                inputs = self.inputs if manual is None else self._versions_before(outputs)
-                if self._begun is not None:
-                    keep_indexes(repo, self._begun)
-                result = store_captured(
-                    repo,
-                    draft,
-                    inputs,
-                    outputs,
-                    keys=self.spec.keys,
-                    renamed=self.spec.renamed,
-                    declared=declared,
-                    drop_reason=self.spec.drop_reason,
-                    code_files=store_code(repo, code),
-                    patch=code.patch,
-                    check=check,
-                )
-                note_pending(repo, result)
-                remember(repo.layout.cache, {path: KnownFile(t.stat, t.entry) for path, t in taken.items()})
-                return result
+            with _changing(self._repo), Beneath(self._repo.root) as tree:
+                return self._record(RunFiles(self._repo, tree), draft, code, declared, check)
         finally:
             self.cancel()
+
+    def _record(
+        self,
+        files: RunFiles,
+        draft: RunDraft,
+        code: CodeState,
+        declared: DeclaredMaps | None,
+        check: Check | None,
+    ) -> RunResult:
+        """Check what happened and store it; the caller holds the locks."""
+        repo, spec = self._repo, self.spec
+        self._check_inputs(files)
+        self._check_outside(files)
+        outputs, taken = self._outputs(files, everything=draft.manual is not None)
+        inputs = self.inputs if draft.manual is None else self._versions_before(outputs)
+        if self._begun is not None:
+            keep_indexes(repo, self._begun)
+        result = store_captured(
+            repo,
+            draft,
+            inputs,
+            outputs,
+            keys=spec.keys,
+            renamed=spec.renamed,
+            declared=declared,
+            drop_reason=spec.drop_reason,
+            code_files=store_code(repo, code),
+            patch=code.patch,
+            check=check,
+        )
+        note_pending(repo, result)
+        remember(repo.layout.cache, {path: KnownFile(t.stat, t.entry) for path, t in taken.items()})
+        return result
 
     def _draft(self, **known: Any) -> RunDraft:
         spec, who = self.spec, self._repo.signature()
@@ -349,13 +365,12 @@ def note_pending(repo: Workspace, result: RunResult) -> None:
     """Have a stored run wait for a commit, and log it, so that `undo` takes it back."""
     add_pending(repo.layout, result.id, durable=repo.durability != "none")
     staged = repo.staged().root
-    repo.record(
-        "run",
-        arguments=[result.run.name, result.id.short()],
-        before=staged,
-        after=staged,
-        run=result.id,
-    )
+    words = [result.run.name, result.id.short()]
+    try:
+        repo.record("run", arguments=words, before=staged, after=staged, run=result.id)
+    except DsvcError:
+        remove_pending(repo.layout, [result.id])
+        raise
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.history.operations import Operation
@@ -14,7 +14,7 @@ from dsvc.model.paths import display_path
 from dsvc.model.run_record import RunId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import refusal
-from dsvc.porcelain.commit_lineage import return_runs
+from dsvc.porcelain.commit_lineage import lineage_of, return_runs
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import read_note
 from dsvc.porcelain.pending_runs import add_pending, pending_runs, remove_pending
@@ -68,7 +68,7 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         root = _staged_root(repo, operation, staged.root)
         target = _target_head(operation, head)
         kept = read_note(operation.note).merge
-        run, comes_back = _run_of(repo, operation)
+        run, comes_back = _run_of(repo, operation, head)
         state = merge_state.load(repo.layout)
         moves = target is not None or any(change.ref == head.branch for change in changes)
         if moves and state is not None and kept is None:
@@ -79,9 +79,7 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             raise refusal(obstacles)
         mirror = Mirror(repo, staged.root)
         repo.store.publish()
-        for change in changes:
-            if change.ref == head.branch:
-                return_runs(repo, change.old, change.new)
+        _move_runs(repo, head, changes, run, comes_back=comes_back)
         # Files first: a killed undo is then simply run again.
         done = update.apply()
         recorded = repo.record(
@@ -95,10 +93,6 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             tree=bool(update.transitions),
             merge=None if kept is None else merge_state.keep(repo, state),
         )
-        if run is not None and comes_back:
-            add_pending(repo.layout, run, durable=repo.durability != "none")
-        elif run is not None:
-            remove_pending(repo.layout, [run])
         now = repo.history.refs.head()
         repo.staging.save(Staged(now.commit, repo.head_root(now), root))
         if kept is not None:
@@ -162,7 +156,20 @@ def _check_staged(repo: Workspace, after: NodeId, before: NodeId, now: NodeId) -
             )
 
 
-def _run_of(repo: Workspace, operation: Operation) -> tuple[RunId | None, bool]:
+def _move_runs(
+    repo: Workspace, head: Head, changes: Sequence[RefChange], run: RunId | None, *, comes_back: bool
+) -> None:
+    """Have runs wait for a commit again, or no more; what is done already is no error."""
+    for change in changes:
+        if change.ref == head.branch:
+            return_runs(repo, change.old, change.new)
+    if run is not None and comes_back:
+        add_pending(repo.layout, run, durable=repo.durability != "none")
+    elif run is not None:
+        remove_pending(repo.layout, [run])
+
+
+def _run_of(repo: Workspace, operation: Operation, head: Head) -> tuple[RunId | None, bool]:
     """Run that an operation recorded, and whether taking the operation back brings it back.
 
     Raises
@@ -176,7 +183,9 @@ def _run_of(repo: Workspace, operation: Operation) -> tuple[RunId | None, bool]:
         operation = repo.history.operations.read(CommitId.parse(operation.undone))
         forward = not forward
     run = read_note(operation.note).run
-    if run is not None and not forward and run not in pending_runs(repo.layout):
+    if run is None or forward or run in pending_runs(repo.layout):
+        return run, forward
+    if lineage_of(repo, head.commit).has_run(run):
         raise ConcurrentChangeError(
             f"a commit has run {run.short()} since", hint="undo that commit first, or leave the run as it is"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,10 @@ from dsvc.cli.session import Session
 from dsvc.cli.settings import is_terminal
 from dsvc.cli.verb import PathWord, after_dashes, verb
 from dsvc.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.repository import Repository
+    from dsvc.porcelain.run_spec import RunSpec
 
 _ESCAPED = re.compile("%(23|3[Aa]|25)")
 
@@ -120,7 +125,10 @@ def _unescape(text: str) -> str:
 )
 @click.option("--grade", metavar="GRADE", help=_("classification of the outputs: general, important or core"))
 @click.option(
-    "--declassify", metavar="REASON", help=_("why that may be lower than the inputs', and who approved it")
+    "--declassify",
+    "declassified",
+    metavar="REASON",
+    help=_("why that may be lower than the inputs', and who approved it"),
 )
 @click.option(
     "--timeout",
@@ -129,34 +137,51 @@ def _unescape(text: str) -> str:
     help=_("end the command after this time"),
 )
 def command(
-    session: Session,
-    words: tuple[str, ...],
+    session: Session, words: tuple[str, ...], manual: str | None, timeout: float | None, **options: Any
+) -> None:
+    """Carry out a step and record it."""
+    repo = session.repository()
+    line = _command_line(words, after_dashes(), manual)
+    spec = _spec(repo, "manual" if manual is not None else None, **options)
+    environ = session.settings.environ
+    if manual is not None:
+        report_run(session, repo.run_manual(spec, manual, environ=environ))
+        return
+    sys.stdout.flush()
+    result = repo.run(
+        spec,
+        line,
+        environ=environ,
+        folder=tree_path(".", repo.root),
+        timeout=timeout,
+        output=sys.stderr.fileno() if session.as_json else None,
+        interactive=is_terminal(sys.stdin),
+    )
+    report_run(session, result)
+
+
+def _spec(
+    repo: Repository,
+    default: str | None,
+    *,
     name: str | None,
+    kind: str | None,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     lookups: tuple[str, ...],
-    kind: str | None,
-    manual: str | None,
     params: tuple[str, ...],
     facts: tuple[str, ...],
     key_words: tuple[str, ...],
     renamed: tuple[str, ...],
-    rowwise: bool,
-    seed: str | None,
-    drop_reason: str | None,
-    grade: str | None,
-    declassify: str | None,
-    timeout: float | None,
-) -> None:
-    """Carry out a step and record it."""
+    **others: Any,
+) -> RunSpec:
+    """Return what the options say that the run shall be; `others` stand for themselves."""
     from dsvc.porcelain.run_spec import RunSpec, kind_of
 
-    repo = session.repository()
-    line = _command_line(words, after_dashes(), manual)
-    name = name or kind or ("manual" if manual is not None else None)
+    name = name or kind or default
     if name is None:
         raise UsageError(_("a run needs a name"), hint=_("give one, such as: --name dedup"))
-    spec = RunSpec(
+    return RunSpec(
         name=name,
         kind=kind_of(name, kind),
         inputs=tree_paths(inputs, repo.root),
@@ -166,27 +191,8 @@ def command(
         facts=pairs("--fact", facts),
         keys=keys(key_words, repo.root),
         renamed=pairs("--rename-key", renamed),
-        rowwise=rowwise,
-        seed=seed,
-        drop_reason=drop_reason,
-        grade=grade,
-        declassified=declassify,
+        **others,
     )
-    environ = session.settings.environ
-    if manual is not None:
-        result = repo.run_manual(spec, manual, environ=environ)
-    else:
-        sys.stdout.flush()
-        result = repo.run(
-            spec,
-            line,
-            environ=environ,
-            folder=tree_path(".", repo.root),
-            timeout=timeout,
-            output=sys.stderr.fileno() if session.as_json else None,
-            interactive=is_terminal(sys.stdin),
-        )
-    report_run(session, result)
 
 
 def _command_line(words: tuple[str, ...], after: list[str] | None, manual: str | None) -> list[str]:
