@@ -16,7 +16,7 @@ from dsvc.model.ids import NodeId
 from dsvc.porcelain.staging import read_checked, write_checked
 from dsvc.store.layout import Layout
 
-_NAME = re.compile(r"held-([0-9]+)-[0-9a-f]{16}")
+_NAME = re.compile(r"(?:held|tmp)-([0-9]+)-[0-9a-f]{16}")
 
 
 def folder(layout: Layout) -> str:
@@ -33,8 +33,8 @@ def hold(layout: Layout, root: NodeId) -> str:
 
 
 def release(path: str) -> None:
-    """Keep it no longer."""
-    files.unlink(path, missing_ok=True)
+    """Keep it no longer; never fails: what stays goes with a gc after this process."""
+    files.discard(path)
 
 
 def is_running(pid: int) -> bool:
@@ -57,7 +57,7 @@ def held_roots(layout: Layout) -> Iterator[NodeId]:
         If one of the files is damaged.
     """
     for path, running in _held(layout):
-        if not running:
+        if not running or not os.path.basename(path).startswith("held"):
             continue
         body = read_checked(path, "list of what a run reads")
         if body is not None and len(body) != 32:
@@ -67,7 +67,7 @@ def held_roots(layout: Layout) -> Iterator[NodeId]:
 
 
 def abandoned(layout: Layout) -> list[str]:
-    """Files of processes that are gone."""
+    """Files of processes that are gone, those that were being written too."""
     return [path for path, running in _held(layout) if not running]
 
 
