@@ -119,9 +119,10 @@ def _record(repo: Workspace, paths: Sequence[bytes], staged: Staged, root: NodeI
     state = merge_state.load(repo.layout)
     settled: set[bytes] = set()
     if state is not None and state.conflicts:
-        from dsvc.porcelain.conflicts import settled_by_adding
+        from dsvc.porcelain.conflicts import record_settled, settled_by_adding
 
         settled = settled_by_adding(repo, state, paths, staged.root, root)
+        record_settled(repo, state, state.without(settled), root)
     if root == staged.root and not settled:
         return
     repo.record(

@@ -77,8 +77,11 @@ def commit(
         _check_conflicts(state)
         merging = state is not None and state.verb == "merge"
         parents = _parents(repo, head, state, amend=amend)
-        amended = [head.commit] if amend and head.commit is not None else []
-        lineage = plan_lineage(repo, parents, staged.root, relatives=amended)
+        relatives = [head.commit] if amend and head.commit is not None else []
+        if state is not None and state.theirs is not None:
+            # What is picked or reverted is no parent, but brings its runs.
+            relatives.append(CommitId.parse(state.theirs))
+        lineage = plan_lineage(repo, parents, staged.root, relatives=relatives)
         news = staged.root != staged.base_root or lineage.taken
         if not (news or allow_empty or amend or merging):
             hint = "dsvc add stages changes, dsvc status shows them"

@@ -14,6 +14,7 @@ from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
+from dsvc.model.run_record import RunId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.file_entry import entry_at
 from dsvc.porcelain.join import keep_or_refuse
@@ -26,6 +27,7 @@ from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import parents
 from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import ConflictDetail
+from dsvc.porcelain.verb_runs import Made, only, record_made
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import Manifest
 
@@ -241,6 +243,7 @@ def _settle(
     root = repo.manifest(staged.root).update(sorted((t.path, t.new) for t in transitions))
     kept = merge_state.keep(repo, state)
     repo.store.publish()
+    runs = record_settled(repo, state, rest, root)
     mirror = Mirror(repo, staged.root)
     repo.record(
         "resolve",
@@ -250,12 +253,26 @@ def _settle(
         discarded=discarded,
         tree=True,
         merge=kept,
+        run=only(runs),
     )
     update.apply()
     # The staged state first: a conflict that is still listed after a kill is settled by the same command.
     repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
     merge_state.save(repo.layout, rest, durable=repo.durability != "none")
     mirror.follow(root, written={t.path for t in update.transitions})
+
+
+def record_settled(repo: Workspace, state: MergeState, rest: MergeState, root: NodeId) -> list[RunId]:
+    """Record the files whose conflicts are settled now as made from both sides."""
+    left = {conflict.path for conflict in rest.conflicts}
+    manifest = repo.manifest(root)
+    made = []
+    for conflict in state.conflicts:
+        entry = None if conflict.path in left else manifest.get(conflict.path)
+        sides = tuple(each for each in (conflict.ours, conflict.theirs) if each is not None and each.is_file)
+        if entry is not None:
+            made.append(Made(sides, entry, conflict.table.key if conflict.table is not None else ()))
+    return record_made(repo, "resolve", made)
 
 
 def settled_by_adding(

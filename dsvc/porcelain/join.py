@@ -12,6 +12,7 @@ from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import SwitchPlan, refusal
 from dsvc.porcelain.commit import record_commit
+from dsvc.porcelain.commit_lineage import plan_lineage
 from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import NO_MERGE, read_note
@@ -22,6 +23,7 @@ from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import MergeOutcome
+from dsvc.porcelain.verb_runs import record_made
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
@@ -144,6 +146,7 @@ def join_into_head(
     still = [Transition(c.path, c.ours, c.ours) for c in merged.conflicts if sparse.includes(c.path)]
     update = checked_update(repo, plan, still, progress)
     repo.store.publish()
+    record_made(repo, join.verb, merged.made, argument=join.argument)
     mirror = Mirror(repo, staged.root)
     if merged.conflicts:
         return _leave_conflicts(repo, staged, join, merged, plan, update, mirror)
@@ -163,6 +166,7 @@ def join_into_head(
         before=staged.root,
         after=plan.staged_root,
         discarded=discarded,
+        lineage=plan_lineage(repo, join.parents, merged.root, relatives=[join.commit]),
     )
     repo.staging.save(Staged(result.commit, merged.root, plan.staged_root))
     merge_state.clear(repo.layout)

@@ -27,6 +27,7 @@ from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import CheckoutResult, MergeOutcome
+from dsvc.porcelain.verb_runs import forget_merge_runs
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
@@ -229,6 +230,7 @@ def abort(repo: Workspace) -> CheckoutResult:
         done = update.apply()
         repo.staging.save(Staged(staged.base_commit, staged.base_root, before))
         merge_state.clear(repo.layout)
+        forget_merge_runs(repo)
         mirror.follow(before, written={t.path for t in update.transitions if t.old != t.new})
         return tree_outcome(head, operation, done, saved=saved)
 

@@ -27,6 +27,7 @@ from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.safekeeping import store_file
 from dsvc.porcelain.table_source import table_source
 from dsvc.porcelain.tree_update import Transition, TreeUpdate
+from dsvc.porcelain.verb_runs import Made, only, record_made
 from dsvc.porcelain.workspace import Workspace
 from dsvc.porcelain.worktree_side import entry_now
 from dsvc.store.ingest import UnstableFileError, store_symlink
@@ -202,6 +203,12 @@ class PatchedFiles:
         staged = repo.staged().root
         held = [self._tracked.update([(path, side[path]) for path in changed]) for side in (before, after)]
         repo.store.publish()
+        made = [
+            Made((old,), new)
+            for p in changed
+            if (old := before[p]) is not None and (new := after[p]) is not None
+        ]
+        runs = record_made(repo, "apply", made)
         mirror = Mirror(repo, staged)
         operation = repo.record(
             "apply",
@@ -209,6 +216,7 @@ class PatchedFiles:
             before=staged,
             after=staged,
             tree=(held[0], held[1]),
+            run=only(runs),
         )
         update.apply()
         mirror.follow(staged, unknown=[path for path in changed if self._tracked.get(path) is not None])

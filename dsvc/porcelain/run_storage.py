@@ -60,6 +60,8 @@ class Captured(NamedTuple):
 
 Check = Callable[[Captured], None]
 """What may refuse a run before it is stored."""
+Follow = Callable[["CaptureRequest"], "CaptureResult"]
+"""What finds which rows became which."""
 
 
 def store_captured(
@@ -75,6 +77,7 @@ def store_captured(
     code_files: Sequence[Entry] = (),
     patch: bytes | None = None,
     check: Check | None = None,
+    follow: Follow | None = None,
 ) -> RunResult:
     """Match the rows of a run's artifacts, account for them, store the run and publish it.
 
@@ -98,6 +101,8 @@ def store_captured(
         Changes that the checkout of the code had.
     check : callable or None
         Called before anything of the record and the row maps is stored; may raise.
+    follow : callable or None
+        Finds which rows became which; None: `dsvc.lineage.capture.capture`.
 
     Raises
     ------
@@ -116,7 +121,7 @@ def store_captured(
     request, records, problems = _request(
         repo, draft, inputs, outputs, keys or {}, renamed or {}, declared, drop_reason
     )
-    result = capture(request)
+    result = (follow or capture)(request)
     run = _run(draft, inputs, outputs, request, records, result, problems)
     if check is not None:
         check(Captured(run, result, inputs, outputs))

@@ -30,6 +30,7 @@ from dsvc.porcelain.three_way import Names, merge_roots
 from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import LogEntry, MergeOutcome
+from dsvc.porcelain.verb_runs import record_made
 from dsvc.porcelain.workspace import Workspace
 
 REF: Final = "refs/dsvc/stash"
@@ -189,6 +190,7 @@ def pop(repo: Workspace) -> MergeOutcome:
         still = [Transition(c.path, c.ours, c.ours) for c in merged.conflicts if sparse.includes(c.path)]
         update = checked_update(repo, plan, still)
         repo.store.publish()
+        record_made(repo, "stash pop", merged.made)
         if merged.conflicts:
             state = MergeState(
                 verb="stash pop",

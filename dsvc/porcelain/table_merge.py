@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 
 class MergedTable(NamedTuple):
-    """A table merged by row: its entry, and what is in conflict."""
+    """A table merged by row: its entry, what is in conflict, the key by which rows were matched."""
 
     entry: Entry
     conflict: TableConflict | None
+    key: tuple[str, ...] = ()
 
 
 class ConflictRow(NamedTuple):
@@ -109,7 +110,7 @@ def _merge(
         output = io.BytesIO()
         splice(merged.splice, output)
         entry = entry_of_bytes(repo.store, path, mode, output.getvalue(), ours)
-    return MergedTable(entry, conflict)
+    return MergedTable(entry, conflict, tuple(key))
 
 
 def _may_have_key(version: TableVersion, key: Sequence[str]) -> bool:

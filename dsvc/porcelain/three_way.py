@@ -14,6 +14,7 @@ from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, Entry
 from dsvc.porcelain.file_entry import entry_of_bytes
 from dsvc.porcelain.merge_state import OpenConflict
 from dsvc.porcelain.table_merge import merge_table
+from dsvc.porcelain.verb_runs import Made
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
 from dsvc.store.materialize import read_content
@@ -32,10 +33,14 @@ class Names(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """A merged manifest; a conflicted path is in it as what the working tree shall hold meanwhile."""
+    """A merged manifest; a conflicted path is in it as what the working tree shall hold meanwhile.
+
+    `made` are the files that were put together from both sides, without a conflict.
+    """
 
     root: NodeId
     conflicts: list[OpenConflict]
+    made: tuple[Made, ...] = ()
 
 
 def merge_roots(repo: Workspace, base: NodeId, ours: NodeId, theirs: NodeId, names: Names) -> Merged:
@@ -100,6 +105,7 @@ class _Combination:
         )
         self._changes: dict[bytes, Entry | None] = dict(self._plan.changes)
         self._conflicts: list[OpenConflict] = []
+        self._made: list[Made] = []
 
     def merged(self) -> Merged:
         """Settle texts and write the manifest."""
@@ -122,7 +128,8 @@ class _Combination:
         root = self._ours.root
         if self._changes:
             root = self._ours.update(sorted(self._changes.items()))
-        return Merged(root, sorted(self._conflicts, key=lambda conflict: conflict.path))
+        conflicts = sorted(self._conflicts, key=lambda conflict: conflict.path)
+        return Merged(root, conflicts, tuple(self._made))
 
     def _take_base(self, conflict: OpenConflict) -> None:
         base, ours = conflict.base, conflict.ours
@@ -154,7 +161,10 @@ class _Combination:
             if self._virtual:
                 self._take_base(conflict)
                 return True
-        self._changes[path] = msgspec.structs.replace(merged.entry, path=path, mode=mode)
+        entry = msgspec.structs.replace(merged.entry, path=path, mode=mode)
+        self._changes[path] = entry
+        if merged.conflict is None:
+            self._made.append(Made((ours, theirs), entry, merged.key))
         return True
 
     def _text(self, path: bytes, base: Entry | None, ours: Entry, theirs: Entry, mode: int) -> bool:
@@ -168,7 +178,10 @@ class _Combination:
             base_name=self._names.base,
             theirs_name=self._names.theirs,
         )
-        self._changes[path] = entry_of_bytes(self._repo.store, path, mode, data, ours)
+        entry = entry_of_bytes(self._repo.store, path, mode, data, ours)
+        self._changes[path] = entry
+        if conflicts == 0:
+            self._made.append(Made((ours, theirs), entry))
         return conflicts == 0
 
     def _contents(self, entries: Sequence[Entry | None]) -> tuple[bytes, bytes, bytes] | None:
