@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dsvc.lineage.graph import ArtifactNode, Node, RunNode, SourceNode
 from dsvc.lineage.row_flow import WHOLE, Reached, one_row, united
+from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.manifest import Entry
+from dsvc.model.paths import display_path
 from dsvc.porcelain.known_run import find_run
 from dsvc.porcelain.lineage_scope import LineageScope
 from dsvc.porcelain.lineage_target import LineageTarget, NoSuchSourceError, RunTarget, SourceTarget
@@ -54,11 +57,23 @@ def find_starts(repo: Workspace, target: LineageTarget, *, everywhere: bool = Fa
         node = SourceNode(target.id)
         scope.builder.graph.add_source(node)
         return Starts(scope, {node: WHOLE})
-    row = None if target.row is None else find_row(repo, target)
-    entries = [row.entry] if row is not None else _files(repo, target)
+    try:
+        row = None if target.row is None else find_row(repo, target)
+        entries = [row.entry] if row is not None else _files(repo, target)
+    except NotFoundError as error:
+        if _is_uncommitted(repo, target):
+            error.hint = f"what no commit has yet is WORKTREE:{display_path(target.path)}"
+        raise
     scope = LineageScope(repo, None if everywhere else revision)
     rows = WHOLE if row is None else one_row(row.row)
     return Starts(scope, {scope.builder.add_file(entry): rows for entry in entries}, row)
+
+
+def _is_uncommitted(repo: Workspace, target: RowTarget) -> bool:
+    """Whether a file is looked for at HEAD, and only the working tree has it."""
+    if target.revision != "HEAD" or next(repo.manifest_of("HEAD").entries(target.path), None):
+        return False
+    return os.path.lexists(os.path.join(os.fsencode(repo.root), target.path))
 
 
 def _files(repo: Workspace, target: RowTarget) -> list[Entry]:
@@ -87,12 +102,19 @@ def trace(repo: Workspace, target: LineageTarget) -> TraceResult:
     Raises
     ------
     NotFoundError
-        If there is no such revision, file, row, source or run.
+        If there is no such revision, file, row or run.
+    UsageError
+        If it is a source.
     MissingDataError, CorruptDataError, MalformedInputError
         If a run, a source or a row map can't be read.
     """
     from dsvc.porcelain.lineage_trace import describe
 
+    if isinstance(target, SourceTarget):
+        raise UsageError(
+            f"{target} is a source: ways back end there",
+            hint="dsvc source show tells of it, dsvc impact what came of it",
+        )
     starts = find_starts(repo, target)
     return describe(repo, target, starts, made_from(starts))
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from dsvc.lineage.trace import GapReason, Granularity, How
-from dsvc.model.errors import NotFoundError
+from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.run_record import RunKind
 from dsvc.model.source_record import Status
 from dsvc.porcelain.known_run import AmbiguousRunError
@@ -98,8 +98,9 @@ def test_pending_runs_count_for_the_working_tree_and_what_is_staged(lab: Lab) ->
         found = lab.repo.trace(f"{revision}:out.csv#@1")
         assert told(found) == [("out.csv", "generated", (1,)), ("raw.csv", "attested", (1,))]
         assert found.complete
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError) as caught:
         lab.repo.trace("out.csv")
+    assert caught.value.hint == "what no commit has yet is WORKTREE:out.csv"
 
 
 def test_way_without_a_source_is_not_complete(lab: Lab) -> None:
@@ -297,7 +298,9 @@ def test_runs_and_names_as_targets(lab: Lab) -> None:
     lab.commit()
     with pytest.raises(AmbiguousRunError):
         lab.repo.trace("run:merge")
-    for text in ("run:abcd" * 8, "run:no", "release:v1", "defect:7", "source:none"):
+    with pytest.raises(UsageError):
+        lab.repo.trace("source:web-2024")
+    for text in ("run:abcd" * 8, "run:no", "release:v1", "defect:7"):
         with pytest.raises(NotFoundError):
             lab.repo.trace(text)
 
