@@ -149,14 +149,19 @@ def list_sources(session: Session, sources: list[Source]) -> None:
 
 
 def show_source(session: Session, source: Source) -> None:
-    """Show one source: its record, evidence and history."""
+    """Show one source: its record, stage, evidence and history."""
+    from dsvc.porcelain.stages import source_stage
+
     output = session.output
-    output.json(source_fields(source))
+    known = source_stage(session.repository(), source.record.source_id)
+    stage = None if known is None else known.stage.value
+    output.json({**source_fields(source), "stage": stage})
     record = source.record
     output.answer(output.style(f"{record.source_id}  {show_line(record.title)}", "bold"))
     why = f"{_(': ')}{show_line(record.reason)}" if record.reason else ""
     lines = [
         (_("status"), f"{show_status(record)}{why}"),
+        (_("stage"), stage or ""),
         ("acquisition", record.acquisition.value),
         ("legal_basis", record.legal_basis.value),
         ("license_expression", record.license_expression),
