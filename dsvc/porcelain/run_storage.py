@@ -18,6 +18,7 @@ from dsvc.porcelain.workspace import Workspace
 if TYPE_CHECKING:
     from dsvc.lineage.captured import CaptureRequest, CaptureResult
     from dsvc.lineage.declared_maps import DeclaredMaps
+    from dsvc.lineage.record_rows import RecordRows
 
 
 class RunDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,20 +161,37 @@ def _request(
     ]
     found_keys = keys_of(repo, keys, columns, renamed)
     count = len(inputs)
-    # Where nothing that was made has rows, as a model has none, no row was dropped: all are in it.
-    followed = any(found is not None for found in rows[count:])
+    followed = rows if declared is not None else _followed(artifacts, rows, count)
     request = CaptureRequest(
         kind=draft.kind,
         inputs=[
-            CapturedInput(each.path, rows[n] if followed else None, found_keys[n], each.role)
-            for n, each in enumerate(inputs)
+            CapturedInput(each.path, followed[n], found_keys[n], each.role) for n, each in enumerate(inputs)
         ],
-        outputs=[CapturedOutput(each.path, rows[n], found_keys[n]) for n, each in enumerate(outputs, count)],
+        outputs=[
+            CapturedOutput(each.path, followed[n], found_keys[n]) for n, each in enumerate(outputs, count)
+        ],
         renamed=renamed,
         declared=declared,
         drop_reason=drop_reason,
     )
     return request, [None if found is None else found.rows for found in rows], problems
+
+
+def _followed(
+    artifacts: Sequence[ArtifactFiles], rows: Sequence[RecordRows | None], inputs: int
+) -> list[RecordRows | None]:
+    """Records that can be followed: rows of tables into tables, files of folders into folders.
+
+    A row that went into a model or a chart was not dropped, and a chart that was made of a table is no new
+    record. Only the step itself can say more. A table that was made of a folder has rows without a parent.
+    """
+    kinds = [None if found is None else each.folder for each, found in zip(artifacts, rows, strict=True)]
+    made = set(kinds[inputs:])
+    only_tables = False in kinds[:inputs] and True not in kinds[:inputs]
+    result = [found if kind in made else None for kind, found in zip(kinds[:inputs], rows, strict=False)]
+    for kind, found in zip(kinds[inputs:], rows[inputs:], strict=True):
+        result.append(None if kind and only_tables else found)
+    return result
 
 
 def _run(

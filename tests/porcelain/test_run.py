@@ -239,6 +239,18 @@ def test_what_is_no_table_has_no_fates(work: Work) -> None:
     assert (result.run.capture, result.run.outputs[0].records) == (Capture.NONE, None)
 
 
+def test_rows_are_not_looked_for_among_files(work: Work) -> None:
+    work.write({b"a.csv": table(ROWS), b"pics/1.png": b"\x89PNG1", b"pics/2.png": b"\x89PNG2"})
+    charts = "os.makedirs('charts'); open('charts/1.svg', 'w').write('<svg/>')\n"
+    result = do(work, charts + "write('b.csv', read('a.csv')[:30])", "a.csv", ["b.csv", "charts"])
+    assert fates(result) == {"kept": 30, "dropped": 10}
+    assert (result.run.complete, result.run.rows["added"]) == (True, 0)
+    assert [each.records for each in result.run.outputs] == [30, 1]
+    result = do(work, "write('sizes.csv', [{'n': 5}, {'n': 6}])", "pics", "sizes.csv")
+    assert [each.fates for each in result.run.inputs] == [None]
+    assert (result.run.complete, result.run.rows["added"]) == (False, 2)
+
+
 def test_what_nobody_names_as_data_may_change_freely(work: Work) -> None:
     work.write({b"a.csv": table(ROWS)})
     work.commit("before")
