@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from dsvc.model.errors import UsageError
+from dsvc.table.rules_file import read_document
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -75,18 +76,7 @@ class LineageRules:
         LineageRulesError
             If it is malformed, or a value is of another type.
         """
-        import tomllib
-
-        try:
-            document = tomllib.loads(data.decode("utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise LineageRulesError(f"{name} is not UTF-8", details={"path": name}) from error
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            found = re.search(r"at line (\d+)", str(error))
-            where = f", line {found[1]}" if found else ""
-            raise LineageRulesError(
-                f"{name}{where}: not valid TOML: {error}", details={"path": name}
-            ) from error
+        document = read_document(data, name, LineageRulesError)
         project = _texts(document, "lineage", "project", name)
         packs = _texts(document, "policy", "packs", name)
         rules = cls(PROJECT if project is None else project, packs or ())

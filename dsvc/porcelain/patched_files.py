@@ -9,16 +9,13 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self, cast
 
 import msgspec
-from blake3 import blake3
 
 from dsvc.fs import files
 from dsvc.fs.beneath import Beneath
-from dsvc.fs.files import storage_error
 from dsvc.model.manifest import MODE_SYMLINK, Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.checkout import refusal
@@ -31,6 +28,7 @@ from dsvc.porcelain.verb_runs import Made, only, record_made
 from dsvc.porcelain.workspace import Workspace
 from dsvc.porcelain.worktree_side import entry_now
 from dsvc.store.ingest import UnstableFileError, store_symlink
+from dsvc.table.file_source import FileSource
 from dsvc.table.memory_source import MemorySource
 from dsvc.table.source import TableSource
 
@@ -42,48 +40,6 @@ class FileState(NamedTuple):
 
     mode: int
     source: TableSource
-
-
-class WrittenFile:
-    """A temporary file as a source of a table.
-
-    Parameters
-    ----------
-    name : str
-        Name for messages.
-    path : str
-        Where it is.
-    """
-
-    def __init__(self, name: str, path: str) -> None:
-        self.name = name
-        self.path = path
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return os.stat(self.path).st_size
-
-    @cached_property
-    def digest(self) -> bytes:
-        """BLAKE3-256 of the bytes."""
-        with self.open() as stream:
-            found = blake3()
-            while data := stream.read(_BUFFER_BYTES):
-                found.update(data)
-        return found.digest()
-
-    def open(self) -> BinaryIO:
-        """Open the file."""
-        try:
-            return open(self.path, "rb")
-        except OSError as error:
-            raise storage_error(error, "read", self.path) from error
-
-    @contextmanager
-    def local_path(self) -> Iterator[str]:
-        """Give its path."""
-        yield self.path
 
 
 class _Sink(io.RawIOBase):
@@ -165,13 +121,13 @@ class PatchedFiles:
         self._now[path] = state
 
     @contextmanager
-    def output(self, path: bytes) -> Iterator[tuple[BinaryIO, WrittenFile]]:
+    def output(self, path: bytes) -> Iterator[tuple[BinaryIO, FileSource]]:
         """Open a temporary file for what a path becomes; it is whole after the block."""
         temporary = os.path.join(self._repo.layout.temporary, files.temporary_name("apply"))
         fd = files.open_new(temporary)
         self._stack.callback(files.discard, temporary)
         with io.BufferedWriter(_Sink(fd, temporary), _BUFFER_BYTES) as output:
-            yield cast(BinaryIO, output), WrittenFile(display_path(path), temporary)
+            yield cast(BinaryIO, output), FileSource(display_path(path), temporary)
 
     def write(self) -> str | None:
         """Store both sides, record the operation and bring the files into the working tree.
@@ -240,7 +196,7 @@ class PatchedFiles:
     def _store(self, path: bytes, state: FileState) -> Entry:
         store, source = self._repo.store, state.source
         old = self._tracked.get(path)
-        if isinstance(source, WrittenFile):
+        if isinstance(source, FileSource):
             folder, name = os.path.split(source.path)
             with Beneath(folder) as tree:
                 entry = store_file(store, tree, os.fsencode(name), old, at=path)

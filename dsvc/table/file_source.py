@@ -32,12 +32,12 @@ class FileSource:
 
     def __init__(self, name: str, path: str) -> None:
         self.name = name
-        self._path = path
+        self.path = path
 
     @cached_property
     def size(self) -> int:
         """Length in bytes."""
-        return os.stat(self._path).st_size
+        return os.stat(self.path).st_size
 
     @cached_property
     def digest(self) -> bytes:
@@ -59,16 +59,16 @@ class FileSource:
             If it can't be opened.
         """
         try:
-            return open(self._path, "rb")
+            return open(self.path, "rb")
         except FileNotFoundError as error:
             raise NotFoundError(f"there is no file {self.name}", details={"path": self.name}) from error
         except OSError as error:
-            raise files.storage_error(error, "open", self._path) from error
+            raise files.storage_error(error, "open", self.path) from error
 
     @contextmanager
     def local_path(self) -> Iterator[str]:
         """Give the file's own path."""
-        yield self._path
+        yield self.path
 
 
 def file_table(path: bytes, place: str) -> tuple[FileSource, TableKind]:

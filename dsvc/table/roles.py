@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from dsvc.model.errors import UsageError
+from dsvc.table.rules_file import read_document
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -88,23 +89,8 @@ class TableRules:
         TableRulesError
             If it is malformed or names an unknown key, with the line where it does.
         """
-        import tomllib
-
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise TableRulesError(f"{name}, line {line}: not UTF-8", details=_details(name, line)) from error
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            found = re.search(r"at line (\d+)", str(error))
-            line = int(found[1]) if found else text.count("\n") + 1
-            raise TableRulesError(
-                f"{name}, line {line}: not valid TOML: {error}", details=_details(name, line)
-            ) from error
-        except RecursionError as error:
-            raise TableRulesError(f"{name} nests too deep", details=_details(name, None)) from error
+        document = read_document(data, name, TableRulesError)
+        text = data.decode("utf-8-sig")
         sections = document.get("tables", {})
         reader = _Reader(name, text)
         if not isinstance(sections, dict):
