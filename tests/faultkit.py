@@ -16,7 +16,6 @@ from dsvc.model.manifest import MODE_DIRECTORY
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.values import Author
 from dsvc.testing.checker import (
-    BrokenPromiseError,
     Expected,
     FileState,
     check,
@@ -25,7 +24,8 @@ from dsvc.testing.checker import (
     tree_state,
     unchanged,
 )
-from dsvc.testing.faults import Fault, Image, points
+from dsvc.testing.faults import BrokenPromiseError, Fault, Image, points
+from dsvc.testing.lineage_checker import Provenance, provenance
 
 AUTHOR = Author("Ada", "ada@example.org")
 Command = Callable[[Repository], object]
@@ -58,9 +58,10 @@ def repository(root: str) -> Iterator[Repository]:
 
 
 def state(repo: Repository) -> tuple[Any, ...]:
-    """What tells that a command is done: HEAD, staged state, files, and that nothing is in progress."""
+    """What tells that a command is done: HEAD, staged state, files, runs and sources."""
     head = repo.history.refs.head()
-    return head.branch, repo.head_root(head), repo.staged(head).root, tree_state(repo.root)
+    known = provenance(repo, head.commit)
+    return head.branch, repo.head_root(head), repo.staged(head).root, tree_state(repo.root), known
 
 
 @dataclass(kw_only=True)
@@ -74,6 +75,7 @@ class Scenario:
     before: dict[bytes, FileState]
     after: dict[bytes, FileState]
     end: tuple[Any, ...]
+    provenance: tuple[Provenance, ...] = ()
     already: tuple[str, ...] = ()
     """Codes of errors that say that the command was done."""
     leaves_files: bool = False
@@ -91,6 +93,7 @@ class Scenario:
         with repository(first) as repo:
             tips = list(repo.history.refs.list("refs/heads/").values())
             commits = {commit.id: commit_contents(repo, commit.id) for commit in repo.history.log(tips)}
+            known = provenance(repo, repo.history.refs.head().commit)
         image.lay_out(second)
         with repository(second) as repo:
             command(repo)
@@ -105,6 +108,7 @@ class Scenario:
             before=tree_state(first),
             after=tree_state(second),
             end=end,
+            provenance=(known, end[4]),
             already=already,
         )
         shutil.rmtree(first)
@@ -134,14 +138,17 @@ class Scenario:
                 for path, now in found[3].items()
                 if path not in self.end[3] and now in (self.before.get(path), (MODE_DIRECTORY, b""))
             }
-            found = (*found[:3], {p: s for p, s in found[3].items() if p not in left})
+            found = (*found[:3], {p: s for p, s in found[3].items() if p not in left}, found[4])
         for now, then in zip(found, self.end, strict=True):
             if now != then:
                 raise BrokenPromiseError(f"run again, it comes to {now}, not to {then}")
 
     def expected(self) -> Expected:
         return Expected(
-            commits=self.commits, possible=self.possible, files=unchanged(self.before, self.after)
+            commits=self.commits,
+            possible=self.possible,
+            files=unchanged(self.before, self.after),
+            provenance=self.provenance,
         )
 
     def check(self, root: str) -> None:

@@ -7,9 +7,11 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from dsvc.fs.failpoints import Action
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.values import ResetMode
 from dsvc.testing.faults import ERRORS, KILLS, Fault
+from tests import lineage_scenarios
 from tests.faultkit import Command, Scenario, commit_all, open_in, write
 
 _NOISE = random.Random(7).randbytes(3000)
@@ -137,6 +139,7 @@ COMMANDS: dict[str, tuple[Callable[[str], object], Command, tuple[str, ...]]] = 
     "clean": (dirty, lambda r: r.clean(), ()),
     "tag": (two_commits, lambda r: r.create_tag("v1", message="version 1"), ("ref-exists",)),
     "gc": (rubbish, lambda r: r.gc(grace_seconds=0), ()),
+    **lineage_scenarios.COMMANDS,
 }
 
 
@@ -154,6 +157,10 @@ MAIN = ("add", "commit", "checkout", "restore", "merge", "gc")
 """The commands that are killed at each of their operations in every run of the tests."""
 
 
+_OF_LINEAGE = (*KILLS, Fault(action=Action.EIO), Fault(action=Action.ENOSPC, persistent=True))
+"""Faults that the commands on runs and sources meet in every run of the tests."""
+
+
 def strides(fault: Fault) -> list[tuple[str, int, int]]:
     """Command, step and first operation for a run of a minute; the soak tests take every operation.
 
@@ -164,6 +171,20 @@ def strides(fault: Fault) -> list[tuple[str, int, int]]:
     found = []
     for name in COMMANDS:
         step = rare if name in MAIN else rare * 4
+        if name in lineage_scenarios.COMMANDS:
+            # Of what they share with other commands enough was seen there.
+            if fault not in _OF_LINEAGE:
+                continue
+            step = rare * 8
         step = min(step, 3) if fault.of_writes else step
         found.append((name, step, 1 + offset % step))
     return found
+
+
+def ids(faults: tuple[Fault, ...]) -> list[str]:
+    """Names of the tests for `strides` of some faults."""
+    return [
+        f"{name}-{fault.action.value}{'-persistent' * fault.persistent}"
+        for fault in faults
+        for name, _, _ in strides(fault)
+    ]

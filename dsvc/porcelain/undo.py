@@ -61,6 +61,9 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         If work done since is in the way.
     """
     with repo.changing():
+        begun = _begun(repo, text)
+        if begun is not None:
+            return _finish(repo, *begun)
         operation = latest(repo) if text is None else repo.history.operations.get(text)
         head = repo.history.refs.head()
         staged = repo.staged(head)
@@ -93,10 +96,7 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             tree=bool(update.transitions),
             merge=None if kept is None else merge_state.keep(repo, state),
         )
-        now = repo.history.refs.head()
-        repo.staging.save(Staged(now.commit, repo.head_root(now), root))
-        if kept is not None:
-            merge_state.bring_back(repo, kept)
+        _settle(repo, kept, root)
         _follow(repo, mirror, update, root)
         return UndoResult(
             undone=str(operation.id),
@@ -105,6 +105,47 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             restored=done.written,
             arguments=operation.arguments,
         )
+
+
+def _settle(repo: Workspace, kept: str | None, root: NodeId) -> None:
+    """Write what the recorded undo says of merge and staged state; the latter last, `_begun` looks at it."""
+    if kept is not None:
+        merge_state.bring_back(repo, kept)
+    now = repo.history.refs.head()
+    repo.staging.save(Staged(now.commit, repo.head_root(now), root))
+
+
+def _begun(repo: Workspace, text: str | None) -> tuple[Operation, Operation] | None:
+    """Find an undo that was killed once it was recorded, and what it takes back.
+
+    It is the newest operation, and what it says is staged isn't: whatever stages is an operation itself.
+    """
+    newest = next(iter(repo.history.operations), None)
+    if newest is None or newest.undone is None or newest.staged_after is None:
+        return None
+    operation = repo.history.operations.read(CommitId.parse(newest.undone))
+    if text is not None and repo.history.operations.get(text).id != operation.id:
+        return None
+    if repo.history.refs.head().text != newest.head_after or repo.staged().root.hex() == newest.staged_after:
+        return None
+    for ref, _, new in newest.refs:
+        now = repo.history.refs.get(ref)
+        if (None if now is None else str(now)) != new:
+            return None
+    return newest, operation
+
+
+def _finish(repo: Workspace, begun: Operation, operation: Operation) -> UndoResult:
+    """Do what a killed undo had left to do."""
+    assert begun.staged_after is not None
+    _settle(repo, read_note(operation.note).merge, NodeId.parse(begun.staged_after))
+    return UndoResult(
+        undone=str(operation.id),
+        verb=operation.verb,
+        operation=str(begun.id),
+        restored=0,
+        arguments=operation.arguments,
+    )
 
 
 def _staged_root(repo: Workspace, operation: Operation, now: NodeId) -> NodeId:

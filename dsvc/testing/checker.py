@@ -19,7 +19,8 @@ from dsvc.model.ids import CommitId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, Entry
 from dsvc.porcelain.repository import Repository
 from dsvc.store.materialize import read_content
-from dsvc.testing.faults import tried
+from dsvc.testing.faults import BrokenPromiseError
+from dsvc.testing.lineage_checker import Provenance, check_provenance, provenance
 
 FileState = tuple[int, bytes]
 """Canonical mode (of `dsvc.model.manifest.MODES`, or the raw one of a special file) and content."""
@@ -29,14 +30,6 @@ Contents = Mapping[bytes, bytes]
 _TEMPORARY: Final = re.compile(
     r"(?:tmp_obj_.*|[A-Za-z]+-[0-9]+-[0-9a-f]{16}|.*\.lock|dsvc-update\..*|tmp_.*)"
 )
-
-
-class BrokenPromiseError(AssertionError):
-    """A repository is not what a fault may leave; each is counted as lost."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        tried("lost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +47,15 @@ class Expected:
         there. None looks at no file.
     head : frozenset of (str or None)
         Branches (short names, None for a detached HEAD) that HEAD may stand on; empty allows any.
+    provenance : sequence of Provenance
+        What was recorded of runs and sources before the command, and what is after it; empty looks at none.
     """
 
     commits: Mapping[CommitId, Contents] = field(default_factory=dict)
     possible: Sequence[Contents] = ()
     files: Mapping[bytes, frozenset[FileState | None]] | None = None
     head: frozenset[str | None] = frozenset()
+    provenance: Sequence[Provenance] = ()
 
 
 def tree_state(root: str) -> dict[bytes, FileState]:
@@ -191,6 +187,8 @@ def check_history(repo: Repository, expected: Expected) -> None:
         check_tip(repo, "HEAD", head.commit, expected)
     elif expected.commits:
         raise BrokenPromiseError("HEAD has no commit, although some were acknowledged")
+    if expected.provenance:
+        check_provenance(provenance(repo, head.commit), expected.provenance)
 
 
 def check_tip(repo: Repository, ref: str, commit: CommitId, expected: Expected) -> None:

@@ -34,6 +34,14 @@ def tried(kind: str, count: int = 1) -> None:
     tally[kind] += count
 
 
+class BrokenPromiseError(AssertionError):
+    """A repository is not what a fault may leave; each is counted as lost."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        tried("lost")
+
+
 class Outcome(NamedTuple):
     """How a child ended.
 

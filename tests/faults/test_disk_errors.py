@@ -26,7 +26,7 @@ def _id(fault: Fault) -> str:
 @pytest.mark.parametrize(
     ("fault", "name", "step", "first"),
     [(fault, *stride) for fault in ERRORS for stride in scenarios.strides(fault)],
-    ids=[f"{name}-{_id(fault)}" for fault in ERRORS for name in scenarios.COMMANDS],
+    ids=scenarios.ids(ERRORS),
 )
 def test_errors_of_every_kind(fast_path: Path, fault: Fault, name: str, step: int, first: int) -> None:
     scenarios.make(name, fast_path / "scenario").loop(fast_path, fault, step=step, first=first)

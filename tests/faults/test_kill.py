@@ -26,7 +26,7 @@ from tests.faultkit import Scenario, commit_all, open_in, repository, write
 @pytest.mark.parametrize(
     ("fault", "name", "step", "first"),
     [(fault, *stride) for fault in KILLS for stride in scenarios.strides(fault)],
-    ids=[f"{name}-{fault.action.value}" for fault in KILLS for name in scenarios.COMMANDS],
+    ids=scenarios.ids(KILLS),
 )
 def test_killed_at_every_operation(fast_path: Path, fault: Fault, name: str, step: int, first: int) -> None:
     scenario = scenarios.make(name, fast_path / "scenario")
