@@ -95,7 +95,8 @@ def _has_fractions(name: str, old: Side, new: Side, types: Mapping[str, str]) ->
 
 def _again(old: Side, new: Side, key: Sequence[str], found: RowComparison) -> RowComparison:
     """Compare what seems to differ once more."""
-    from dsvc.table.value_hash import json_cells_by_value, value_cells
+    from dsvc.table.json_value_hash import json_cells_by_value
+    from dsvc.table.value_hash import value_cells
 
     is_json = family(new[1]) is Family.JSON
     forms = _forms(old, new, found.renamed)

@@ -192,10 +192,11 @@ class RecordRows:
         """
         source, kind, index = table.source, table.kind, table.index
 
-        def cells(names: Sequence[str]) -> Mapping[str, Hashes]:
+        def cells(_: Sequence[str]) -> Mapping[str, Hashes]:
             from dsvc.table.value_hash import value_cells
 
-            return value_cells(source, kind, index, np.arange(index.rows), {n: forms[n] for n in names})
+            # All are needed in the end, and are read together.
+            return value_cells(source, kind, index, np.arange(index.rows), forms)
 
         def spell(name: str, texts: Sequence[str]) -> Hashes:
             from dsvc.table.value_hash import hashes_of_texts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,10 @@ from dsvc.table.source import NotATableError
 Malformed = list[tuple[int, int, str]]
 
 
-def csv_cells(records: TextRecords, block: RecordBlock, name: str) -> tuple[pa.Table, list[int], Malformed]:
-    """Cells of a block, all columns as text.
+def csv_cells(
+    records: TextRecords, block: RecordBlock, name: str, columns: Sequence[str] | None = None
+) -> tuple[pa.Table, list[int], Malformed]:
+    """Cells of a block as text.
 
     Parameters
     ----------
@@ -24,6 +26,8 @@ def csv_cells(records: TextRecords, block: RecordBlock, name: str) -> tuple[pa.T
         The table that the block is of.
     name : str
         The file's name, for messages.
+    columns : sequence of str or None
+        Which are needed; None: all. Others may be left out.
 
     Returns
     -------
@@ -32,14 +36,14 @@ def csv_cells(records: TextRecords, block: RecordBlock, name: str) -> tuple[pa.T
         are malformed: number, line, what is wrong.
     """
     try:
-        table = _parse(records, block.data)
+        table = _parse(records, block.data, columns)
     except (pa.ArrowInvalid, UnicodeDecodeError):
         return _parse_good(records, block, name)
     # The parser sees lines that we don't, as after a carriage return alone: then each record is on its own.
     return (table, [], []) if table.num_rows == len(block) else _parse_good(records, block, name)
 
 
-def _parse(records: TextRecords, data: bytes) -> pa.Table:
+def _parse(records: TextRecords, data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     dialect = records.dialect
     options = pc.ReadOptions(
         column_names=list(records.columns),
@@ -53,6 +57,7 @@ def _parse(records: TextRecords, data: bytes) -> pa.Table:
         parse_options=pc.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=b'"' in data),
         convert_options=pc.ConvertOptions(
             column_types={column: pa.string() for column in records.columns},
+            include_columns=list(columns) if columns else None,
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,

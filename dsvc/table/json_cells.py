@@ -35,20 +35,24 @@ def text_array(block: RecordBlock) -> pa.Array:
         If they aren't UTF-8.
     """
     offsets = np.append(block.starts, len(block.data)).astype(np.int64)
-    data = block.data
-    if len(block) and _between(block):
-        # In a JSON array commas and brackets follow a record: blanked, since the engine refuses them.
-        array = np.frombuffer(data, np.uint8).copy()
-        step = np.zeros(len(array) + 1, np.int8)
-        step[block.starts] = 1
-        step[block.ends] -= 1
-        outside = np.cumsum(step[:-1], dtype=np.int8) == 0
-        array[outside & np.isin(array, _SEPARATORS)] = 32
-        data = array.tobytes()
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(records_alone(block))]
     result = pa.Array.from_buffers(pa.large_string(), len(block), buffers)
     result.validate(full=True)
     return result
+
+
+def records_alone(block: RecordBlock) -> bytes:
+    """Text of a block with only white space between its records."""
+    if not len(block) or not _between(block):
+        return block.data
+    # In a JSON array commas and brackets follow a record: blanked, since parsers refuse them.
+    array = np.frombuffer(block.data, np.uint8).copy()
+    step = np.zeros(len(array) + 1, np.int8)
+    step[block.starts] = 1
+    step[block.ends] -= 1
+    outside = np.cumsum(step[:-1], dtype=np.int8) == 0
+    array[outside & np.isin(array, _SEPARATORS)] = 32
+    return array.tobytes()
 
 
 def _between(block: RecordBlock) -> bool:

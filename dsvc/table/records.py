@@ -27,6 +27,8 @@ BLOCK_BYTES: Final = 8 << 20
 SMALL_BYTES: Final = 256 << 10
 MAX_RECORD_BYTES: Final = 64 << 20
 MAX_COLUMNS: Final = 20_000
+_FEW_RECORDS: Final = 1000
+"""So many are cut out of a block one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,20 @@ class RecordBlock:
         """Text of a record, by its place in the block."""
         return self.data[self.starts[number] : self.ends[number]]
 
+    def pick(self, places: Offsets) -> RecordBlock:
+        """Take some records, by their places in the block, ascending, as a block without positions."""
+        if len(places) < _FEW_RECORDS:
+            return block_of([self.record(int(place)) for place in places])
+        starts, ends = self.starts[places], self.ends[places]
+        # Each record and what stands behind it, which becomes a line end.
+        data = np.frombuffer(self.data + b"\n", np.uint8).copy()
+        data[ends] = ord("\n")
+        step = np.zeros(len(data) + 1, np.int8)
+        step[starts] = 1
+        step[ends + 1] -= 1
+        picked = data[np.cumsum(step[:-1], dtype=np.int8) > 0].tobytes()
+        return _joined(picked, ends - starts)
+
     def lines_of(self, numbers: Sequence[int]) -> Iterator[int]:
         """Lines on which records begin, 1-based, the records in ascending order."""
         line, at = self.line, 0
@@ -69,6 +85,17 @@ class RecordBlock:
             line += self.data.count(b"\n", at, start)
             at = start
             yield line
+
+
+def block_of(found: Sequence[bytes]) -> RecordBlock:
+    """Put records together as a block."""
+    lengths = np.array([len(record) for record in found], np.int64)
+    return _joined(b"\n".join(found) + b"\n", lengths)
+
+
+def _joined(data: bytes, lengths: Offsets) -> RecordBlock:
+    ends = np.cumsum(lengths + 1) - 1
+    return RecordBlock(0, 0, 1, data, ends - lengths, ends)
 
 
 class TextRecords:
@@ -235,5 +262,6 @@ __all__ = [
     "Dialect",
     "RecordBlock",
     "TextRecords",
+    "block_of",
     "parse_fields",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from dsvc.table.kind import Compression, TableFormat, TableKind
 from dsvc.table.plain_arrow import python_values
-from dsvc.table.records import RecordBlock, TextRecords
+from dsvc.table.records import RecordBlock, TextRecords, block_of
 from dsvc.table.row_index import RowIndex
 from dsvc.table.source import TableSource
 
@@ -120,7 +119,15 @@ def _text_rows(
 def text_records(
     records: TextRecords, index: RowIndex, wanted: Numbers
 ) -> Iterator[tuple[Numbers, list[bytes]]]:
-    """Yield the text of some rows of a table in text, a block's at a time.
+    """Yield the text of some rows, a block's at a time; as `text_blocks`."""
+    for numbers, block, places in text_blocks(records, index, wanted):
+        yield numbers, [block.record(int(place)) for place in places]
+
+
+def text_blocks(
+    records: TextRecords, index: RowIndex, wanted: Numbers
+) -> Iterator[tuple[Numbers, RecordBlock, Numbers]]:
+    """Yield the blocks in which some rows of a table in text are, and the rows' places there.
 
     Parameters
     ----------
@@ -138,9 +145,9 @@ def text_records(
         places = index.records(numbers) - int(index.records(np.array([first]))[0])
         last = int(places[-1])
         for block in records.blocks(start, small=last < _NEAR_ROWS):
-            here = np.flatnonzero((places >= block.first) & (places < block.first + len(block)))
-            if len(here):
-                yield numbers[here], [block.record(int(place) - block.first) for place in places[here]]
+            begin, end = np.searchsorted(places, (block.first, block.first + len(block)))
+            if begin < end:
+                yield numbers[begin:end], block, places[begin:end] - block.first
             if block.first + len(block) > last:
                 break
 
@@ -151,9 +158,7 @@ def _stretches(index: RowIndex, kind: TableKind, wanted: Numbers) -> Iterator[tu
         # Decompression begins at the front in any case.
         yield wanted, 0, int(index.pieces["offset"][0])
         return
-    groups = np.cumsum(np.diff(wanted, prepend=wanted[0]) > _NEAR_ROWS)
-    for _, members in groupby(range(len(wanted)), key=groups.__getitem__):
-        numbers = wanted[list(members)]
+    for numbers in np.split(wanted, np.flatnonzero(np.diff(wanted) > _NEAR_ROWS) + 1):
         piece = int(np.searchsorted(index.starts, numbers[0], side="right")) - 1
         yield numbers, int(index.starts[piece]), int(index.pieces["offset"][piece])
 
@@ -191,14 +196,6 @@ def _csv_rows(
         for column in table.column_names
     ]
     return [dict(zip(table.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def block_of(found: Sequence[bytes]) -> RecordBlock:
-    """Put records together as a block."""
-    data = b"\n".join(found) + b"\n"
-    lengths = np.array([len(record) for record in found], np.int64)
-    ends = np.cumsum(lengths + 1) - 1
-    return RecordBlock(0, 0, 1, data, ends - lengths, ends)
 
 
 def typed(text: str | None, type_: str) -> Any:
