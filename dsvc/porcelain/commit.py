@@ -77,21 +77,15 @@ def commit(
         _check_conflicts(state)
         merging = state is not None and state.verb == "merge"
         parents = _parents(repo, head, state, amend=amend)
-        relatives = [head.commit] if amend and head.commit is not None else []
-        if state is not None and state.theirs is not None:
-            # What is picked or reverted is no parent, but brings its runs.
-            relatives.append(CommitId.parse(state.theirs))
-        lineage = plan_lineage(repo, parents, staged.root, relatives=relatives)
+        lineage = plan_lineage(repo, parents, staged.root, relatives=_relatives(head, state, amend=amend))
         news = staged.root != staged.base_root or lineage.taken
         if not (news or allow_empty or amend or merging):
             hint = "dsvc add stages changes, dsvc status shows them"
             raise NothingToCommitError("nothing to commit", hint=hint)
         batch = _batches(repo, parents, staged.root, lineage)
-        lineage = batch.lineage
-        coverage = None if no_verify else coverage_of_commit(repo, parents, staged.root, lineage)
+        coverage = None if no_verify else coverage_of_commit(repo, parents, staged.root, batch.lineage)
         if coverage is not None:
             refuse_uncovered(coverage)
-        trailers = [("Dsvc-No-Verify", "true")] if no_verify else []
         result = record_commit(
             repo,
             head,
@@ -100,15 +94,22 @@ def commit(
             parents=parents,
             verb="commit",
             arguments=[message.splitlines()[0][:200]],
-            trailers=trailers,
+            trailers=[("Dsvc-No-Verify", "true")] if no_verify else [],
             author=Signature.parse(state.author) if state is not None and state.author else None,
             merge=None if state is None else merge_state.keep(repo, state),
-            lineage=lineage,
-            batch=batch,
+            lineage=batch,
         )
         repo.staging.save(Staged(result.commit, staged.root, staged.root))
         merge_state.clear(repo.layout)
         return result if coverage is None else _with_coverage(result, coverage)
+
+
+def _relatives(head: Head, state: merge_state.MergeState | None, *, amend: bool) -> list[CommitId]:
+    """Commits whose runs a commit may need: the amended one; what is picked or reverted is no parent."""
+    found = [head.commit] if amend and head.commit is not None else []
+    if state is not None and state.theirs is not None:
+        found.append(CommitId.parse(state.theirs))
+    return found
 
 
 def _batches(repo: Workspace, parents: Sequence[CommitId], root: NodeId, lineage: CommitLineage) -> Batches:
@@ -180,8 +181,7 @@ def record_commit(
     after: NodeId | None = None,
     discarded: NodeId | None = None,
     merge: str | None = None,
-    lineage: CommitLineage | None = None,
-    batch: Batches | None = None,
+    lineage: Batches | None = None,
 ) -> CommitResult:
     """Write a commit of a manifest and move HEAD's branch to it: the only commit point.
 
@@ -195,19 +195,16 @@ def record_commit(
         Manifest of files that were stored before the tree was written.
     merge : str or None
         Merge state that this ends, as kept for `undo`.
-    lineage : CommitLineage or None
-        Its lineage, where that is known already.
-    batch : Batches or None
-        What ongoing sources attest at it.
+    lineage : Batches or None
+        Its lineage, where that is known already, and what ongoing sources attest at it.
 
     Raises
     ------
     ConcurrentChangeError
         If the branch isn't where `head` says any more.
     """
-    who = repo.signature()
-    files, size = repo.manifest(root).totals()
-    lineage = lineage or plan_lineage(repo, parents, root)
+    who, (files, size) = repo.signature(), repo.manifest(root).totals()
+    batch = lineage or Batches(plan_lineage(repo, parents, root))
     repo.store.publish()
     prepared = repo.history.commit(
         parents=parents,
@@ -218,15 +215,15 @@ def record_commit(
         author=author or who,
         committer=who,
         trailers=trailers,
-        lineage=lineage.root,
+        lineage=batch.lineage.root,
         branch=head.branch,
         expected=head.commit,
     )
     repo.record(
         verb,
         arguments=arguments,
-        changes=(*prepared.changes, *(batch.changes if batch is not None else ())),
-        objects=(*prepared.objects, *(batch.objects if batch is not None else ())),
+        changes=(*prepared.changes, *batch.changes),
+        objects=(*prepared.objects, *batch.objects),
         head=None if head.branch is not None else prepared.id,
         before=root if before is None else before,
         after=root if after is None else after,
@@ -235,7 +232,7 @@ def record_commit(
         merge=merge,
         message=f"{verb}: {message.splitlines()[0][:200]}",
     )
-    remove_pending(repo.layout, lineage.taken)
+    remove_pending(repo.layout, batch.lineage.taken)
     return _commit_result(repo, head, prepared.id, parents, root)
 
 

@@ -17,6 +17,7 @@ from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import NO_MERGE, read_note
 from dsvc.porcelain.safekeeping import keep_files
+from dsvc.porcelain.source_batch import Batches
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.three_way import Merged, Names, merge_roots
 from dsvc.porcelain.tree_look import Transition
@@ -166,7 +167,7 @@ def join_into_head(
         before=staged.root,
         after=plan.staged_root,
         discarded=discarded,
-        lineage=plan_lineage(repo, join.parents, merged.root, relatives=[join.commit]),
+        lineage=Batches(plan_lineage(repo, join.parents, merged.root, relatives=[join.commit])),
     )
     repo.staging.save(Staged(result.commit, merged.root, plan.staged_root))
     merge_state.clear(repo.layout)
