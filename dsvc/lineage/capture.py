@@ -13,6 +13,9 @@ content. By key:
   to the first that has its key.
 - A null key is none. Rows without a parent by key are tried by equal content, occurrence by occurrence; a
   row that the output has more often than all inputs together is a copy.
+- An aggregate keeps null keys, as GROUP BY does: where a key comes several times in the only input and each
+  once in the output, null being as good as a value, a row with a null in its key that is still without a
+  parent is made of the input rows with the same key that have no child. Never in kinds that only select.
 - Rows that are equal are given out once over all outputs before one of them is given out again.
 """
 

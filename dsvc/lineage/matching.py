@@ -187,13 +187,18 @@ def _merged(inputs: Rows, outputs: Rows, rule: KeyRule) -> list[Pairs]:
         repeat=False,
     )
     rest = outputs.at(~np.isin(outputs.numbers, chosen.outputs))
-    order = np.argsort(rest.hashes)
-    known = rest.hashes[order]
+    return [chosen, match_members(inputs, rest)]
+
+
+def match_members(inputs: Rows, outputs: Rows) -> Pairs:
+    """Pair output rows, no two of which have one hash, with all input rows of their hash."""
+    order = np.argsort(outputs.hashes)
+    known = outputs.hashes[order]
     if not len(known):
-        return [chosen]
+        return NO_PAIRS
     at = np.minimum(np.searchsorted(known, inputs.hashes), len(known) - 1)
     is_member = known[at] == inputs.hashes
-    return [chosen, Pairs(rest.numbers[order[at[is_member]]], inputs.numbers[is_member])]
+    return Pairs(outputs.numbers[order[at[is_member]]], inputs.numbers[is_member])
 
 
 def _duplicates(inputs: Rows, outputs: Rows, rule: KeyRule) -> list[Pairs]:

@@ -11,11 +11,14 @@ from dsvc.lineage.captured import CapturedOutput, CaptureRequest
 from dsvc.lineage.column_names import ColumnNames, KeyColumns
 from dsvc.lineage.links import Links, ordered
 from dsvc.lineage.matching import (
+    NO_PAIRS,
     KeyRule,
     Pairs,
     Rows,
+    count_duplicates,
     joined,
     match_by_key,
+    match_members,
     pair_by_occurrence,
 )
 from dsvc.lineage.record_rows import RecordRows
@@ -104,6 +107,7 @@ class OutputMatcher:
         left = np.flatnonzero(~has_parent)
         if len(left):
             self._by_content(left)
+            by_key |= self._by_null_key()
         links = {}
         for number, parts in self._found.items():
             found = ordered(*joined(parts))
@@ -195,6 +199,30 @@ class OutputMatcher:
         outputs = Rows(left, self._rows.row_hashes(None if len(left) == self._rows.rows else left))
         inputs = self._pools.get(name, make).rows(outputs.hashes, self._used_of(pool))
         self._take(pool, pair_by_occurrence(inputs, outputs, repeat=True))
+
+    def _by_null_key(self) -> bool:
+        """Give rows of an aggregate whose key is null, or null in part, their members; whether there are any.
+
+        One is such a row if nothing else in the output has its key, null being as good as a value, while some
+        key comes several times in the only input. Members that have a child already are not taken again.
+        """
+        if self._kind in SELECTS or len(self._keyed) != 1 or self._keyed[0].key is None:
+            return False
+        number, rows, _, key = self._keyed[0]
+        known = joined(self._found.get(number, [NO_PAIRS]))
+        hashes, whole = self._rows.key_hashes(key.outputs)
+        left = ~whole
+        left[known.outputs] = False
+        if not left.any() or rows.is_unique(key.inputs) or count_duplicates(hashes):
+            return False
+        of_input, input_whole = rows.key_hashes(key.inputs)
+        if not count_duplicates(of_input):
+            return False
+        free = ~input_whole & ~self._used[number]
+        free[known.inputs] = False
+        found = match_members(_chosen(of_input, free), _chosen(hashes, left))
+        self._take(self._keyed, found)
+        return bool(len(found.outputs))
 
     def _take(self, pool: Sequence[_Candidate], pairs: Pairs) -> None:
         """Give links to the inputs that the rows of a pool belong to."""

@@ -341,6 +341,26 @@ def aggregates(draw: st.DrawFn) -> Step:
 
 
 @st.composite
+def aggregates_with_nulls(draw: st.DrawFn) -> Step:
+    """One row for each group, null being a value of its own, as GROUP BY has it; some key comes twice."""
+    table = draw(tables(unique=False))
+    if table.rows:
+        table.rows.append({name: draw(values) for name in table.columns} | {"id": table.rows[0]["id"]})
+    key = ("id", "x") if draw(st.booleans()) else ("id",)
+    groups: dict[tuple[str | None, ...], list[tuple[int, int]]] = defaultdict(list)
+    for number, row in enumerate(table.rows):
+        if len(key) > 1 and number == len(table.rows) - 1:
+            row["x"] = table.rows[0]["x"]
+        groups[tuple(row[name] for name in key)].append((0, number))
+    is_key_of_input = draw(st.booleans())
+    table.key = key if is_key_of_input else ()
+    out = Made([*key, "count"], [], [], () if is_key_of_input else key)
+    for group, members in groups.items():
+        out.add(dict(zip(key, group, strict=True)) | {"count": str(len(members))}, *members)
+    return Step(RunKind.TRANSFORM, [table], [shuffled(draw, out)])
+
+
+@st.composite
 def dedups(draw: st.DrawFn) -> Step:
     """Leaves the first row of each content, or of each key."""
     table = keyed(draw, draw(tables()))
@@ -418,6 +438,12 @@ def test_explodes(step: Step) -> None:
 @settings(deadline=None)
 @given(aggregates())
 def test_aggregates(step: Step) -> None:
+    check(step)
+
+
+@settings(deadline=None)
+@given(aggregates_with_nulls())
+def test_aggregates_that_keep_null_keys(step: Step) -> None:
     check(step)
 
 

@@ -191,6 +191,49 @@ def test_an_aggregate_has_all_members_as_parents() -> None:
     assert result.accounts[0].fates == Fates(merged=2, changed=1, dropped=1)
 
 
+SALES = csv("id,city,n\n1,京,2\n2,,3\n3,京,5\n4,,1\n5,沪,4\n")
+
+
+def test_an_aggregate_keeps_null_keys() -> None:
+    totals = csv("city,total\n京,7\n沪,4\n,4\n")
+    result = followed(RunKind.TRANSFORM, [SALES], [totals], key=("id",), output_key=("city",))
+    assert pairs(result) == [(0, 0), (0, 2), (1, 4), (2, 1), (2, 3)]
+    assert (result.added, result.problems, result.captures) == ({0: 0}, (), {0: Capture.KEY})
+    assert result.accounts[0].fates == Fates(merged=4, changed=1)
+    alone = followed(RunKind.TRANSFORM, [csv("k,n\n,1\n,2\n")], [csv("k,total\n,3\n")], key=("k",))
+    assert (pairs(alone), alone.captures) == ([(0, 0), (0, 1)], {0: Capture.KEY})
+
+
+def test_an_aggregate_by_several_columns_some_of_them_null() -> None:
+    old = csv("a,b,n\n,x,1\n1,,2\n,,3\n,x,4\n1,x,5\n,,6\n1,,7\n")
+    new = csv("a,b,total\n1,x,5\n1,,9\n,x,5\n,,9\n")
+    result = followed(RunKind.TRANSFORM, [old], [new], key=("a", "b"))
+    assert pairs(result) == [(0, 4), (1, 1), (1, 6), (2, 0), (2, 3), (3, 2), (3, 5)]
+    assert result.problems == ()
+    without = followed(RunKind.TRANSFORM, [old], [csv("a,b,total\n1,x,5\n2,,9\n")], key=("a", "b"))
+    assert (pairs(without), without.added) == ([(0, 4)], {0: 1})
+
+
+def test_null_keys_belong_together_in_aggregates_only() -> None:
+    totals = csv("city,total\n京,7\n,4\n")
+    of_a_filter = followed(RunKind.FILTER, [SALES], [totals], output_key=("city",))
+    assert of_a_filter.added == {0: 1}
+    of_a_join = followed(
+        RunKind.TRANSFORM, [SALES, csv("city,x\n京,1\n,2\n")], [totals], output_key=("city",)
+    )
+    assert of_a_join.added == {0: 1}
+    of_a_map = followed(RunKind.CLEAN, [csv("k,x\n1,a\n,b\n")], [csv("k,x\n1,A\n,B\n")], key=("k",))
+    assert (pairs(of_a_map), of_a_map.added) == ([(0, 0)], {0: 1})
+    twice = followed(RunKind.TRANSFORM, [SALES], [csv("city,total\n京,7\n,3\n,1\n")], output_key=("city",))
+    assert twice.added == {0: 2}
+
+
+def test_members_of_a_null_key_that_have_a_child_are_not_taken_again() -> None:
+    old = csv("k,x\n,a\n1,b\n1,c\n,d\n")
+    result = followed(RunKind.TRANSFORM, [old], [csv("k,x\n,a\n"), csv("k,x\n1,bc\n,d!\n")], key=("k",))
+    assert (pairs(result, 0), pairs(result, 1)) == ([(0, 0)], [(0, 1), (0, 2), (1, 3)])
+
+
 def test_a_filter_merges_nothing() -> None:
     result = followed(RunKind.FILTER, [csv("k,x\n1,a\n1,b\n")], [csv("k,x,new\n1,b,1\n")], key=("k",))
     assert pairs(result) == [(0, 1)]
