@@ -85,7 +85,8 @@ def stage_of_run(run: Run, inputs: Collection[Stage], *, attested: Collection[St
     labelled = [stage for stage in inputs if stage in _LABELLED]
     if not labelled:
         return Stage.PRODUCED
-    return Stage.REVIEWED if run.kind is RunKind.REVIEW else _least(labelled)
+    passed = run.kind is RunKind.REVIEW and run.facts.get("verdict") != "fail"
+    return Stage.REVIEWED if passed else _least(labelled)
 
 
 def stages_of(origins: Origins, closure: Closure) -> dict[ArtifactNode, StageAndGrade]:

@@ -12,25 +12,13 @@ import msgspec
 from dsvc.model.errors import UsageError
 from dsvc.model.paths import check_structure, display_path
 from dsvc.model.run_record import NEEDS_NO_INPUT, OWN_KINDS, RunKind
+from dsvc.porcelain.run_facts import check_facts
 from dsvc.porcelain.run_keys import Keys
 
 GRADES: Final = ("general", "important", "core")
 """Classification of data, lowest first."""
-AGENTS: Final = ("human", "model")
 MAX_NAME_CHARACTERS: Final = 200
 MAX_TEXT_CHARACTERS: Final = 10_000
-_EVERY_KIND: Final = ("tool", "rules", "batch", "by", "model")
-_ANNOTATION: Final = ("annotator", "reviewer", "agreement", "qualification")
-_SYNTHESIS: Final = ("generator", "version", "prompt_hash", "config_hash", "seed_data")
-FACTS: Final[Mapping[RunKind, tuple[str, ...]]] = {
-    RunKind.LABEL: _ANNOTATION,
-    RunKind.REVIEW: _ANNOTATION,
-    RunKind.SYNTHESIZE: _SYNTHESIS,
-    RunKind.AUGMENT: _SYNTHESIS,
-}
-"""Facts that a kind has, besides those of every kind."""
-_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+")
-_FULL_NAME: Final = re.compile(r"[A-Z][a-z]+(?: [A-Z][a-z.]*)+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -125,45 +113,13 @@ def check_spec(spec: RunSpec) -> None:
             f"{display_path(min(both))} can't be a lookup and an input or output as well",
             hint="rows of an input are accounted for, a lookup counts as a whole",
         )
-    _check_facts(spec)
+    check_facts(spec.kind, spec.facts)
     _check_grade(spec)
     texts = [*spec.parameters.values(), *spec.facts.values(), spec.drop_reason or "", spec.declassified or ""]
     if any(len(text) > MAX_TEXT_CHARACTERS for text in texts):
         raise UsageError(
             f"a value is longer than {MAX_TEXT_CHARACTERS} characters", hint="put it into a file"
         )
-
-
-def _check_facts(spec: RunSpec) -> None:
-    known = (*_EVERY_KIND, *FACTS.get(spec.kind, ()))
-    for name, value in spec.facts.items():
-        if name not in known:
-            close = get_close_matches(name, known, 1)
-            raise UsageError(
-                f"a run of kind {spec.kind.value} has no fact {name[:80]!r}",
-                hint=f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}; see --param",
-            )
-        if not value.strip():
-            raise UsageError(f"the fact {name} is empty")
-    if spec.facts.get("by", AGENTS[0]) not in AGENTS:
-        raise UsageError(f"by is {' or '.join(AGENTS)}, not {spec.facts['by'][:80]!r}")
-    people = {role: _people(spec.facts.get(role, "")) for role in ("annotator", "reviewer")}
-    for role, names in people.items():
-        real = next((each for each in names if _EMAIL.search(each) or _FULL_NAME.fullmatch(each)), None)
-        if real is not None:
-            raise UsageError(
-                f"{role} looks like a person's name or address: {real[:80]!r}",
-                hint="use a pseudonym, such as ann-07, and keep the list of who that is elsewhere",
-            )
-    if people["annotator"] & people["reviewer"]:
-        raise UsageError(
-            f"{min(people['annotator'] & people['reviewer'])[:80]} would review their own work",
-            hint="annotator and reviewer are two people",
-        )
-
-
-def _people(text: str) -> set[str]:
-    return {name.strip() for name in text.split(",") if name.strip()}
 
 
 def _check_grade(spec: RunSpec) -> None:

@@ -357,6 +357,31 @@ def test_what_a_run_made_is_added_without_being_read(work: Work) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "facts"),
+    [
+        (RunKind.LABEL, {"by": "model", "model": "预标注-2", "auto_share": "1"}),
+        (RunKind.LABEL, {"by": "human", "corrected_from": "prelabel", "auto_share": "0.75"}),
+        (RunKind.REVIEW, {"review": "automatic", "verdict": "fail", "rules": "规则-3"}),
+        (
+            RunKind.REVIEW,
+            {
+                "review": "cross",
+                "verdict": "pass",
+                "agreement": "-.25",
+                "agreement_metric": "krippendorff_alpha",
+            },
+        ),
+        (RunKind.REVIEW, {"review": "expert", "verdict": "pass", "sample": "200", "reviewer": "exp-01"}),
+    ],
+)
+def test_how_labels_were_made_and_reviewed_is_kept(work: Work, kind: RunKind, facts: dict[str, str]) -> None:
+    work.write({b"a.csv": table(ROWS)})
+    spec = RunSpec(name="step", kind=kind, inputs=[b"a.csv"], outputs=[b"b.csv"], facts=facts)
+    made = work.repo.run(spec, ["cp", "a.csv", "b.csv"], environ=dict(os.environ))
+    assert made.run.facts == facts
+
+
+@pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"outputs": []}, "-o"),
@@ -367,6 +392,18 @@ def test_what_a_run_made_is_added_without_being_read(work: Work) -> None:
         ({"kind": RunKind.REVIEW, "facts": {"annotator": "a, b", "reviewer": "b"}}, "two people"),
         ({"kind": RunKind.LABEL, "facts": {"anotator": "a"}}, "annotator"),
         ({"facts": {"by": "robot"}}, "human"),
+        ({"kind": RunKind.REVIEW, "facts": {"review": "Expert"}}, "did you mean expert"),
+        ({"kind": RunKind.REVIEW, "facts": {"verdict": "ok"}}, "pass or fail"),
+        ({"kind": RunKind.REVIEW, "facts": {"agreement": "high"}}, "from -1 to 1"),
+        ({"kind": RunKind.REVIEW, "facts": {"agreement": "nan"}}, "from -1 to 1"),
+        ({"kind": RunKind.REVIEW, "facts": {"agreement": "-1.01"}}, "from -1 to 1"),
+        ({"kind": RunKind.REVIEW, "facts": {"agreement_metric": "cohen_kappa"}}, "there is none"),
+        ({"kind": RunKind.REVIEW, "facts": {"agreement": "0", "agreement_metric": "κ !"}}, "cohen_kappa"),
+        ({"kind": RunKind.REVIEW, "facts": {"sample": "0"}}, "number of items"),
+        ({"kind": RunKind.REVIEW, "facts": {"auto_share": "0.5"}}, "no fact"),
+        ({"kind": RunKind.LABEL, "facts": {"auto_share": "80%"}}, "from 0 to 1"),
+        ({"kind": RunKind.LABEL, "facts": {"auto_share": "1.5"}}, "from 0 to 1"),
+        ({"kind": RunKind.LABEL, "facts": {"review": "expert"}}, "no fact"),
         ({"grade": "secret"}, "general"),
         ({"declassified": "because"}, "--grade"),
         ({"keys": {None: ("nope",)}}, "--key"),

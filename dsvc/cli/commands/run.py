@@ -98,7 +98,12 @@ def _unescape(text: str) -> str:
     "facts",
     multiple=True,
     metavar="K=V…",
-    help=_("what its kind asks for, such as annotator=ann-07"),
+    help=_(
+        "what its kind asks for; any: tool, rules, batch, by=human|model, model; label: annotator, reviewer, "
+        "corrected_from=RUN|FILE, auto_share=0..1, agreement=-1..1, agreement_metric; review: also "
+        "review=automatic|cross|expert, verdict=pass|fail, sample=ITEMS; synthesize, augment: generator, "
+        "version, prompt_hash, config_hash, seed_data"
+    ),
 )
 @click.option(
     "--key",

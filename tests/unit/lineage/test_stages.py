@@ -113,6 +113,15 @@ def test_the_way_of_data(lab: Lab) -> None:
     ]
 
 
+def test_a_review_that_failed_reviews_nothing(lab: Lab) -> None:
+    raw, labelled, checked = entries = files(lab, "raw", "labelled", "checked")
+    sources = [source(lab, "web", [raw], evidence=(LICENCE,))]
+    label = run(lab, [raw], labelled, RunKind.LABEL)
+    for verdict, stage in (("fail", Stage.ANNOTATED), ("pass", Stage.REVIEWED)):
+        review = run(lab, [labelled], checked, RunKind.REVIEW, facts={"verdict": verdict})
+        assert judged(lab.repo.store, [label, review], sources, entries)["checked"].stage is stage
+
+
 def test_what_comes_from_too_little_is_no_further(lab: Lab) -> None:
     raw, other, mixed, broken = entries = files(lab, "raw", "other", "mixed", "broken")
     sources = [source(lab, "web", [raw], evidence=(LICENCE,)), source(lab, "bare", [other])]
