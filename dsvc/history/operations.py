@@ -190,7 +190,7 @@ def decode_operation(id: CommitId, data: bytes) -> Operation:  # noqa: A002
                 f"operation {id[:12]} was written by a newer dsvc", hint="install a newer dsvc"
             )
         stored = msgspec.json.decode(data, type=_Stored)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedInputError(f"operation {id[:12]} is malformed: {error}") from error
     who = stored.who
     operation = Operation(

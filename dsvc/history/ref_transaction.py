@@ -94,7 +94,7 @@ def parse_transaction(data: bytes | None) -> Transaction | None:
         for name, _ in found.logs:
             if name != HEAD:
                 check_ref_format(name)
-    except (msgspec.DecodeError, MalformedInputError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, MalformedInputError, RecursionError):
         return None
     return found if found.format == 1 else None
 

@@ -53,9 +53,11 @@ class LineageTree:
         return self.manifest.get(_run_path(id)) is not None
 
     def sources(self) -> dict[str, SourceTree]:
-        """Sources as it saw them, by id."""
+        """Sources as it saw them, by id; what stands under a name that is none is the record of no source."""
         return {
-            entry.path[len(SOURCES) + 1 :].decode(): SourceTree(self._store, NodeId(entry.digest))
+            entry.path[len(SOURCES) + 1 :].decode(errors="backslashreplace"): SourceTree(
+                self._store, NodeId(entry.digest)
+            )
             for entry in self.manifest.entries(SOURCES)
         }
 

@@ -107,12 +107,12 @@ def decode_account(data: bytes | bytearray | memoryview) -> RowAccount:
     if not is_whole or xxhash.xxh3_64_digest(view[_PREFIX:]) != bytes(view[16:_PREFIX]):
         raise MalformedInputError("an account of rows is malformed")
     header = decode(view[_PREFIX:at], _Header, "account of rows")
+    kept, changed_count, merged, split, dropped_count = header.fates
     columns = []
-    for _ in range(4):
-        column, at = unpack_numbers(view, at)
+    for count in (changed_count, dropped_count, dropped_count, dropped_count):
+        column, at = unpack_numbers(view, at, most=count)
         columns.append(column)
     changed, dropped, reason_of, survivors = columns
-    kept, changed_count, merged, split, dropped_count = header.fates
     fates = Fates(kept=kept, changed=changed_count, merged=merged, split=split, dropped=dropped_count)
     is_right = (
         at == len(view)

@@ -122,21 +122,18 @@ class Rule(NamedTuple):
 
 def evaluate(rules: Iterable[Rule], judged: Judged) -> list[Violation]:
     """Ask rules; one that stops at something unreadable is incomplete."""
-    found = []
-    for rule in rules:
-        for finding in _asked(rule, judged):
-            found.append(
-                Violation(
-                    rule.id,
-                    rule.severity,
-                    finding.subject,
-                    finding.message,
-                    finding.hint,
-                    rule.clause,
-                    finding.outcome,
-                )
-            )
-    return found
+    return [_violation(rule, finding) for rule in rules for finding in _asked(rule, judged)]
+
+
+def undecided(rules: Iterable[Rule], error: DsvcError) -> list[Violation]:
+    """Answer for rules that can't even be asked, since what they look at can't be read."""
+    return [_violation(rule, unreadable(b"", error)) for rule in rules]
+
+
+def _violation(rule: Rule, found: Finding) -> Violation:
+    return Violation(
+        rule.id, rule.severity, found.subject, found.message, found.hint, rule.clause, found.outcome
+    )
 
 
 def _asked(rule: Rule, judged: Judged) -> Iterator[Finding]:

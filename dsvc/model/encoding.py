@@ -47,5 +47,5 @@ def decode(data: bytes | memoryview, kind: type[T], what: str, *, limit: int | N
         raise MalformedInputError(f"{what} has {len(data)} bytes; at most {limit} are read")
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedInputError(f"{what} is malformed: {error}") from error

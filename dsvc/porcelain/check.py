@@ -9,8 +9,14 @@ import msgspec
 
 from dsvc.lineage.closure import Closure
 from dsvc.lineage.invariants import rules_at
-from dsvc.lineage.validation import Gate, Judged, Outcome, Violation, evaluate, outcome_of
-from dsvc.model.errors import LineageBrokenError, PolicyIncompleteError
+from dsvc.lineage.validation import Gate, Judged, Outcome, Violation, evaluate, outcome_of, undecided
+from dsvc.model.errors import (
+    CorruptDataError,
+    LineageBrokenError,
+    MalformedInputError,
+    MissingDataError,
+    PolicyIncompleteError,
+)
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
@@ -72,15 +78,19 @@ def check(
         If there is no such revision.
     LineageRulesError
         If its ``dsvc.toml`` is malformed.
-    MissingDataError, CorruptDataError, MalformedInputError
-        If its manifest or its lineage can't be read; single runs and sources that can't are findings.
     """
-    root, commits, pending = _subject(repo, rev, staged)
-    lineages = [lineage_of(repo, commit) for commit in commits]
-    known = origins(repo, root, lineages, pending)
-    judged = _judged(repo, known, repo.manifest(root).entries())
-    violations = evaluate(rules_at(gate or Gate.PUSH), judged)
-    return CheckResult(outcome=outcome_of(violations), policy=known.rules.packs, violations=tuple(violations))
+    rules, packs = rules_at(gate or Gate.PUSH), tuple[str, ...]()
+    try:
+        root, commits, pending = _subject(repo, rev, staged)
+        lineages = [lineage_of(repo, commit) for commit in commits]
+        known = origins(repo, root, lineages, pending)
+        judged = _judged(repo, known, repo.manifest(root).entries())
+    except (MissingDataError, CorruptDataError, MalformedInputError) as error:
+        # Not even what there is to be judged can be read; that is no answer, and no reason to let it pass.
+        violations = undecided(rules, error)
+    else:
+        violations, packs = evaluate(rules, judged), known.rules.packs
+    return CheckResult(outcome=outcome_of(violations), policy=packs, violations=tuple(violations))
 
 
 def _judged(repo: Workspace, known: Origins, entries: Iterable[Entry]) -> Judged:

@@ -260,7 +260,7 @@ def work_roots(layout: Layout) -> Iterator[bytes]:
     if body is not None:
         try:
             _, base, root = msgspec.msgpack.decode(body, type=tuple[str | None, bytes, bytes])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptDataError("the staged state is malformed") from error
         yield bytes(NodeId(base))
         yield bytes(NodeId(root))

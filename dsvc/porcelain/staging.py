@@ -93,7 +93,7 @@ class Staging:
         try:
             commit, base, root = msgspec.msgpack.decode(body, type=tuple[str | None, bytes, bytes])
             staged = Staged(CommitId.parse(commit) if commit else None, NodeId(base), NodeId(root))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptDataError("the staged state is malformed", details={"path": self._path}) from error
         if staged.base_commit == head and staged.base_root == head_root:
             return staged

@@ -18,7 +18,7 @@ import zstandard
 
 from dsvc.model.encoding import encode, hash_object
 from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError
-from dsvc.model.ids import ListId, NodeId, PackId
+from dsvc.model.ids import CommitId, ListId, NodeId, PackId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, MODE_SYMLINK, ChunkRef, Entry
 from dsvc.porcelain.gc import work_roots
 from dsvc.porcelain.staging import write_checked
@@ -339,3 +339,14 @@ def test_a_staged_file_of_another_shape_is_refused(tmp_path: Path, body: bytes) 
     layout = make_layout(tmp_path)
     write_checked(os.path.join(layout.work, "staged"), body, durable=False)
     bounded(lambda: list(work_roots(layout)), CorruptDataError, MalformedInputError)
+
+
+def test_text_that_is_no_utf8_is_refused() -> None:
+    """The decoder says so with an error of its own, which is none of its errors."""
+    from dsvc.history.operations import decode_operation
+    from dsvc.model.encoding import decode
+
+    with pytest.raises(MalformedInputError):
+        decode(b"\xa3\x00\x00\x80", str, "text")
+    with pytest.raises(MalformedInputError):
+        decode_operation(CommitId("0" * 40), b'{"format": 1, "verb": "\xff"}')
