@@ -206,9 +206,11 @@ class OutputMatcher:
         One is such a row if nothing else in the output has its key, null being as good as a value, while some
         key comes several times in the only input. Members that have a child already are not taken again.
         """
-        if self._kind in SELECTS or len(self._keyed) != 1 or self._keyed[0].key is None:
+        if self._kind in SELECTS or len(self._keyed) != 1:
             return False
         number, rows, _, key = self._keyed[0]
+        if key is None:
+            return False
         known = joined(self._found.get(number, [NO_PAIRS]))
         hashes, whole = self._rows.key_hashes(key.outputs)
         left = ~whole

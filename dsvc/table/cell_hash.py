@@ -19,6 +19,7 @@ from dsvc.table.arrow_numbers import hashes_of
 from dsvc.table.engine import connect, literal, quoted
 from dsvc.table.kind import TableFormat, TableKind
 from dsvc.table.plain_arrow import plain, plain_column
+from dsvc.table.plain_hash import NOT_NULL
 from dsvc.table.refusal import refusals
 from dsvc.table.source import NotATableError, TableSource
 
@@ -33,7 +34,6 @@ _COLUMNS_AT_ONCE: Final = 100
 """The time and memory that the engine takes to plan a query grow faster than its columns."""
 _SURE_DIGITS: Final = 15
 """No two decimals of so many characters are the same float."""
-_NOT_NULL: Final = 0x5851F42D4C957F2D
 _INTEGERS: Final = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 )
@@ -72,7 +72,7 @@ class HashedRows:
 
 def cell_hash(expression: str, value: str) -> str:
     """SQL for the hash of `value`, 0 where `expression` is null; the engine's own hash of 0 is 0."""
-    return f"CASE WHEN {expression} IS NULL THEN 0 ELSE xor(hash({value}), {_NOT_NULL}) END"
+    return f"CASE WHEN {expression} IS NULL THEN 0 ELSE xor(hash({value}), {NOT_NULL}) END"
 
 
 def cell_expression(expression: str, type_: str) -> str:
@@ -86,15 +86,15 @@ def cell_expression(expression: str, type_: str) -> str:
         small = f"abs({expression}) < 9e15 AND {expression} = trunc({expression})"
         whole_number = f"hash(TRY_CAST({expression} AS BIGINT))"
         return (
-            f"CASE WHEN {expression} IS NULL THEN 0 WHEN {small} THEN xor({whole_number}, {_NOT_NULL}) "
-            f"ELSE xor(hash({expression}::DOUBLE), {_NOT_NULL}) END"
+            f"CASE WHEN {expression} IS NULL THEN 0 WHEN {small} THEN xor({whole_number}, {NOT_NULL}) "
+            f"ELSE xor(hash({expression}::DOUBLE), {NOT_NULL}) END"
         )
     elif whole in ("UBIGINT", "HUGEINT", "UHUGEINT"):
         fits = f"TRY_CAST({expression} AS BIGINT)"
         text = f"{expression}::VARCHAR"
         return (
-            f"CASE WHEN {expression} IS NULL THEN 0 WHEN {fits} IS NULL THEN xor(hash({text}), {_NOT_NULL}) "
-            f"ELSE xor(hash({fits}), {_NOT_NULL}) END"
+            f"CASE WHEN {expression} IS NULL THEN 0 WHEN {fits} IS NULL THEN xor(hash({text}), {NOT_NULL}) "
+            f"ELSE xor(hash({fits}), {NOT_NULL}) END"
         )
     elif whole.startswith("DECIMAL"):
         return _decimal_hash(expression, is_whole=whole.endswith(",0)"))
@@ -104,7 +104,7 @@ def cell_expression(expression: str, type_: str) -> str:
         coarse = expression + "::TIME" if whole == "TIME_NS" else f"{nanoseconds} // 1000"
         return (
             f"CASE WHEN {expression} IS NULL THEN 0 WHEN {nanoseconds} % 1000 = 0 "
-            f"THEN xor(hash({coarse}), {_NOT_NULL}) ELSE xor(hash({nanoseconds}::VARCHAR), {_NOT_NULL}) END"
+            f"THEN xor(hash({coarse}), {NOT_NULL}) ELSE xor(hash({nanoseconds}::VARCHAR), {NOT_NULL}) END"
         )
     elif whole in _TIMES:
         value = f"epoch_us({expression})"
@@ -116,7 +116,7 @@ def _decimal_hash(expression: str, *, is_whole: bool) -> str:
     text = f"{expression}::VARCHAR"
     text = text if is_whole else f"rtrim(rtrim({text}, '0'), '.')"
     return (
-        f"CASE WHEN {expression} IS NULL THEN 0 ELSE xor({_NOT_NULL}, CASE "
+        f"CASE WHEN {expression} IS NULL THEN 0 ELSE xor({NOT_NULL}, CASE "
         f"WHEN contains({text}, '.') AND length({text}) <= {_SURE_DIGITS} THEN hash({text}::DOUBLE) "
         f"WHEN contains({text}, '.') OR TRY_CAST({text} AS BIGINT) IS NULL THEN hash({text}) "
         f"ELSE hash(TRY_CAST({text} AS BIGINT)) END) END"

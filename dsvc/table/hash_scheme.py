@@ -14,10 +14,16 @@ RULES: Final = 2
 @cache
 def scheme() -> str:
     """Name the rules and the engine's version."""
-    return f"{RULES}/{_engine_version()}"
+    return f"{RULES}/{engine_version()}"
 
 
-def _engine_version() -> str:
+@cache
+def engine_version() -> str:
+    """Version of the engine, by its package where that is plain."""
+    return _installed_version()
+
+
+def _installed_version() -> str:
     found = find_spec("duckdb")
     if found is not None and found.origin is not None:
         folder = os.path.dirname(os.path.dirname(found.origin))

@@ -5,37 +5,26 @@ from __future__ import annotations
 import json
 import math
 import re
-from base64 import b64decode
-from datetime import time
 from typing import TYPE_CHECKING, Any, Final
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 
-from dsvc.table.cell_hash import cell_expression, hash_table
-from dsvc.table.engine import connect
-from dsvc.table.json_cells import JsonBlock
+from dsvc.table import plain_hash
 from dsvc.table.kind import TableFormat, TableKind
-from dsvc.table.plain_arrow import plain
-from dsvc.table.records import RecordBlock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
 
-_TIMESTAMP: Final = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")
-_DECIMAL: Final = re.compile(r"decimal(32|64|128|256)\((\d+), (-?\d+)\)")
-_DECIMALS: Final = {"32": "decimal32", "64": "decimal64", "128": "decimal128", "256": "decimal256"}
-# What the engine reads from text itself; making Arrow arrays of Python values imports pandas where it is.
-_ENGINE_TYPES: Final = {
-    **dict.fromkeys(("string", "large_string", "string_view"), "VARCHAR"),
-    **dict.fromkeys(("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"), "BIGINT"),
-}
-_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+TEXT_TYPES: Final = frozenset({"string", "large_string", "string_view"})
+INTEGER_TYPES: Final = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"})
+INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _NUMBERS: Final = frozenset({"int64", "double"})
+_INT64: Final = range(-(2**63), 2**63)
+_MAX_DIGITS: Final = 20
+_ESCAPED: Final = re.compile(r'[\x00-\x1f\x7f"\\]')
+"""What a text in JSON may have in several ways."""
 
 
 def value_hashes(text: str, type_: str, kind: TableKind) -> list[int]:
@@ -60,19 +49,14 @@ def value_hashes(text: str, type_: str, kind: TableKind) -> list[int]:
     ValueError
         If the text is no value of this type.
     """
-    connection = connect(threads=1)
-    try:
-        if not kind.format.is_text:
-            return [_hash_typed(connection, text, type_)]
-        if kind.format in (TableFormat.CSV, TableFormat.TSV):
-            spellings = dict.fromkeys(_csv_spellings(text, type_))
-            return [_hash_typed(connection, each, "string") for each in spellings]
-        spellings = dict.fromkeys(_json_spellings(text, type_))
-        return list(dict.fromkeys(_hash_json(connection, each) for each in spellings))
-    except (pa.ArrowException, duckdb.Error, OverflowError) as error:
-        raise ValueError(str(error)) from error
-    finally:
-        connection.close()
+    spellings = _spellings(text, type_, kind)
+    if plain_hash.is_known():
+        known = _plain_hashes(spellings, type_, kind)
+        if known is not None:
+            return known
+    from dsvc.table.typed_value import hash_value
+
+    return list(dict.fromkeys(hash_value(each, type_, kind) for each in spellings))
 
 
 def hashes_of_values(texts: Sequence[str], type_: str, kind: TableKind) -> NDArray[np.uint64]:
@@ -85,109 +69,42 @@ def hashes_of_values(texts: Sequence[str], type_: str, kind: TableKind) -> NDArr
     """
     if not len(texts):
         return np.zeros((0, 1), np.uint64)
-    try:
-        with connect() as connection:
-            if not kind.format.is_text:
-                return _hash_column(connection, _typed_column(texts, type_)).reshape(len(texts), 1)
-            is_csv = kind.format in (TableFormat.CSV, TableFormat.TSV)
-            found = [
-                _csv_spellings(text, type_) if is_csv else _json_spellings(text, type_) for text in texts
-            ]
-            most = max(map(len, found))
-            spellings = [each for own in found for each in (*own, *own[:1] * (most - len(own)))]
-            hashes = (
-                _hash_column(connection, pa.array(spellings, pa.string()))
-                if is_csv
-                else _hash_json_lines(connection, spellings)
-            )
-            return hashes.reshape(len(texts), most)
-    except (pa.ArrowException, duckdb.Error, OverflowError) as error:
-        raise ValueError(str(error)) from error
+    found = [_spellings(text, type_, kind) for text in texts]
+    most = max(map(len, found))
+    spellings = [each for own in found for each in (*own, *own[:1] * (most - len(own)))]
+    from dsvc.table.typed_value import hash_values
+
+    return hash_values(spellings, type_, kind).reshape(len(texts), most)
 
 
-def _typed_column(texts: Sequence[str], type_: str) -> pa.Array:
-    engine_type = _ENGINE_TYPES.get(type_)
-    if engine_type == "VARCHAR":
-        return pa.array(texts, pa.string())
-    if engine_type == "BIGINT":
-        wrong = next((text for text in texts if not _INTEGER.fullmatch(text)), None)
-        if wrong is not None:
-            raise ValueError(f"{wrong!r} is no {type_}")
-        return pa.array([int(text) for text in texts], pa.int64())
-    return pa.concat_arrays([_typed(text, type_) for text in texts])
+def _spellings(text: str, type_: str, kind: TableKind) -> list[str]:
+    if not kind.format.is_text:
+        return [text]
+    is_csv = kind.format in (TableFormat.CSV, TableFormat.TSV)
+    return list(dict.fromkeys(_csv_spellings(text, type_) if is_csv else _json_spellings(text, type_)))
 
 
-def _hash_column(connection: DuckDBPyConnection, column: pa.Array) -> NDArray[np.uint64]:
-    return hash_table(connection, plain(pa.RecordBatch.from_arrays([column], ["v"])), ["v"])["v"]
+def _plain_hashes(spellings: Sequence[str], type_: str, kind: TableKind) -> list[int] | None:
+    """Hashes of what needs no engine; None where it is asked."""
+    if kind.format in (TableFormat.CSV, TableFormat.TSV) or (not kind.format.is_text and type_ in TEXT_TYPES):
+        return [plain_hash.hash_of_text(each) for each in spellings]
+    (first, *more) = spellings
+    if more:
+        return None
+    if kind.format.is_text:
+        # The engine hashes JSON as it would write it itself.
+        is_plain = not _ESCAPED.search(first[1:-1]) if type_ == "string" else _is_shortest(first)
+        return [plain_hash.hash_of_text(first)] if is_plain and type_ in ("string", "int64") else None
+    if type_ in INTEGER_TYPES and _is_shortest(first):
+        return [plain_hash.hash_of_integer(int(first))]
+    return None
 
 
-def _hash_json_lines(connection: DuckDBPyConnection, values: Sequence[str]) -> NDArray[np.uint64]:
-    lines = [f'{{"v": {value}}}\n'.encode() for value in values]
-    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
-    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
-    block = RecordBlock(0, 0, 1, b"".join(lines), starts, ends - 1)
-    found = JsonBlock(connection, block, "value").hashes()
-    if "v" not in found or len(found["v"]) != len(values):
-        raise ValueError("not a JSON value")
-    return found["v"]
-
-
-def _hash_typed(connection: DuckDBPyConnection, text: str, type_: str) -> int:
-    engine_type = _ENGINE_TYPES.get(type_)
-    if engine_type is None:
-        batch = plain(pa.RecordBatch.from_arrays([_typed(text, type_)], ["v"]))
-        return int(hash_table(connection, batch, ["v"])["v"][0])
-    if engine_type == "BIGINT" and not _INTEGER.fullmatch(text):
-        raise ValueError(f"{text!r} is no {type_}")
-    query = f"SELECT {cell_expression('v', engine_type)} FROM (SELECT CAST(? AS {engine_type}) AS v)"
-    found = connection.execute(query, [text]).fetchall()
-    return int(found[0][0])
-
-
-def _hash_json(connection: DuckDBPyConnection, value: str) -> int:
-    data = f'{{"v": {value}}}\n'.encode()
-    block = RecordBlock(0, 0, 1, data, np.zeros(1, np.int64), np.array([len(data) - 1], np.int64))
-    found = JsonBlock(connection, block, "value").hashes()
-    if "v" not in found:
-        raise ValueError("not a JSON value")
-    return int(found["v"][0])
-
-
-# Parquet and Arrow
-
-
-def _typed(text: str, type_: str) -> pa.Array:
-    wanted = _arrow_type(type_)
-    if pa.types.is_binary(wanted) or pa.types.is_large_binary(wanted):
-        return pa.array([b64decode(text, validate=True)], wanted)
-    if pa.types.is_time(wanted):
-        return pa.array([time.fromisoformat(text)], wanted)
-    if pa.types.is_timestamp(wanted) and wanted.tz is not None and not _has_offset(text):
-        # Without an offset a person means the column's own zone.
-        import pyarrow.compute as pc
-
-        return pc.assume_timezone(pa.array([text]).cast(pa.timestamp(wanted.unit)), wanted.tz)
-    return pa.array([text]).cast(wanted)
-
-
-def _has_offset(text: str) -> bool:
-    return bool(re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]))
-
-
-def _arrow_type(name: str) -> pa.DataType:
-    if found := _TIMESTAMP.fullmatch(name):
-        return pa.timestamp(found[1], found[2])
-    if found := _DECIMAL.fullmatch(name):
-        return getattr(pa, _DECIMALS[found[1]])(int(found[2]), int(found[3]))
-    if found := re.fullmatch(r"fixed_size_binary\[(\d+)\]", name):
-        return pa.binary(-1)
-    try:
-        return pa.type_for_alias(name)
-    except ValueError as error:
-        raise ValueError(f"values of type {name} can't be written here") from error
-
-
-# Text
+def _is_shortest(text: str) -> bool:
+    """Whether a text is a whole number of 64 bits, as it is usually written."""
+    if len(text) > _MAX_DIGITS or not INTEGER.fullmatch(text):
+        return False
+    return str(int(text)) == text and int(text) in _INT64
 
 
 def _csv_spellings(text: str, type_: str) -> list[str]:

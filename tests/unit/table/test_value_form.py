@@ -75,3 +75,43 @@ def test_a_column_of_several_tables_is_compared_as_its_binary_side_is(
     sides: list[tuple[str, TableKind]], form: Form
 ) -> None:
     assert common_form(sides) is form
+
+
+PLAIN = [
+    "",
+    "a",
+    "王芳李雷",
+    "x" * 100,
+    "12345678",
+    "123456789",
+    'q"\n\\/\x7f',
+    "0",
+    "-0",
+    "+5",
+    "007",
+    "-12",
+]
+NUMBERS = [
+    "-12",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "1.50",
+    "5.0",
+    "1e3",
+    " 7",
+]
+OTHERS = ["true", "null", "[1]", "2024-01-02T03:04:05", "1_000", "\ud800"]
+
+
+@pytest.mark.parametrize("kind", [CSV, JSONL, PARQUET], ids=lambda kind: str(kind.format))
+@pytest.mark.parametrize("type_", ["string", "int64", "int32", "double", "timestamp[us]"])
+def test_one_value_that_needs_no_engine_hashes_as_with_it(kind: TableKind, type_: str) -> None:
+    for text in (*PLAIN, *NUMBERS, *OTHERS):
+        try:
+            by_engine = set(hashes_of_values([text], type_, kind)[0].tolist())
+        except ValueError:
+            with pytest.raises(ValueError):  # noqa: PT011 messages are those of several libraries
+                value_hashes(text, type_, kind)
+        else:
+            assert set(value_hashes(text, type_, kind)) == by_engine
