@@ -26,7 +26,8 @@ from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
 from dsvc.store.materialize import read_content
 
 RECORD: Final = b"run"
-MAX_RECORD_BYTES: Final = 64 << 20
+MAX_PART_BYTES: Final = 1 << 30
+"""A row map of 200 million links; the record is bounded by what is decoded of it (`dsvc.model.encoding`)."""
 PATCH: Final = b"patch"
 
 
@@ -82,7 +83,7 @@ class RunTree:
             raise CorruptDataError(
                 f"run {self.id.short()} has no {path.decode()}", details={"run": self.id.hex()}
             )
-        if entry.size > MAX_RECORD_BYTES:
+        if entry.size > MAX_PART_BYTES:
             raise MalformedInputError(f"run {self.id.short()}: {path.decode()} has {entry.size} bytes")
         return read_content(self._store, entry)
 

@@ -27,7 +27,7 @@ from dsvc.porcelain.tree_look import Transition
 from dsvc.porcelain.tree_scan import parents
 from dsvc.porcelain.tree_update import TreeUpdate
 from dsvc.porcelain.values import ConflictDetail
-from dsvc.porcelain.verb_runs import Made, only, record_made
+from dsvc.porcelain.verb_runs import Made, record_made
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import Manifest
 
@@ -253,7 +253,7 @@ def _settle(
         discarded=discarded,
         tree=True,
         merge=kept,
-        run=only(runs),
+        runs=runs,
     )
     update.apply()
     # The staged state first: a conflict that is still listed after a kill is settled by the same command.

@@ -20,7 +20,7 @@ from dsvc.porcelain.safekeeping import store_file
 from dsvc.porcelain.status import scan_tree
 from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.values import NormalizedFile, NormalizeResult, Skipped
-from dsvc.porcelain.verb_runs import Made, only, record_made
+from dsvc.porcelain.verb_runs import Made, record_made
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.ingest import FileStat, UnstableFileError, open_file
 from dsvc.store.manifest_tree import EMPTY_ROOT
@@ -277,7 +277,7 @@ def _replace(repo: Workspace, tree: Beneath, root: NodeId, new: Sequence[_Rewrit
         after=root,
         discarded=discarded,
         tree=held,
-        run=only(runs),
+        runs=runs,
     )
     for item in new:
         folder, name = tree.split(item.path)

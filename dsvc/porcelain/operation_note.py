@@ -1,9 +1,9 @@
 """The note of an operation: what `undo` needs to know beyond refs and staged manifests.
 
-Words, each at most once: ``worktree`` (the verb wrote the working tree, which followed the staged state),
+Words: ``worktree`` (the verb wrote the working tree, which followed the staged state),
 ``worktree=BEFORE..AFTER`` (the tree held these manifests, where they are not the staged ones), ``merge=ROOT``
-or ``merge=none`` (the merge state before the operation, where it changed), ``run=ID`` (a run that it
-recorded).
+or ``merge=none`` (the merge state before the operation, where it changed), ``run=ID``, once
+for each run that it recorded (of the first `MAX_RUNS`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ NORMALIZE: Final = "normalize"
 NO_MERGE: Final = "none"
 """The merge state where nothing is in progress."""
 _TREE, _MERGE, _RUN = "worktree", "merge", "run"
+MAX_RUNS: Final = 40
+"""Runs that a note has room for; others wait for a commit although their operation was taken back."""
 
 
 class Note(NamedTuple):
@@ -33,15 +35,15 @@ class Note(NamedTuple):
         What the tree held, where that isn't what was staged.
     merge : str or None
         Merge state before, as `dsvc.porcelain.merge_state.keep` names it; None where it didn't change.
-    run : RunId or None
-        Run that waits for a commit since.
+    runs : tuple of RunId
+        Runs that wait for a commit since.
     """
 
     tree: bool = False
     tree_before: NodeId | None = None
     tree_after: NodeId | None = None
     merge: str | None = None
-    run: RunId | None = None
+    runs: tuple[RunId, ...] = ()
 
     def text(self) -> str | None:
         """Words of the note; None where it says nothing."""
@@ -52,8 +54,7 @@ class Note(NamedTuple):
             words.append(_TREE)
         if self.merge is not None:
             words.append(f"{_MERGE}={self.merge}")
-        if self.run is not None:
-            words.append(f"{_RUN}={self.run.hex()}")
+        words += [f"{_RUN}={run.hex()}" for run in self.runs[:MAX_RUNS]]
         return " ".join(words) or None
 
     def roots(self) -> Iterator[NodeId]:
@@ -63,8 +64,7 @@ class Note(NamedTuple):
                 yield root
         if self.merge not in (None, NO_MERGE):
             yield NodeId.parse(str(self.merge))
-        if self.run is not None:
-            yield NodeId(bytes(self.run))
+        yield from (NodeId(bytes(run)) for run in self.runs)
 
 
 def read_note(text: str | None) -> Note:
@@ -88,5 +88,5 @@ def read_note(text: str | None) -> Note:
         elif key == _MERGE:
             note = note._replace(merge=value)
         elif key == _RUN:
-            note = note._replace(run=RunId.parse(value))
+            note = note._replace(runs=(*note.runs, RunId.parse(value)))
     return note

@@ -24,7 +24,7 @@ from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.safekeeping import store_file
 from dsvc.porcelain.table_source import table_source
 from dsvc.porcelain.tree_update import Transition, TreeUpdate
-from dsvc.porcelain.verb_runs import Made, only, record_made
+from dsvc.porcelain.verb_runs import Made, record_made
 from dsvc.porcelain.workspace import Workspace
 from dsvc.porcelain.worktree_side import entry_now
 from dsvc.store.ingest import UnstableFileError, store_symlink
@@ -172,7 +172,7 @@ class PatchedFiles:
             before=staged,
             after=staged,
             tree=(held[0], held[1]),
-            run=only(runs),
+            runs=runs,
         )
         update.apply()
         mirror.follow(staged, unknown=[path for path in changed if self._tracked.get(path) is not None])

@@ -367,7 +367,7 @@ def note_pending(repo: Workspace, result: RunResult) -> None:
     staged = repo.staged().root
     words = [result.run.name, result.id.short()]
     try:
-        repo.record("run", arguments=words, before=staged, after=staged, run=result.id)
+        repo.record("run", arguments=words, before=staged, after=staged, runs=[result.id])
     except DsvcError:
         remove_pending(repo.layout, [result.id])
         raise

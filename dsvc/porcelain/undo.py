@@ -71,7 +71,7 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         root = _staged_root(repo, operation, staged.root)
         target = _target_head(operation, head)
         kept = read_note(operation.note).merge
-        run, comes_back = _run_of(repo, operation, head)
+        runs, comes_back = _runs_of(repo, operation, head)
         state = merge_state.load(repo.layout)
         moves = target is not None or any(change.ref == head.branch for change in changes)
         if moves and state is not None and kept is None:
@@ -82,7 +82,7 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             raise refusal(obstacles)
         mirror = Mirror(repo, staged.root)
         repo.store.publish()
-        _move_runs(repo, head, changes, run, comes_back=comes_back)
+        _move_runs(repo, head, changes, runs, comes_back=comes_back)
         # Files first: a killed undo is then simply run again.
         done = update.apply()
         recorded = repo.record(
@@ -198,39 +198,40 @@ def _check_staged(repo: Workspace, after: NodeId, before: NodeId, now: NodeId) -
 
 
 def _move_runs(
-    repo: Workspace, head: Head, changes: Sequence[RefChange], run: RunId | None, *, comes_back: bool
+    repo: Workspace, head: Head, changes: Sequence[RefChange], runs: Sequence[RunId], *, comes_back: bool
 ) -> None:
     """Have runs wait for a commit again, or no more; what is done already is no error."""
     for change in changes:
         if change.ref == head.branch:
             return_runs(repo, change.old, change.new)
-    if run is not None and comes_back:
+    if not comes_back:
+        remove_pending(repo.layout, runs)
+    for run in runs if comes_back else ():
         add_pending(repo.layout, run, durable=repo.durability != "none")
-    elif run is not None:
-        remove_pending(repo.layout, [run])
 
 
-def _run_of(repo: Workspace, operation: Operation, head: Head) -> tuple[RunId | None, bool]:
-    """Run that an operation recorded, and whether taking the operation back brings it back.
+def _runs_of(repo: Workspace, operation: Operation, head: Head) -> tuple[Sequence[RunId], bool]:
+    """Runs that an operation recorded, and whether taking the operation back brings them back.
 
     Raises
     ------
     ConcurrentChangeError
-        If a commit has taken the run since.
+        If a commit has taken one since.
     """
     # An undo that is undone did the opposite of what it took back.
     forward = False
     while operation.undone is not None:
         operation = repo.history.operations.read(CommitId.parse(operation.undone))
         forward = not forward
-    run = read_note(operation.note).run
-    if run is None or forward or run in pending_runs(repo.layout):
-        return run, forward
-    if lineage_of(repo, head.commit).has_run(run):
-        raise ConcurrentChangeError(
-            f"a commit has run {run.short()} since", hint="undo that commit first, or leave the run as it is"
-        )
-    return run, forward
+    runs = read_note(operation.note).runs
+    waiting = () if forward or not runs else pending_runs(repo.layout)
+    for run in () if forward else runs:
+        if run not in waiting and lineage_of(repo, head.commit).has_run(run):
+            raise ConcurrentChangeError(
+                f"a commit has run {run.short()} since",
+                hint="undo that commit first, or leave the run as it is",
+            )
+    return runs, forward
 
 
 def _tree_update(repo: Workspace, operation: Operation) -> TreeUpdate:

@@ -184,11 +184,6 @@ def _each_side(request: CaptureRequest) -> CaptureResult:
     )
 
 
-def only(ids: Sequence[RunId]) -> RunId | None:
-    """Give the one run that `undo` takes back with its operation, if it is one."""
-    return ids[0] if len(ids) == 1 else None
-
-
 def forget_merge_runs(repo: Workspace) -> None:
     """Forget runs of a merge that is given up."""
     from dsvc.lineage.run_tree import RunTree

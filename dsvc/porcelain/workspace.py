@@ -173,7 +173,7 @@ class Workspace:
         undone: CommitId | None = None,
         tree: bool | tuple[NodeId, NodeId] = False,
         merge: str | None = None,
-        run: RunId | None = None,
+        runs: Sequence[RunId] = (),
         message: str | None = None,
     ) -> Operation:
         """Move refs and log the operation, in one step.
@@ -189,8 +189,8 @@ class Workspace:
             not what was staged.
         merge : str or None
             Merge state before, from `dsvc.porcelain.merge_state.keep`, where the verb changes it.
-        run : RunId or None
-            Run that the verb recorded.
+        runs : sequence of RunId
+            Runs that the verb recorded.
         """
         from dsvc.history.operations import Operation
 
@@ -209,7 +209,7 @@ class Workspace:
             discarded=None if discarded is None else discarded.hex(),
             undone=None if undone is None else str(undone),
             who=who,
-            note=Note(bool(tree), before_tree, after_tree, merge, run).text(),
+            note=Note(bool(tree), before_tree, after_tree, merge, tuple(runs)).text(),
         )
         text = message or " ".join([verb, *arguments])
         return self.history.record(

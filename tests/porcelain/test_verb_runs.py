@@ -224,3 +224,21 @@ def test_undo_takes_the_run_of_a_verb_back(lab: Lab) -> None:
     assert len(pending_runs(lab.repo.layout)) == 1
     lab.repo.undo()
     assert pending_runs(lab.repo.layout) == []
+
+
+def test_undo_takes_all_runs_of_a_verb_back(lab: Lab) -> None:
+    from dsvc.porcelain.apply import apply
+
+    before = {f"{name}.csv".encode(): csv([(n, f"{name}{n}") for n in range(5)]) for name in "abc"}
+    lab.source("web", list(lab.put(before).values()))
+    lab.commit()
+    lab.work.write({path: data + b"99,new\n" for path, data in before.items()})
+    patch = b"".join(lab.repo.diff_patch(lab.repo.diff()))
+    lab.work.write(before)
+    apply(lab.repo, patch)
+    waiting = pending_runs(lab.repo.layout)
+    assert len(waiting) == 3
+    undone = lab.repo.undo()
+    assert pending_runs(lab.repo.layout) == []
+    lab.repo.undo(undone.operation)
+    assert pending_runs(lab.repo.layout) == waiting
