@@ -9,6 +9,7 @@ import msgspec
 
 from dsvc.fs import files
 from dsvc.model.encoding import encode
+from dsvc.model.errors import CorruptDataError
 from dsvc.porcelain.staging import read_checked, write_checked
 from dsvc.store.layout import Layout
 
@@ -54,7 +55,12 @@ def load(layout: Layout) -> SparsePatterns:
         If the file that holds them is damaged.
     """
     body = read_checked(_path(layout), "sparse patterns")
-    return SparsePatterns([] if body is None else msgspec.msgpack.decode(body, type=list[str]))
+    try:
+        return SparsePatterns([] if body is None else msgspec.msgpack.decode(body, type=list[str]))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptDataError(
+            "the sparse patterns are malformed", details={"path": _path(layout)}
+        ) from error
 
 
 def save(layout: Layout, patterns: Sequence[str], *, durable: bool) -> None:

@@ -20,6 +20,7 @@ from dsvc.model.encoding import encode, hash_object
 from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError
 from dsvc.model.ids import CommitId, ListId, NodeId, PackId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, MODE_SYMLINK, ChunkRef, Entry
+from dsvc.porcelain import merge_state, sparse
 from dsvc.porcelain.gc import work_roots
 from dsvc.porcelain.staging import write_checked
 from dsvc.store import block, pack
@@ -350,3 +351,18 @@ def test_text_that_is_no_utf8_is_refused() -> None:
         decode(b"\xa3\x00\x00\x80", str, "text")
     with pytest.raises(MalformedInputError):
         decode_operation(CommitId("0" * 40), b'{"format": 1, "verb": "\xff"}')
+
+
+@pytest.mark.parametrize("body", [b"\x91\xa3\x00\x00\x80", b"\xc1", b"\x93\xa1\x80\xc4\x00\xc4\x00"])
+def test_work_files_that_hold_something_else(tmp_path: Path, body: bytes) -> None:
+    """Their checksums are right."""
+    layout = make_layout(tmp_path)
+    for name, read in (
+        ("sparse", lambda: sparse.load(layout)),
+        ("staged", lambda: list(work_roots(layout))),
+        ("merge", lambda: merge_state.load(layout)),
+    ):
+        path = os.path.join(layout.work, name)
+        write_checked(path, body, durable=False)
+        bounded(read, CorruptDataError)
+        os.remove(path)
