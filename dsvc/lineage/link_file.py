@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import xxhash
 
-from dsvc.lineage.links import NO_LINKS, Links
+from dsvc.lineage.links import NO_LINKS, Links, distinct
 from dsvc.lineage.packed_numbers import MAX_VALUE, pack_numbers, unpack_numbers
 from dsvc.model.errors import MalformedInputError
 
@@ -128,13 +128,13 @@ class LinkFile:
 
     def parents(self, rows: Numbers | Sequence[int]) -> Links:
         """Links of some output rows."""
-        wanted = np.unique(np.asarray(rows, np.int64))
+        wanted = distinct(np.asarray(rows, np.int64))
         places = _touched(wanted, self._blocks["first"], self._blocks["last"])
         return _joined([self._block(number).parents(wanted) for number in places])
 
     def children(self, rows: Numbers | Sequence[int]) -> Links:
         """Links of some input rows."""
-        wanted = np.unique(np.asarray(rows, np.int64))
+        wanted = distinct(np.asarray(rows, np.int64))
         places = _touched(wanted, self._blocks["least"], self._blocks["greatest"])
         return _joined([self._block(number).children(wanted) for number in places])
 

@@ -51,6 +51,12 @@ class Links(NamedTuple):
 NO_LINKS = Links(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
+def distinct(numbers: Numbers) -> Numbers:
+    """Sort numbers and leave each once; np.unique would load masked arrays, which takes longer than most."""
+    in_order = np.sort(numbers)
+    return in_order[np.concatenate(([True], in_order[1:] != in_order[:-1]))] if len(in_order) else in_order
+
+
 def ordered(outputs: Numbers, inputs: Numbers) -> Links:
     """Make links of pairs in any order, in which a pair may come twice."""
     outputs = np.ascontiguousarray(outputs, np.int64)
@@ -122,7 +128,7 @@ def united(many: Iterable[Links]) -> Links:
 
 
 def _is_among(numbers: Numbers, rows: Numbers | Sequence[int], *, ascend: bool) -> Flags:
-    wanted = np.unique(np.asarray(rows, np.int64))
+    wanted = distinct(np.asarray(rows, np.int64))
     flags = np.zeros(len(numbers), np.bool_)
     if not len(wanted) or not len(numbers):
         return flags

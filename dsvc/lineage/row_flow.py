@@ -15,6 +15,7 @@ import numpy as np
 from dsvc.lineage.builder import LineageBuilder
 from dsvc.lineage.graph import ArtifactNode, Node, SourceNode
 from dsvc.lineage.link_file import LinkFile
+from dsvc.lineage.links import distinct
 from dsvc.lineage.row_account import RowAccount, decode_account
 from dsvc.lineage.run_summary import RunSummary
 from dsvc.lineage.run_tree import RunTree
@@ -64,11 +65,11 @@ def united(many: Iterable[Reached]) -> Reached:
     parts = [each.rows for each in found if each.rows is not None]
     if len(parts) < len(found):
         return Reached(None, exact)
-    return Reached(parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts)), exact)
+    return Reached(parts[0] if len(parts) == 1 else distinct(np.concatenate(parts)), exact)
 
 
 def _numbers(numbers: Iterable[int]) -> Numbers:
-    return np.unique(np.fromiter(numbers, np.int64))
+    return distinct(np.fromiter(numbers, np.int64))
 
 
 class RowFlow:
@@ -139,7 +140,7 @@ class RowFlow:
                 found[number] = Reached(None, wanted.exact)
             else:
                 links = self.links(run, output, number)
-                rows = NOTHING.rows if links is None else np.unique(links.parents(wanted.rows).inputs)
+                rows = NOTHING.rows if links is None else distinct(links.parents(wanted.rows).inputs)
                 found[number] = Reached(rows, wanted.exact)
         return {number: reached for number, reached in found.items() if reached}
 

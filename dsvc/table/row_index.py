@@ -163,12 +163,12 @@ class RowIndex:
             return result
         ends = np.cumsum(chosen["rows"], dtype=np.int64)
         place = chosen["file"].astype(np.int64) << 32 | chosen["stripe"]
-        for number in np.unique(place):
+        for number in sorted(set(place.tolist())):  # for few numbers np.unique would load masked arrays
             here = np.flatnonzero(place == number)
             counts = chosen["rows"][here].astype(np.int64)
             targets = _ranges(ends[here] - counts, counts)
             sources = _ranges(chosen["start"][here].astype(np.int64), counts)
-            stripe = self._stripes[int(number) >> 32][int(number) & 0xFFFFFFFF]
+            stripe = self._stripes[number >> 32][number & 0xFFFFFFFF]
             for name in wanted:
                 column = stripe.column(name)
                 if column is not None:
