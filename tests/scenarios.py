@@ -175,7 +175,7 @@ def strides(fault: Fault) -> list[tuple[str, int, int]]:
             # Of what they share with other commands enough was seen there.
             if fault not in _OF_LINEAGE:
                 continue
-            step = rare * 8
+            step = rare * 10
         step = min(step, 3) if fault.of_writes else step
         found.append((name, step, 1 + offset % step))
     return found

@@ -31,7 +31,6 @@ from tests.porcelain.working import Work
 
 QUESTIONS = (
     ["check", "{rev}"],
-    ["check", "{rev}", "--json"],
     ["trace", "{rev}:final.csv"],
     ["trace", "{rev}:final.csv#@0"],
     ["--json", "trace", "{rev}:clean.csv"],
@@ -40,11 +39,8 @@ QUESTIONS = (
     ["impact", "{rev}:raw.csv#@0"],
     ["--json", "impact", "--all", "source:web"],
     ["lineage", "{rev}:final.csv"],
-    ["lineage"],
     ["lineage", "--format", "json"],
-    ["lineage", "--format", "dot"],
     ["log", "{rev}"],
-    ["--json", "log", "{rev}"],
     ["show", "{rev}"],
     ["status"],
     ["source", "list"],
@@ -141,15 +137,14 @@ def test_records_that_lie(lab: Lab, capsys: pytest.CaptureFixture[str], lie: str
     change, parts, may_pass = LIES[lie]
     _files, clean, _final = chain(lab)
     id_ = altered(lab, clean, change, **parts)
-    asked(lab, capsys, "STAGED", id_)
-    rev = "HEAD"
     try:
         lab.work.commit("taken")
     except DsvcError:
+        asked(lab, capsys, "STAGED", id_)
         return
-    asked(lab, capsys, rev, id_)
+    asked(lab, capsys, "HEAD", id_)
     if not may_pass:
-        assert not passes(lab, rev)
+        assert not passes(lab, "HEAD")
 
 
 def test_a_run_with_the_map_of_another(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +211,6 @@ def test_forged_lineages(lab: Lab, capsys: pytest.CaptureFixture[str], what: str
     assert not passes(lab, rev)
     # What stands upon it is refused, or says so too.
     lab.repo.checkout(rev, force=True)
-    asked(lab, capsys, "HEAD")
     lab.work.write({b"more.csv": b"id,v\n1,x\n"})
     try:
         lab.work.commit("upon it")

@@ -102,7 +102,7 @@ def test_whole_it_passes(image: Image, fast_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize(
     ("folder", "count"),
-    [("packs", 24), ("git/refs/dsvc/sources", 4), ("work/runs", 4), ("cache", 8), ("git/objects", 10)],
+    [("packs", 14), ("git/refs/dsvc/sources", 4), ("work/runs", 4), ("cache", 5), ("git/objects", 5)],
 )
 def test_flipped_bits(
     image: Image, fast_path: Path, capsys: pytest.CaptureFixture[str], folder: str, count: int
