@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from dsvc.model.run_record import RunKind
 from dsvc.porcelain.repository import Repository
+from dsvc.porcelain.rerun import Carrier
 from dsvc.porcelain.run_spec import RunSpec
 from tests.faultkit import Command, commit_all, open_in, write
 
@@ -81,6 +82,15 @@ def _run(repo: Repository) -> object:
     return repo.run(_spec(), ["sh", "-c", _FILTER], environ=environ)
 
 
+def _ran(root: str) -> None:
+    _run(_sourced(root))
+
+
+def _rerun(repo: Repository) -> object:
+    first = min(repo.runs(), key=lambda tree: tree.run.started_at)
+    return repo.rerun(first.id.hex(), Carrier(environ={"PATH": os.environ["PATH"]}))
+
+
 def _waiting(root: str) -> None:
     """Two runs wait for a commit, one upon the other, and an ongoing source has new files."""
     repo = _begun(root)
@@ -119,6 +129,7 @@ COMMANDS: dict[str, tuple[Callable[[str], object], Command, tuple[str, ...]]] = 
         ("source-withdrawn",),
     ),
     "run": (_sourced, _run, ()),
+    "rerun": (_ran, _rerun, ()),
     "run-manual": (_made, _manual, ()),
     "run-manual-edited": (_edited, _correct, ()),
     "commit-runs": (_waiting, lambda r: r.commit("second"), ("nothing-to-commit",)),
