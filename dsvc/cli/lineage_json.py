@@ -99,6 +99,7 @@ def trace_fields(target: str, result: TraceResult) -> dict[str, object]:
         "steps": [_step(step) for step in result.steps],
         "sources": [{**source_fields(each.source), "rows": each.rows} for each in result.sources],
         "complete": result.complete,
+        "rights": result.rights.value,
         "gaps": [_gap(gap) for gap in result.gaps],
     }
 

@@ -12,6 +12,7 @@ from dsvc.lineage.graph import ArtifactNode, Node, SourceNode
 if TYPE_CHECKING:
     from dsvc.lineage.known_sources import KnownSource
     from dsvc.lineage.run_summary import RunSummary
+    from dsvc.porcelain.catalogue import Found
     from dsvc.porcelain.lineage_view import LineageView
 
 SHOWN_ROWS = 6
@@ -79,6 +80,25 @@ def show_stage(stage: str) -> str:
 def show_grade(grade: str) -> str:
     """Return how sensitive data is; nothing where it is not."""
     return {"important": _("important data"), "core": _("core data")}.get(grade, "")
+
+
+def show_rights(rights: str) -> str:
+    """Return whether rights are settled; nothing where they are."""
+    return {"disputed": _("rights disputed"), "undetermined": _("rights undetermined")}.get(rights, "")
+
+
+def show_found(found: Found) -> str:
+    """Return stage, grade, rights and sources of a file."""
+    words = [
+        show_stage(found.stage.value),
+        show_grade(found.grade.value),
+        show_rights(found.rights.value),
+        *map(show_line, found.sources[:SHOWN_ROWS]),
+    ]
+    left = len(found.sources) - SHOWN_ROWS
+    if left > 0:
+        words.append(ngettext("{n} more source", "{n} more sources", left))
+    return _(", ").join(filter(None, words))
 
 
 def show_counts(run: RunSummary) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from dsvc.cli.changes import list_skipped, skipped_fields
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import path_fields, show_line
@@ -13,6 +15,7 @@ from dsvc.cli.sizes import pad, shorten, show_bytes, width
 
 if TYPE_CHECKING:
     from dsvc.model.source_record import Evidence, SourceRecord
+    from dsvc.porcelain.source_groups import SourceGroup
     from dsvc.porcelain.sources import Source, SourceStep
 
 _TITLE_CELLS = 40
@@ -118,6 +121,26 @@ def show_size(source: Source) -> str:
     if source.records is not None:
         parts.insert(1, ngettext("{n} row", "{n} rows", source.records))
     return _(", ").join(parts)
+
+
+def list_groups(session: Session, groups: list[SourceGroup]) -> None:
+    """List groups of sources, one on a line, with what they attest."""
+    rows = [
+        (
+            _("(not said)") if group.value is None else shorten(show_line(group.value), _TITLE_CELLS),
+            ngettext("{n} source", "{n} sources", group.sources),
+            ngettext("{n} file", "{n} files", group.files),
+            ngettext("{n} row", "{n} rows", group.rows),
+            show_bytes(group.bytes),
+        )
+        for group in groups
+    ]
+    cells = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    for group, row in zip(groups, rows, strict=True):
+        session.output.json(msgspec.structs.asdict(group))
+        session.output.answer("  ".join(map(pad, row, cells)).rstrip())
+    if not groups:
+        session.output.line(_("no sources yet"))
 
 
 def list_sources(session: Session, sources: list[Source]) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.known_sources import KnownSource
+from dsvc.lineage.rights import Rights, join, rights_of_source
 from dsvc.lineage.row_flow import Reached, RowFlow
-from dsvc.lineage.trace import Gap, Step
+from dsvc.lineage.trace import Gap, GapReason, Step
 from dsvc.lineage.trace import trace as find_trace
 from dsvc.model.run_record import Run, RunId
 from dsvc.porcelain.lineage_target import LineageTarget
@@ -77,6 +78,13 @@ class TraceResult:
     sources: tuple[TracedSource, ...]
     gaps: tuple[Gap, ...]
     complete: bool
+
+    @property
+    def rights(self) -> Rights:
+        """Rights in it: the worst of its sources', undetermined where a way ends without a source."""
+        if not self.sources or any(gap.reason is not GapReason.NOT_IN_FORCE for gap in self.gaps):
+            return Rights.UNDETERMINED
+        return join(rights_of_source(each.source) for each in self.sources)
 
 
 def describe(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dsvc.lineage.graph import ArtifactNode
     from dsvc.lineage.stages import StageAndGrade
     from dsvc.lineage.validation import Gate
+    from dsvc.porcelain.catalogue import Found
     from dsvc.porcelain.check import CheckResult
     from dsvc.porcelain.lineage_impact import ImpactResult
     from dsvc.porcelain.lineage_target import LineageTarget
@@ -60,3 +61,25 @@ class LineageVerbs(Workspace):
         from dsvc.porcelain.stages import stages
 
         return stages(self, rev)
+
+    def find(
+        self,
+        rev: str | None = None,
+        path: bytes = b"",
+        *,
+        source: str | None = None,
+        licence: str | None = None,
+        grade: str | None = None,
+        stage: str | None = None,
+        supply_type: str | None = None,
+    ) -> list[Found]:
+        """Files by the sources, licences, grades and stages they have; see `dsvc.porcelain.catalogue`.
+
+        All that is given must hold; with nothing given: all files that have lineage.
+        """
+        from dsvc.porcelain import catalogue
+
+        asked = catalogue.wanted(
+            source=source, licence=licence, grade=grade, stage=stage, supply_type=supply_type
+        )
+        return catalogue.catalogue(self, rev, path, asked)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dsvc.lineage.evidence import EvidenceOption
     from dsvc.lineage.source_document import SourceDocument
     from dsvc.model.ids import CommitId
+    from dsvc.porcelain.source_groups import SourceGroup
     from dsvc.porcelain.sources import Source
     from dsvc.porcelain.tree_scan import Progress
 
@@ -105,6 +106,12 @@ class SourceVerbs(Workspace):
         from dsvc.porcelain import sources
 
         return sources.sources(self)
+
+    def source_groups(self, by: str) -> list[SourceGroup]:
+        """Sources in groups by a field of their record; see `dsvc.porcelain.source_groups.groups`."""
+        from dsvc.porcelain import source_groups
+
+        return source_groups.groups(self, by)
 
     def source(self, source_id: str, commit: CommitId | None = None) -> Source:
         """One source with its history; see `dsvc.porcelain.sources.show`."""

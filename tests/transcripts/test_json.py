@@ -347,6 +347,14 @@ def test_source(filled: Shell) -> None:
         "2024-01-01",
         "LICENSE",
     )
+    (found,) = filled.lines("ls", "STAGED:", "--source", "源", "--grade", "核心")
+    assert found["path"] == "数据"
+    assert (found["sources"], found["licences"]) == (["源"], ["CC-BY-4.0"])
+    assert (found["grade"], found["stage"], found["rights"]) == ("core", "reserved", "undetermined")
+    assert "sources" not in filled.lines("ls", "STAGED:")[0]
+    (group,) = filled.lines("source", "list", "--by", "grade")
+    assert (group["by"], group["value"], group["sources"], group["files"]) == ("grade", "core", 1, 1)
+    assert set(group) == {"by", "value", "sources", "files", "rows", "bytes"}
     assert filled.one("source", "update", "源")["changed"] is True
     assert [step["verb"] for step in filled.one("source", "show", "源")["history"]] == [
         "update",

@@ -15,6 +15,7 @@ from dsvc.cli.sizes import show_bytes
 from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
+    from dsvc.porcelain.catalogue import Found
     from dsvc.porcelain.values import Listing
 
 
@@ -35,13 +36,38 @@ def listing_fields(item: Listing) -> dict[str, object]:
     return fields
 
 
-@verb("ls", _("Without REV: the files of HEAD. Of another version: REV: or REV:PATH."))
+def found_fields(found: Found) -> dict[str, object]:
+    """Return what lineage knows of a file as JSON."""
+    return {
+        "sources": list(found.sources),
+        "licences": list(found.licences),
+        "grade": found.grade.value,
+        "stage": found.stage.value,
+        "rights": found.rights.value,
+    }
+
+
+@verb(
+    "ls",
+    _(
+        "Without REV: the files of HEAD. Of another version: REV: or REV:PATH. With --source, --licence, "
+        "--supply-type, --grade or --stage: of all files below, those for which all of this holds."
+    ),
+)
 @click.argument("target", required=False, metavar="[REV:PATH]", type=PathWord())
 @click.option("-r", "--recursive", is_flag=True, help=_("all files below, not only one level"))
-def command(session: Session, target: str | None, recursive: bool) -> None:
+@click.option("--source", metavar="ID", help=_("files that descend from this source"))
+@click.option("--licence", "--license", metavar="EXPR", help=_("from a source of this licence"))
+@click.option("--supply-type", metavar="TYPE", help=_("from a source that is public, industry, internet …"))
+@click.option("--grade", metavar="GRADE", help=_("files of this grade: general, important or core"))
+@click.option("--stage", metavar="STAGE", help=_("files that are sourced, produced, annotated, reviewed, …"))
+def command(session: Session, target: str | None, recursive: bool, **filters: str | None) -> None:
     """List the files of any version."""
     repo = session.repository()
     wanted = parse_target(target, repo.root) if target is not None else Target("HEAD", b"")
+    if any(value is not None for value in filters.values()):
+        _list_found(session, repo.find(wanted.revision, wanted.path, **filters))
+        return
     output = session.output
     with session.paged():
         for item in repo.ls(wanted.revision, wanted.path, recursive=recursive):
@@ -52,3 +78,17 @@ def command(session: Session, target: str | None, recursive: bool) -> None:
             if item.entry is None:
                 name = output.style(name.removesuffix("/") + "/", "blue")
             output.answer(f"{show_bytes(item.size):>10}  {name}")
+
+
+def _list_found(session: Session, files: list[Found]) -> None:
+    from dsvc.cli.lineage_words import show_found
+    from dsvc.porcelain.values import Listing
+
+    output = session.output
+    with session.paged():
+        for found in files:
+            entry = found.entry
+            item = Listing(path=entry.path, entry=entry, files=1, size=entry.size)
+            output.json({**listing_fields(item), **found_fields(found)})
+            if not session.as_json:
+                output.answer(f"{show_bytes(entry.size):>10}  {show_name(entry.path)}  {show_found(found)}")

@@ -12,7 +12,7 @@ from dsvc.cli.i18n import _
 from dsvc.cli.names import path_fields, show_name
 from dsvc.cli.paths import tree_paths
 from dsvc.cli.session import Session
-from dsvc.cli.source_text import list_sources, report_changed, show_size, show_source
+from dsvc.cli.source_text import list_groups, list_sources, report_changed, show_size, show_source
 from dsvc.cli.verb import PathWord
 from dsvc.cli.verb_group import VerbGroup
 from dsvc.model.errors import NotFoundError, UsageError
@@ -230,9 +230,18 @@ def update(session: Session, source_id: str, paths: tuple[str, ...], where: str 
 
 
 @command.verb("list", _("List the sources"))
-def list_(session: Session) -> None:
+@click.option(
+    "--by",
+    metavar="FIELD",
+    help=_("in groups: supply_type, acquisition, license_expression, grade, status or another field"),
+)
+def list_(session: Session, by: str | None) -> None:
     """List all sources."""
-    list_sources(session, session.repository().sources())
+    repo = session.repository()
+    if by is None:
+        list_sources(session, repo.sources())
+    else:
+        list_groups(session, repo.source_groups(by))
 
 
 @command.verb("show", _("Show the record of a source, its evidence and its history"))
