@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from dsvc.diff.row_diff import TableVersion
 from dsvc.fs import files
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.table_source import StoredSource
@@ -20,6 +19,7 @@ from dsvc.table.row_index import PIECE, RowIndex
 from dsvc.table.source import NotATableError, TableLimitError, TableSource
 
 if TYPE_CHECKING:
+    from dsvc.diff.row_diff import TableVersion
     from dsvc.table.guard import IndexesToCome
     from dsvc.table.index_reuse import Like
 
@@ -27,8 +27,6 @@ MAX_CACHE_BYTES: Final = 4 << 30
 """What the cache may hold before its oldest files go."""
 _SIDE_BY_SIDE: Final = 4
 """Indexes that are made at once."""
-_WORTH_BYTES: Final = 4 << 20
-"""From this size on a table is worth a process that indexes it while something else runs."""
 EMPTY_INDEX: Final = RowIndex([], np.zeros(0, PIECE), [[]])
 """Index of a table without rows and columns."""
 
@@ -122,11 +120,11 @@ class RowIndexes:
         return [found[table.source.digest] for table in tables]
 
     def begin(self, tables: Sequence[KnownTable]) -> IndexesBegun | None:
-        """Begin to index large tables that the cache lacks; None where nothing is to be done."""
+        """Begin to index tables that the cache lacks; None where nothing is to be done."""
         from dsvc.table.guard import IndexesToCome
 
-        large = {t.source.digest: t for t in tables if t.source.size >= _WORTH_BYTES}
-        missing = [table for digest, table in large.items() if self.cached(digest) is None]
+        known = {table.source.digest: table for table in tables if table.source.size}
+        missing = [table for digest, table in known.items() if self.cached(digest) is None]
         if not missing or not IndexesToCome.possible():
             return None
         missing = missing[:_SIDE_BY_SIDE]
@@ -176,6 +174,8 @@ class RowIndexes:
 
     def versions(self, old: KnownTable | None, new: KnownTable | None) -> tuple[TableVersion, TableVersion]:
         """Both sides of a comparison; None is an empty table. Raises as `get`."""
+        from dsvc.diff.row_diff import TableVersion
+
         if old is None or new is None:
             return self._version(old), self._version(new)
         known, there = self.cached(old.source.digest), self.cached(new.source.digest)
@@ -187,6 +187,8 @@ class RowIndexes:
         return TableVersion(old.source, old.kind, first), TableVersion(new.source, new.kind, second)
 
     def _version(self, table: KnownTable | None) -> TableVersion:
+        from dsvc.diff.row_diff import TableVersion
+
         if table is None:
             return TableVersion(None, None, EMPTY_INDEX)
         return TableVersion(table.source, table.kind, self.get(table))

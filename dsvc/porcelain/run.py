@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dsvc.fs.temporary_folder import temporary_folder
 from dsvc.model.errors import DsvcError, UsageError
@@ -17,6 +18,9 @@ from dsvc.porcelain.run_recording import begin_run, now
 from dsvc.porcelain.run_spec import RunSpec
 from dsvc.porcelain.run_storage import Captured, Check, RunResult
 from dsvc.porcelain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.run_recording import Recording
 
 RUN_FOLDER: Final = "DSVC_RUN_DIR"
 """Variable that tells a command where to write ``rowmap.parquet`` and ``drops.jsonl``."""
@@ -78,8 +82,6 @@ def run(
     RowwiseError
         If it was said to be row-wise and isn't; nothing was recorded.
     """
-    from dsvc.lineage.declared_maps import read_run_folder
-
     if not command or not command[0]:
         raise UsageError("there is no command to run", hint="write it after --, such as: -- python clean.py")
     words = command_words(command)
@@ -88,18 +90,26 @@ def run(
         data = [*spec.inputs, *spec.outputs, *spec.lookups]
         code = code_state(repo, command, folder=folder, data=data, environ=environ)
         variables = {**environ, **own_variables(run_folder, repo.root, spec.seed)}
-        recording.index_inputs()
         started = now()
         probe = EnvironmentProbe(words, environ, where)
         how: dict[str, Any] = {"timeout": timeout, "interactive": interactive}
         try:
-            status = execute(words, environ=variables, folder=where, output=output, **how)
+            status = execute(
+                words,
+                environ=variables,
+                folder=where,
+                output=output,
+                meanwhile=lambda: _prepare(recording),
+                **how,
+            )
             ended = now()
             if status:
                 raise _failed(command, status)
             environment = probe.result()
         finally:
             probe.close()
+        from dsvc.lineage.declared_maps import read_run_folder
+
         return recording.finish(
             command=command,
             folder=folder,
@@ -110,6 +120,16 @@ def run(
             ended=ended,
             check=_rowwise_check(repo, spec, command, folder, code, environ, **how),
         )
+
+
+def _prepare(recording: Recording) -> None:
+    """Index the inputs and load what recording needs, while the command runs."""
+    recording.index_inputs()
+    import dsvc.lineage.capture
+    import dsvc.lineage.declared_maps
+    import dsvc.lineage.record_rows
+    import dsvc.table.index_builder
+    import dsvc.table.text_types  # noqa: F401
 
 
 def own_variables(folder: str, root: str, seed: str | None) -> dict[str, str]:
@@ -195,8 +215,14 @@ def execute(
     timeout: float | None = None,
     output: int | None = None,
     interactive: bool = False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run a command and return its status, that of a signal negative; parameters as those of `run`.
+    """Run a command and return its status, that of a signal negative; other parameters as those of `run`.
+
+    Parameters
+    ----------
+    meanwhile : callable
+        What is to be done beside it.
 
     Raises
     ------
@@ -221,8 +247,10 @@ def execute(
             hint="a command is looked for on the PATH, or by its path from here",
             details={"exit_status": status},
         ) from error
+    begun = time.monotonic()
     try:
-        return process.wait(timeout)
+        meanwhile()
+        return process.wait(None if timeout is None else max(0.0, begun + timeout - time.monotonic()))
     except subprocess.TimeoutExpired as error:
         end(process, group=not interactive)
         raise CommandTimeoutError(

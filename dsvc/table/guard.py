@@ -19,14 +19,15 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from dsvc.model.errors import DsvcError, StorageError
-from dsvc.table.index_builder import build_index
-from dsvc.table.index_reuse import Like
 from dsvc.table.kind import TableKind
-from dsvc.table.row_index import RowIndex
 from dsvc.table.source import NotATableError, TableLimitError, TableSource
+
+if TYPE_CHECKING:
+    from dsvc.table.index_reuse import Like
+    from dsvc.table.row_index import RowIndex
 
 MEMORY_BYTES: Final = 2 << 30
 """What a child may take beyond what the parent has, and `MEMORY_PER_BYTE` for each byte of the file."""
@@ -61,11 +62,16 @@ def build_indexes(
     NotATableError, TableLimitError
         If one can't be read.
     """
+    # Loaded once, not by each child.
+    import dsvc.table.index_builder  # noqa: F401
 
-    def work(source: TableSource, kind: TableKind) -> Callable[[], RowIndex]:
-        return lambda: build_index(source, kind, like)
+    return run_guarded([Guarded(source, partial(_index, source, kind, like)) for source, kind in tables])
 
-    return run_guarded([Guarded(source, work(source, kind)) for source, kind in tables])
+
+def _index(source: TableSource, kind: TableKind, like: Like | None = None) -> RowIndex:
+    from dsvc.table.index_builder import build_index
+
+    return build_index(source, kind, like)
 
 
 class IndexesToCome:
@@ -81,7 +87,7 @@ class IndexesToCome:
         self._children: list[_Child] = []
         try:
             for source, kind in tables:
-                self._children.append(_Child(Guarded(source, partial(build_index, source, kind))))
+                self._children.append(_Child(Guarded(source, partial(_index, source, kind))))
         except OSError:
             self.end()
 

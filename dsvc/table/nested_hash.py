@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 
 if TYPE_CHECKING:
@@ -68,6 +67,8 @@ def _struct(column: pa.Array, scalars: Callable[[pa.Array], Hashes]) -> Hashes:
 
 
 def _list(column: pa.Array, scalars: Callable[[pa.Array], Hashes]) -> Hashes:
+    import pyarrow.compute as pc  # 40 ms that tables without nested values needn't cost
+
     if pa.types.is_map(column.type):
         offsets = column.offsets.to_numpy().astype(np.int64)
         first, count = int(offsets[0]), int(offsets[-1] - offsets[0])
