@@ -35,9 +35,7 @@ def read(data: bytes) -> Commit:
 
 def test_round_trip() -> None:
     parents = (CommitId("a" * 40), CommitId("b" * 40))
-    data = make(
-        "标题\n\n正文", (("Dsvc-No-Verify", "true"),), parents=parents, lineage=NodeId(b"\x22" * 32)
-    )
+    data = make("标题\n\n正文", (("Dsvc-No-Verify", "true"),), parents=parents, lineage=NodeId(b"\x22" * 32))
     commit = read(data)
     assert commit.parents == parents
     assert commit.message == "标题\n\n正文"
