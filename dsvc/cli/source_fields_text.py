@@ -109,6 +109,7 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "content_root": N_("root of the attested files"),
         "bytes": N_("size of the attested files"),
         "records": N_("number of their rows"),
+        "discovered": N_("what dsvc found out about them: formats, encodings, rows, columns"),
         "record_schema": N_("schema of the records"),
         "ingest_activity": N_("the run that brought it in"),
         "signature": N_("signature over the record"),

@@ -55,6 +55,7 @@ def record_fields(record: SourceRecord) -> dict[str, object]:
         "fields": dict(record.fields),
         "undetermined": list(record.undetermined),
         "attested_at": record.attested_at,
+        "discovered": dict(record.discovered),
     }
 
 
@@ -197,6 +198,7 @@ def show_source(session: Session, source: Source) -> None:
         where = f"  {_('where')} {show_line(each.where)}" if each.where else ""
         lines.append((_("covers"), f"{session.name(each.path)}{where}"))
     lines.append((_("attests"), show_size(source)))
+    lines += [(_("found there"), text) for text in _discovered(record)]
     lines += [(_("evidence"), _evidence(each)) for each in record.evidence]
     if source.missing_evidence:
         lines.append((_("missing evidence"), missing_text(source)))
@@ -209,6 +211,25 @@ def show_source(session: Session, source: Source) -> None:
         when = step.time.replace("T", " ")
         person = show_line(step.author.partition(" <")[0])
         output.answer(f"  {output.style(step.commit[:8], 'id')}  {when}  {person}  {step.verb}  {changed}")
+
+
+def _discovered(record: SourceRecord) -> list[str]:
+    """Return what was found out about the attested files, formats and encodings by number."""
+    found = record.discovered
+    lines = []
+    for group in ("format", "encoding"):
+        counts = {
+            name.partition(".")[2]: int(count)
+            for name, count in found.items()
+            if name.startswith(f"{group}.")
+        }
+        names = sorted(counts, key=lambda name: (-counts[name], name))
+        lines.append(_(", ").join(f"{show_line(name)} {counts[name]}" for name in names))
+    columns = [name.partition(".")[2] for name in found if name.startswith("column.")]
+    if columns:
+        text = ngettext("{n} column", "{n} columns", int(found["columns"]))
+        lines.append(f"{text}{_(': ')}{shorten(show_line(_(', ').join(columns)), 2 * _TITLE_CELLS)}")
+    return [line for line in lines if line]
 
 
 def _value(value: object) -> str:

@@ -267,6 +267,7 @@ def _signals_and_quality() -> Iterator[Field]:
     yield _of("content_root", _TEXT, g, derived=True)
     yield _of("bytes", _NUMBER, g, derived=True)
     yield _of("records", _NUMBER, g, derived=True)
+    yield _of("discovered", _LIST, g, derived=True)
     yield _of("record_schema", _TEXT, g)
     yield _of("ingest_activity", _TEXT, g)
     yield _of("signature", _TEXT, g)

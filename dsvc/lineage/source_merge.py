@@ -56,6 +56,10 @@ def merge_records(base: SourceRecord | None, ours: SourceRecord, theirs: SourceR
         fields=fields,
         undetermined=tuple(sorted(undetermined | more)),
         attested_at=max(ours.attested_at, theirs.attested_at),
+        # Of the newer attestation; whoever unites the files finds out about all of them.
+        discovered=max(
+            ours, theirs, key=lambda each: (each.attested_at, sorted(each.discovered.items()))
+        ).discovered,
     )
 
 

@@ -130,6 +130,8 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
         Fields for which two values met in a merge, until one is set.
     attested_at : str
         When the files were attested last, RFC 3339.
+    discovered : mapping of str to str
+        What dsvc found out about the files when `add` or `update` attested them: formats, encodings, rows.
     """
 
     source_id: str
@@ -146,6 +148,7 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, Value] = {}
     undetermined: tuple[str, ...] = ()
     attested_at: str = ""
+    discovered: Mapping[str, str] = {}
 
     @property
     def in_force(self) -> bool:
@@ -183,7 +186,12 @@ def encode_source(record: SourceRecord) -> bytes:
         for each in sorted(record.evidence, key=lambda each: each.name)
     )
     return encode(
-        msgspec.structs.replace(record, evidence=evidence, fields=dict(sorted(record.fields.items())))
+        msgspec.structs.replace(
+            record,
+            evidence=evidence,
+            fields=dict(sorted(record.fields.items())),
+            discovered=dict(sorted(record.discovered.items())),
+        )
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from dsvc.history.commit_codec import Commit
 from dsvc.history.history import Prepared
 from dsvc.history.ref_name import check_ref_name
@@ -21,6 +23,7 @@ from dsvc.model.manifest import Entry
 from dsvc.model.source_operation import SourceOperation, SourceVerb
 from dsvc.model.source_record import SourceRecord, check_source_id
 from dsvc.porcelain.commit_lineage import SOURCE_REFS
+from dsvc.porcelain.source_discovery import discover
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
@@ -242,4 +245,6 @@ def _united(repo: Workspace, base: SourceTree | None, ours: SourceTree, theirs: 
             if part is not None:
                 rows[path] = part
     root = repo.manifest(EMPTY_ROOT).update(sorted(files.items()))
+    repo.store.publish()
+    record = msgspec.structs.replace(record, discovered=discover(repo, root, ours.files.root))
     return State(record, root, evidence, rows)

@@ -24,6 +24,7 @@ from dsvc.porcelain.source_chain import (
     source_ref,
     tree_at,
 )
+from dsvc.porcelain.source_discovery import discover
 from dsvc.porcelain.source_evidence import add_evidence, drop_evidence, read_snapshots
 from dsvc.porcelain.source_files import attest
 from dsvc.porcelain.tree_scan import Progress
@@ -171,7 +172,13 @@ def _attested(
 ) -> Source:
     found = attest(repo, state.record.source_id, covers, progress=progress)
     time = repo.signature().rfc3339()
-    record = msgspec.structs.replace(state.record, covers=_ordered(covers), attested_at=time)
+    repo.store.publish()  # what was stored just now is looked into
+    record = msgspec.structs.replace(
+        state.record,
+        covers=_ordered(covers),
+        attested_at=time,
+        discovered=discover(repo, found.files, state.files),
+    )
     record = read_snapshots(repo, record, state.evidence)
     state = State(record, found.files, state.evidence, found.rows)
     operation = SourceOperation(verb=verb, time=time, changed=(*changed, "files"), reason=record.reason)

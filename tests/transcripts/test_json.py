@@ -327,6 +327,7 @@ def test_source(filled: Shell) -> None:
         "fields",
         "undetermined",
         "attested_at",
+        "discovered",
         "commit",
         "files",
         "bytes",
