@@ -125,6 +125,8 @@ def _invoke(group: Verbs, arguments: list[str], session: Session) -> int:
             return code if isinstance(code, int) else 0
     except click.exceptions.Exit as ended:
         return ended.exit_code
+    finally:
+        session.close()
 
 
 def _folder(arguments: Sequence[str]) -> str:

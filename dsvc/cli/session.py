@@ -49,6 +49,11 @@ class Session:
             self.output.configured_color = self._repository.config.get("color.ui")
         return self._repository
 
+    def close(self) -> None:
+        """Close what is open."""
+        if self._repository is not None:
+            self._repository.close()
+
     def name(self, path: bytes) -> str:
         """Return a path of the working tree for people: from the current folder, escaped."""
         repo = self.repository()

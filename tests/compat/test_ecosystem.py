@@ -120,7 +120,7 @@ def test_what_is_no_table_is_said_to_be_none(work: Work) -> None:
 
 
 def test_a_library_that_is_not_there_is_named(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsvc.porcelain.table_view.find_spec", lambda _name: None)
+    monkeypatch.setattr("dsvc.table.extras.find_spec", lambda _name: None)
     for extra in ("polars", "pandas"):
         with pytest.raises(MissingExtraError) as caught:
             getattr(work.repo.table("数据/t.csv"), f"to_{extra}")()

@@ -52,6 +52,12 @@ QUESTIONS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _back_to_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line goes to another folder in this process; the next test finds it where it was."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def lab(fast_path: Path) -> Lab:
     return Lab(Work(fast_path / "data"))

@@ -33,6 +33,12 @@ QUESTIONS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _back_to_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line goes to another folder in this process; the next test finds it where it was."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def image(fast_path: Path) -> Image:
     """A source, two runs in a commit, and one that waits for the next."""

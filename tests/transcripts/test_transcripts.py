@@ -24,7 +24,7 @@ VARYING = [
     (re.compile(r"\b[0-9a-f]{64}\b"), "[digest]"),
     (re.compile(r"\b[0-9a-f]{40}\b"), "[commit]"),
     (re.compile(r"\b(?=[a-f]*[0-9])[0-9a-f]{32}\b"), "[xxh3]"),
-    (re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{12}\b"), "[short]"),
+    (re.compile(r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{12}\b"), "[short]"),
     (re.compile(r"\b[0-9a-f]{8}\b(?!-)"), "[id]"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:(?:\.\d{3})?Z| [+-]\d{4})"), "[date]"),
     (re.compile(r"[\d,.]+ (?:B|KiB|MiB)(?= (?:new|stored))"), "[size]"),
