@@ -1,0 +1,1 @@
+"""Detectors: what is looked for in the bytes themselves."""
