@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from dsvc.history.git_object import MAX_PARENTS, GitObject, encode_tree, object_id, parse_commit
+from dsvc.history.git_object import (
+    MAX_PARENTS,
+    GitObject,
+    encode_tree,
+    object_id,
+    parse_commit,
+    with_signature,
+)
 from dsvc.history.signature import Signature
 from dsvc.history.trailers import Trailer, join_message, split_message
 from dsvc.model.errors import MalformedInputError
@@ -29,6 +36,8 @@ _OWN = {key.lower(): key for key in (MANIFEST, FILES, BYTES, LINEAGE)}
 _COUNT = re.compile("0|[1-9][0-9]{0,18}")
 
 V = TypeVar("V")
+SignatureText: TypeAlias = bytes
+Sign: TypeAlias = Callable[[bytes], SignatureText]
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +63,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
         Root of the lineage manifest, where there is one.
     trailers : tuple of (str, str)
         Every trailer in order, dsvc's own ones too.
+    signature : bytes or None
+        What a key says of it, as text; nothing is proven by its being there.
     """
 
     id: CommitId
@@ -66,6 +77,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     lineage: NodeId | None
     trailers: tuple[Trailer, ...]
+    signature: SignatureText | None = None
 
 
 def manifest_blob(*, manifest: NodeId, files: int, total_bytes: int, lineage: NodeId | None) -> bytes:
@@ -87,6 +99,7 @@ def encode_commit(
     bytes: int,  # noqa: A002
     lineage: NodeId | None = None,
     trailers: Sequence[Trailer] = (),
+    sign: Sign | None = None,
 ) -> list[GitObject]:
     """Encode a commit as git objects: the blob, the tree, and last the commit itself.
 
@@ -94,6 +107,8 @@ def encode_commit(
     ----------
     trailers : sequence of (str, str)
         More trailers, written before dsvc's own.
+    sign : callable or None
+        Makes a signature, as text, of the commit's bytes.
 
     Raises
     ------
@@ -117,6 +132,8 @@ def encode_commit(
     head += [b"parent " + CommitId.parse(parent).encode() for parent in parents]
     head += [b"author " + author.encode(), b"committer " + committer.encode()]
     text = b"\n".join(head) + b"\n\n" + join_message(message, [*trailers, *own])
+    if sign is not None:
+        text = with_signature(text, sign(text))
     return [("blob", blob), ("tree", tree), ("commit", text)]
 
 
@@ -171,4 +188,5 @@ def decode_commit(id: CommitId, data: bytes) -> Commit:  # noqa: A002
         bytes=_own_value(own, BYTES, _parse_count, what),
         lineage=_own_value(own, LINEAGE, NodeId.parse, what) if LINEAGE in own else None,
         trailers=trailers,
+        signature=raw.signature,
     )

@@ -20,6 +20,9 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_PARENTS: Final = 1000
 ZERO_ID: Final = "0" * 40
 
+SIGNATURE: Final = b"gpgsig"
+"""Header of a commit's signature, whatever made it; git calls it so for SSH keys too."""
+
 _HEX_40 = re.compile(rb"[0-9a-f]{40}")
 _TREE_MODES = frozenset({b"100644", b"100755", b"120000", b"40000", b"160000"})
 
@@ -33,6 +36,7 @@ class RawCommit:
     author: bytes
     committer: bytes
     message: bytes
+    signature: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,7 @@ def _split_headers(data: bytes, what: str) -> tuple[list[bytes], bytes]:
 
 
 def parse_commit(data: bytes) -> RawCommit:
-    """Split the bytes of a commit; headers after the committer (a signature, an encoding) are passed over.
+    """Split the bytes of a commit; of the headers after the committer only the signature is looked at.
 
     Raises
     ------
@@ -102,7 +106,42 @@ def parse_commit(data: bytes) -> RawCommit:
         author=_value_of_line(lines[at], b"author"),
         committer=_value_of_line(lines[at + 1], b"committer"),
         message=message,
+        signature=_take_signature(lines[at + 2 :])[0],
     )
+
+
+def _take_signature(lines: list[bytes]) -> tuple[bytes | None, list[bytes]]:
+    """Part the headers after the committer into the signature and the rest, as git does."""
+    signature: list[bytes] = []
+    rest: list[bytes] = []
+    place = rest
+    for line in lines:
+        name, _, value = line.partition(b" ")
+        if name:
+            # A signature for another hash of the same commit covers nothing of this one, and isn't covered.
+            place = signature if name == SIGNATURE else [] if name.startswith(SIGNATURE) else rest
+        place.append(line if place is rest else value)
+    return (b"\n".join(signature) + b"\n" if signature else None), rest
+
+
+def signed_payload(data: bytes) -> bytes:
+    """Give what the signature of a commit covers: the commit without it.
+
+    Raises
+    ------
+    MalformedInputError
+        As `parse_commit`.
+    """
+    lines, message = _split_headers(data, "commit")
+    at = next((n for n, line in enumerate(lines) if line.startswith(b"committer ")), len(lines)) + 1
+    return b"\n".join([*lines[:at], *_take_signature(lines[at:])[1]]) + b"\n\n" + message
+
+
+def with_signature(payload: bytes, signature: bytes) -> bytes:
+    """Put a signature into a commit that has none: as its last header, the way git does."""
+    head, _, message = payload.partition(b"\n\n")
+    folded = signature.rstrip(b"\n").replace(b"\n", b"\n ")
+    return head + b"\n" + SIGNATURE + b" " + folded + b"\n\n" + message
 
 
 def parse_tag(data: bytes) -> RawTag:

@@ -9,8 +9,8 @@ from typing import Final, Self
 import msgspec
 
 from dsvc.history import merge_base, walk
-from dsvc.history.commit_codec import BLOB_NAME, Commit, decode_commit, encode_commit, manifest_blob
-from dsvc.history.git_object import GitObject, object_id, parse_commit, parse_tag, parse_tree
+from dsvc.history.commit_codec import BLOB_NAME, Commit, Sign, decode_commit, encode_commit, manifest_blob
+from dsvc.history.git_object import GitObject, object_id, parse_commit, parse_tag, parse_tree, signed_payload
 from dsvc.history.git_writer import GitWriter
 from dsvc.history.loose_reader import LooseReader
 from dsvc.history.odb import ObjectDatabase
@@ -108,6 +108,10 @@ class History:
             raise MalformedInputError(f"{id_[:12]} is a {kind}, not a commit", details={"object": str(id_)})
         return decode_commit(id_, data)
 
+    def signed_bytes(self, id: CommitId) -> bytes:  # noqa: A002
+        """Give what a signature of a commit covers; errors as `read_commit`."""
+        return signed_payload(self.odb.read(id)[1])
+
     def peel(self, id: CommitId) -> CommitId:  # noqa: A002
         """Follow an annotated tag to what it names; other ids come back as they are.
 
@@ -138,6 +142,7 @@ class History:
         lineage: NodeId | None = None,
         branch: str | None = None,
         expected: CommitId | None = None,
+        sign: Sign | None = None,
     ) -> Prepared:
         """Prepare a commit; `record` writes it.
 
@@ -147,6 +152,8 @@ class History:
             Full name of the branch that shall move to it.
         expected : CommitId or None
             Where that branch is now; None where it has no commit yet.
+        sign : callable or None
+            Makes a signature of the commit's bytes.
 
         Raises
         ------
@@ -163,6 +170,7 @@ class History:
             bytes=bytes,
             lineage=lineage,
             trailers=trailers,
+            sign=sign,
         )
         id_ = object_id(*objects[-1])
         changes = () if branch is None else (RefChange(branch, expected, id_),)

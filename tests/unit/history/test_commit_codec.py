@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsvc.history.commit_codec import Commit, Signature, decode_commit, encode_commit
-from dsvc.history.git_object import MAX_BYTES, object_id, parse_commit, parse_tag, parse_tree
+from dsvc.history.git_object import MAX_BYTES, object_id, parse_commit, parse_tag, parse_tree, signed_payload
 from dsvc.history.trailers import clean_message
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import CommitId, NodeId
@@ -259,3 +259,48 @@ def test_hostile_tags_are_refused(data: bytes) -> None:
 def test_hostile_trees_are_refused(data: bytes) -> None:
     with pytest.raises(MalformedInputError):
         list(parse_tree(data))
+
+
+SIGNATURE = b"-----BEGIN SSH SIGNATURE-----\nU1NI\nSIG=\n-----END SSH SIGNATURE-----\n"
+
+
+def test_a_signature_covers_everything_else() -> None:
+    covered: list[bytes] = []
+
+    def sign(payload: bytes) -> bytes:
+        covered.append(payload)
+        return SIGNATURE
+
+    data = make("标题\n\n正文", sign=sign)
+    assert covered == [make("标题\n\n正文")]
+    assert read(data).signature == SIGNATURE
+    assert signed_payload(data) == covered[0]
+    head = data.partition(b"\n\n")[0].split(b"\n")
+    assert head[-4:] == [
+        b"gpgsig -----BEGIN SSH SIGNATURE-----",
+        b" U1NI",
+        b" SIG=",
+        b" -----END SSH SIGNATURE-----",
+    ]
+    unsigned = make()
+    assert read(unsigned).signature is None
+    assert signed_payload(unsigned) == unsigned
+
+
+def test_headers_around_a_signature() -> None:
+    plain = make()
+    head, _, message = plain.partition(b"\n\n")
+    folded = SIGNATURE.rstrip(b"\n").replace(b"\n", b"\n ")
+    more = (
+        head
+        + b"\nencoding UTF-8\ngpgsig "
+        + folded
+        + b"\ngpgsig-sha256 other\n lines\nmergetag x\n y\n\n"
+        + message
+    )
+    assert read(more).signature == SIGNATURE
+    assert signed_payload(more) == head + b"\nencoding UTF-8\nmergetag x\n y\n\n" + message
+    twice = head + b"\ngpgsig " + folded + b"\ngpgsig " + folded + b"\n\n" + message
+    assert read(twice).signature == SIGNATURE + SIGNATURE
+    # What looks like a signature in the message, or before the committer, is none.
+    assert read(make(f"gpgsig {SIGNATURE.decode()}")).signature is None
