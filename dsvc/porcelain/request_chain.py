@@ -1,0 +1,228 @@
+"""The chain of a request: ``refs/dsvc/requests/ID``, one commit for each operation, as that of a source is.
+
+The manifest of such a commit holds ``record`` and ``operation``, and once something was to be erased
+``chunks``: the ids, so that an erasure that was interrupted goes on, and is proven again at any time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from dsvc.fs import files
+from dsvc.history.commit_codec import Commit
+from dsvc.history.ref_name import check_ref_name
+from dsvc.history.refs import RefChange
+from dsvc.lineage.source_tree import store_part
+from dsvc.model.errors import CorruptDataError, MalformedInputError, NotFoundError
+from dsvc.model.ids import CommitId
+from dsvc.model.manifest import Entry
+from dsvc.model.rights_request import (
+    RequestOperation,
+    RequestRecord,
+    check_request_id,
+    decode_request,
+    decode_request_operation,
+    encode_request,
+    encode_request_operation,
+)
+from dsvc.porcelain.staging import read_checked, write_checked
+from dsvc.porcelain.workspace import Workspace
+from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
+from dsvc.store.materialize import read_content
+
+REQUEST_REFS: Final = "refs/dsvc/requests/"
+RECORD, OPERATION, CHUNKS = b"record", b"operation", b"chunks"
+_ID_BYTES: Final = 32
+
+
+class NoSuchRequestError(NotFoundError):
+    """There is no request of that id."""
+
+    code = "no-such-request"
+
+
+class RequestHead(NamedTuple):
+    """A state of a request: the commit of its chain, its record, the chunks that it erases."""
+
+    commit: CommitId
+    record: RequestRecord
+    chunks: tuple[bytes, ...]
+
+
+class RequestStep(NamedTuple):
+    """One operation of a chain: its commit, and what was done."""
+
+    commit: Commit
+    operation: RequestOperation
+
+
+def request_ref(request_id: str) -> str:
+    """Full name of a request's ref.
+
+    Raises
+    ------
+    UsageError, MalformedInputError
+        If that is no id of a request.
+    """
+    ref = REQUEST_REFS + check_request_id(request_id)
+    check_ref_name(ref)
+    return ref
+
+
+def find_request(repo: Workspace, request_id: str) -> RequestHead | None:
+    """Newest state of a request, None where there is no such request."""
+    tip = repo.history.refs.get(request_ref(request_id))
+    return None if tip is None else request_at(repo, tip)
+
+
+def request_head(repo: Workspace, request_id: str) -> RequestHead:
+    """Newest state of a request.
+
+    Raises
+    ------
+    NoSuchRequestError
+        If there is none.
+    MissingDataError, CorruptDataError, MalformedInputError
+        If it can't be read.
+    """
+    found = find_request(repo, request_id)
+    if found is None:
+        raise NoSuchRequestError(
+            f"there is no request {request_id}",
+            hint="dsvc request list shows those that there are",
+            details={"request": request_id},
+        )
+    return found
+
+
+def request_ids(repo: Workspace) -> list[str]:
+    """Ids of all requests, in order."""
+    return sorted(name.removeprefix(REQUEST_REFS) for name in repo.history.refs.list(REQUEST_REFS))
+
+
+def request_at(repo: Workspace, commit: CommitId) -> RequestHead:
+    """State of a request at a commit of its chain; raises as `request_head`."""
+    manifest = Manifest(repo.store, repo.history.read_commit(commit).manifest)
+    record = decode_request(_content(repo, manifest, RECORD))
+    entry = manifest.get(CHUNKS)
+    data = b"" if entry is None else read_content(repo.store, entry)
+    if len(data) % _ID_BYTES:
+        raise MalformedInputError(f"request {record.request_id}: its list of chunks is torn")
+    chunks = tuple(data[at : at + _ID_BYTES] for at in range(0, len(data), _ID_BYTES))
+    return RequestHead(commit, record, chunks)
+
+
+def _content(repo: Workspace, manifest: Manifest, path: bytes) -> bytes:
+    entry = manifest.get(path)
+    if entry is None or not entry.is_file:
+        raise CorruptDataError(f"a request has no {path.decode()}")
+    return read_content(repo.store, entry)
+
+
+def request_history(repo: Workspace, request_id: str) -> Iterator[RequestStep]:
+    """Operations of a request, newest first; raises as `request_head`."""
+    for commit in repo.history.log([request_head(repo, request_id).commit]):
+        data = _content(repo, Manifest(repo.store, commit.manifest), OPERATION)
+        yield RequestStep(commit, decode_request_operation(data))
+
+
+def append_request(
+    repo: Workspace,
+    record: RequestRecord,
+    operation: RequestOperation,
+    before: CommitId | None,
+    chunks: Sequence[bytes] = (),
+) -> RequestHead:
+    """Record an operation on a request; the caller holds `repo.changing()`.
+
+    Parameters
+    ----------
+    before : CommitId or None
+        The state that it follows; None for a new request.
+    chunks : sequence of bytes
+        Ids of the chunks that it erases.
+
+    Raises
+    ------
+    ConcurrentChangeError
+        If the ref isn't there any more; nothing was recorded.
+    """
+    ref = request_ref(record.request_id)
+    parts = {RECORD: encode_request(record), OPERATION: encode_request_operation(operation)}
+    ids = sorted(set(chunks))
+    if ids:
+        parts[CHUNKS] = b"".join(ids)
+    entries = [(path, _stored(repo, path, data)) for path, data in sorted(parts.items())]
+    root = Manifest(repo.store, EMPTY_ROOT).update(entries)
+    repo.store.publish()
+    who = repo.signature()
+    count, size = Manifest(repo.store, root).totals()
+    why = f": {operation.reason}" if operation.reason else ""
+    prepared = repo.history.commit(
+        parents=[] if before is None else [before],
+        manifest=root,
+        files=count,
+        bytes=size,
+        message=f"request {operation.verb} {record.request_id}{why}",
+        author=who,
+        committer=who,
+    )
+    repo.record(
+        f"request {operation.verb}",
+        arguments=[record.request_id],
+        changes=[RefChange(ref, before, prepared.id)],
+        objects=prepared.objects,
+    )
+    return RequestHead(prepared.id, record, tuple(ids))
+
+
+def _stored(repo: Workspace, path: bytes, data: bytes) -> Entry:
+    return msgspec.structs.replace(store_part(repo.store, data), path=path)
+
+
+# The salt
+
+
+def _salt_path(repo: Workspace) -> str:
+    return os.path.join(repo.layout.root, "salt")
+
+
+def salt(repo: Workspace) -> bytes:
+    """Key of the hashes that stand for people.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none: hashes can't be compared with anything then.
+    CorruptDataError
+        If it is damaged.
+    """
+    found = read_checked(_salt_path(repo), "salt")
+    if found is None:
+        raise NotFoundError(
+            "the repository's salt is missing, so that nobody can be found by a request",
+            hint="it is the file salt under .dsvc; copy it from another copy of the repository",
+        )
+    if len(found) != _ID_BYTES:
+        raise CorruptDataError("the repository's salt has another length")
+    return found
+
+
+def make_salt(repo: Workspace) -> bytes:
+    """Return the salt, made now where there is none and no request needs one that is lost.
+
+    The caller holds `repo.changing()`.
+    """
+    if read_checked(_salt_path(repo), "salt") is None and not any(_named(repo)):
+        write_checked(_salt_path(repo), os.urandom(_ID_BYTES), durable=repo.durability != "none")
+        if repo.durability != "none":
+            files.sync_folder(repo.layout.root)
+    return salt(repo)
+
+
+def _named(repo: Workspace) -> Iterable[bool]:
+    return (bool(request_head(repo, id_).record.selector.subjects) for id_ in request_ids(repo))
