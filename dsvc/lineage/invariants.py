@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -12,9 +12,7 @@ from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.run_check import check_run, check_source
 from dsvc.lineage.validation import (
     Finding,
-    Gate,
     Judged,
-    Rule,
     artifact_subject,
     run_subject,
     source_subject,
@@ -173,20 +171,3 @@ def _leaks(judged: Judged, id_: RunId, run: Run) -> Iterator[Finding]:
                 f"run {run.name}: {count} rows of {names[0]} are in {names[1]} too",
                 "split by a key that equal rows share, or after dropping duplicates",
             )
-
-
-RULES: Final = (
-    Rule("SRC-01", Gate.COMMIT, "S4; Measures 7(1)", sourced),
-    Rule("LIN-01", Gate.PUSH, "S4 血缘; PROV", acyclic),
-    Rule("LIN-02", Gate.PUSH, "S4", whole),
-    Rule("LIN-03", Gate.PUSH, "S4 处理逻辑变更", explained),
-    Rule("LIN-04", Gate.PUSH, "S2 分类分级", graded),
-    Rule("LIN-05", Gate.RELEASE, "S4", unleaked),
-)
-"""The invariants, with the clauses that ask for them."""
-_ORDER: Final = tuple(Gate)
-
-
-def rules_at(gate: Gate, rules: Iterable[Rule] = RULES) -> list[Rule]:
-    """Rules that a gate asks: its own, and those of the gates before it."""
-    return [rule for rule in rules if _ORDER.index(rule.gate) <= _ORDER.index(gate)]

@@ -60,6 +60,8 @@ class KnownSource:
         As it is now first, then as it was pinned.
     past : callable
         Gives what earlier operations attested; called only when the states don't have a file.
+    pinned : sequence of SourceTree
+        Which of the states are pinned.
 
     Raises
     ------
@@ -67,13 +69,17 @@ class KnownSource:
         If a record can't be read.
     """
 
-    def __init__(self, states: Sequence[SourceTree], past: Callable[[], Past]) -> None:
+    def __init__(
+        self, states: Sequence[SourceTree], past: Callable[[], Past], pinned: Sequence[SourceTree] = ()
+    ) -> None:
         self._states = tuple({state.root: state for state in states}.values())
         self._files = [_Files(state.files) for state in self._states]
         self._with_rows = [frozenset(state.row_entries()) for state in self._states]
         self._read_past = past
         self.record: SourceRecord = self._states[0].record
         self.records = records = tuple(state.record for state in self._states)
+        self.stated = tuple({state.root: state for state in pinned or self._states[:1]}.values())
+        """States whose facts a gate judges: as they were pinned, else as it is now."""
         self.status = max((record.status for record in records), key=_STRICTEST.index)
         self.reason = next((record.reason for record in records if record.status is self.status), None)
         self.paths = frozenset(cover.path for record in records for cover in record.covers)

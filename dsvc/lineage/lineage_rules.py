@@ -1,7 +1,7 @@
-"""What ``dsvc.toml`` says of lineage: which paths are no data, and whether a policy is in force.
+"""What ``dsvc.toml`` says of lineage: which paths are no data.
 
 ``[lineage] project`` has globs in the syntax of gitignore for what belongs to a project without being data:
-code, notes, settings. ``[policy] packs`` names what decides whether a commit is let in.
+code, notes, settings.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NEVER_DATA: Final = (b"dsvc.toml", b".dsvcignore")
 
 
 class LineageRulesError(UsageError):
-    """What ``dsvc.toml`` says of lineage or policy can't be read."""
+    """What ``dsvc.toml`` says of lineage can't be read."""
 
     code = "lineage-rules"
 
@@ -51,18 +51,15 @@ class LineageRules:
     ----------
     project : sequence of str
         Globs of what is no data.
-    packs : sequence of str
-        Policy packs in force; none: a commit is only warned.
     """
 
-    def __init__(self, project: Sequence[str] = PROJECT, packs: Sequence[str] = ()) -> None:
+    def __init__(self, project: Sequence[str] = PROJECT) -> None:
         self.project = tuple(project)
-        self.packs = tuple(packs)
         self._spec: GitIgnoreSpec | None = None
 
     @classmethod
     def parse(cls, data: bytes, name: str) -> LineageRules:
-        """Read the file; other sections than ``[lineage]`` and ``[policy]`` are not looked at.
+        """Read the file; other sections than ``[lineage]`` are not looked at.
 
         Parameters
         ----------
@@ -78,8 +75,7 @@ class LineageRules:
         """
         document = read_document(data, name, LineageRulesError)
         project = _texts(document, "lineage", "project", name)
-        packs = _texts(document, "policy", "packs", name)
-        rules = cls(PROJECT if project is None else project, packs or ())
+        rules = cls(PROJECT if project is None else project)
         rules._check(name)
         return rules
 

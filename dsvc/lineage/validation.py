@@ -1,12 +1,12 @@
-"""The gate: rules over what files descend from, each with an id, a gate and the clause that asks for it.
+"""What a gate says: findings and violations, and what the rules of lineage look at.
 
-A rule gives findings: something is wrong (``FAIL``), or can't be told since a record is missing or can't be
-read (``INCOMPLETE``). What can't be told never passes.
+Something is wrong (``FAIL``), or can't be told since a record is missing or can't be read (``INCOMPLETE``).
+What can't be told never passes. The rules and the packs that name them are in `dsvc.policy`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,7 +68,31 @@ class Finding(NamedTuple):
 
 
 class Violation(NamedTuple):
-    """A finding with the rule that it breaks."""
+    """A finding with the rule that it breaks.
+
+    Attributes
+    ----------
+    rule : str
+    severity : Severity
+    subject : bytes
+        As in `Finding`.
+    message, hint : str
+    clause : str
+        What demands the rule.
+    outcome : Outcome
+    digest : bytes
+        Content of the subject: a waiver holds for that content only.
+    pack : str
+        Which pack names the rule.
+    settled_by : str
+        The role that can settle it.
+    exit_code : int
+        What a gate exits with, where this is all that is wrong.
+    inherited : bool
+        Whether the version before had it already; that is a warning at a commit.
+    waiver : str or None
+        Id of a waiver that counts.
+    """
 
     rule: str
     severity: Severity
@@ -77,6 +101,17 @@ class Violation(NamedTuple):
     hint: str | None
     clause: str
     outcome: Outcome
+    digest: bytes = b""
+    pack: str = ""
+    settled_by: str = ""
+    exit_code: int = 20
+    inherited: bool = False
+    waiver: str | None = None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it keeps out: a blocking rule, broken here, without a waiver that counts."""
+        return self.severity is Severity.BLOCKING and not self.inherited and self.waiver is None
 
 
 class Judged(NamedTuple):
@@ -95,58 +130,6 @@ class Judged(NamedTuple):
     origins: Origins
     closure: Closure
     row_hashes: Callable[[Sequence[Entry]], list[NDArray[np.uint64]]]
-
-
-class Rule(NamedTuple):
-    """A rule: asked at its gate and at those after it.
-
-    Attributes
-    ----------
-    id : str
-        Stable name.
-    gate : Gate
-        The first gate that asks it.
-    clause : str
-        What demands it.
-    find : callable
-        Looks for what breaks it.
-    severity : Severity
-    """
-
-    id: str
-    gate: Gate
-    clause: str
-    find: Callable[[Judged], Iterable[Finding]]
-    severity: Severity = Severity.BLOCKING
-
-
-def evaluate(rules: Iterable[Rule], judged: Judged) -> list[Violation]:
-    """Ask rules; one that stops at something unreadable is incomplete."""
-    return [_violation(rule, finding) for rule in rules for finding in _asked(rule, judged)]
-
-
-def undecided(rules: Iterable[Rule], error: DsvcError) -> list[Violation]:
-    """Answer for rules that can't even be asked, since what they look at can't be read."""
-    return [_violation(rule, unreadable(b"", error)) for rule in rules]
-
-
-def _violation(rule: Rule, found: Finding) -> Violation:
-    return Violation(
-        rule.id, rule.severity, found.subject, found.message, found.hint, rule.clause, found.outcome
-    )
-
-
-def _asked(rule: Rule, judged: Judged) -> Iterator[Finding]:
-    try:
-        yield from rule.find(judged)
-    except DsvcError as error:
-        yield unreadable(b"", error)
-
-
-def outcome_of(violations: Iterable[Violation]) -> Outcome:
-    """Sum up: what is wrong counts before what can't be told; only blocking rules count."""
-    found = {each.outcome for each in violations if each.severity is Severity.BLOCKING}
-    return next((each for each in (Outcome.FAIL, Outcome.INCOMPLETE) if each in found), Outcome.PASS)
 
 
 def unreadable(subject: bytes, error: DsvcError) -> Finding:

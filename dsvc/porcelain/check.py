@@ -1,67 +1,100 @@
-"""check: the gate. Whether all data of a version has a source, and what is recorded of it holds together."""
+"""check: the gate. What a version or a commit brings, judged by the policy in force."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Sequence
 
 import msgspec
 
-from dsvc.lineage.closure import Closure
-from dsvc.lineage.invariants import rules_at
-from dsvc.lineage.validation import Gate, Judged, Outcome, Violation, evaluate, outcome_of, undecided
-from dsvc.model.errors import (
-    CorruptDataError,
-    LineageBrokenError,
-    MalformedInputError,
-    MissingDataError,
-    PolicyIncompleteError,
-)
-from dsvc.model.ids import CommitId, NodeId
-from dsvc.model.manifest import Entry
-from dsvc.model.paths import display_path
-from dsvc.porcelain import merge_state
-from dsvc.porcelain.commit_lineage import lineage_of
-from dsvc.porcelain.lineage_facts import origins
-from dsvc.porcelain.pending_runs import pending_runs
+from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
+from dsvc.model.encoding import encode
+from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
+from dsvc.policy.engine import INCOMPLETE_EXIT, asked_at, exit_code_of, judge, outcome_of, undecided, united
+from dsvc.policy.rule import RuleUse
+from dsvc.porcelain.judged_version import JudgedVersion, inherited, is_inherited, judged_version
+from dsvc.porcelain.policy_case import case_of
+from dsvc.porcelain.policy_in_force import InForce, Policy, PolicyChange, in_force, invariants
 from dsvc.porcelain.workspace import Workspace
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
-    from dsvc.lineage.coverage import Origins
-    from dsvc.model.run_record import RunId
+class PackInForce(msgspec.Struct, frozen=True):
+    """A pack that a verdict was made by: name with version, and BLAKE3-256 of its content in hex."""
+
+    name: str
+    digest: str
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of the gate.
+    """The verdict of the gate: the same version, packs, waivers and day give the same one.
 
     Attributes
     ----------
     outcome : Outcome
-    policy : tuple of str
+    version : str
+        Root of the judged manifest, in hex.
+    commit : str or None
+        The judged commit; None where what is staged was judged.
+    stage : Gate
+        Up to which gate rules were asked.
+    as_of : str
+        On which day, ``YYYY-MM-DD``.
+    packs : tuple of PackInForce
         Policy packs in force.
     violations : tuple of Violation
-        Everything that was found.
+        Everything that was found, also what does not block.
+    policy_changes : tuple of PolicyChange
+        What the version changes of the policy of the branch that it goes to.
     """
 
     outcome: Outcome
-    policy: tuple[str, ...]
-    violations: tuple[Violation, ...]
+    version: str = ""
+    commit: str | None = None
+    stage: Gate = Gate.PUSH
+    as_of: str = ""
+    packs: tuple[PackInForce, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    policy_changes: tuple[PolicyChange, ...] = ()
+
+    @property
+    def policy(self) -> tuple[str, ...]:
+        """Names of the packs in force."""
+        return tuple(pack.name.partition("@")[0] for pack in self.packs)
 
     @property
     def gate_exit_code(self) -> int:
-        """What a gate exits with: 22 where lineage is broken, 21 where that can't be told, else 0."""
-        if self.outcome is Outcome.FAIL:
-            return LineageBrokenError.exit_code
-        return PolicyIncompleteError.exit_code if self.outcome is Outcome.INCOMPLETE else 0
+        """What a gate exits with: the first present of 22, 20, 21, 23; else 0."""
+        return exit_code_of(self.violations)
+
+    @property
+    def bytes(self) -> bytes:
+        """Canonical encoding of the verdict."""
+        return encode(msgspec.to_builtins(self))
+
+    @property
+    def digest(self) -> str:
+        """BLAKE3-256 of the verdict, in hex."""
+        from blake3 import blake3
+
+        return blake3(b"dsvc verdict 1\0" + self.bytes).hexdigest()
+
+
+def today() -> str:
+    """Day of the clock, UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def check(
-    repo: Workspace, rev: str | None = None, *, staged: bool = False, gate: Gate | None = None
+    repo: Workspace,
+    rev: str | None = None,
+    *,
+    staged: bool = False,
+    gate: Gate | None = None,
+    target: str | None = None,
+    policy: tuple[bytes, str] | None = None,
+    as_of: str | None = None,
 ) -> CheckResult:
-    """Judge a version.
+    """Judge a version: the whole of it, or at the gate of commits what it adds and changes.
 
     Parameters
     ----------
@@ -71,6 +104,12 @@ def check(
         Judge what is staged, with the runs that wait for a commit.
     gate : Gate or None
         Up to which gate rules are asked; None: commit and push.
+    target : str or None
+        Branch that it goes to, whose policy counts too; None: the version before.
+    policy : (bytes, str) or None
+        Content and name of a pack to ask too.
+    as_of : str or None
+        Day on which it is judged; None: today.
 
     Raises
     ------
@@ -78,63 +117,100 @@ def check(
         If there is no such revision.
     LineageRulesError
         If its ``dsvc.toml`` is malformed.
+    PackError
+        If `policy` is.
     """
-    rules, packs = rules_at(gate or Gate.PUSH), tuple[str, ...]()
+    asked = gate or Gate.PUSH
+    day = as_of or today()
     try:
-        root, commits, pending = _subject(repo, rev, staged)
-        lineages = [lineage_of(repo, commit) for commit in commits]
-        known = origins(repo, root, lineages, pending)
-        judged = _judged(repo, known, repo.manifest(root).entries())
+        version = judged_version(repo, rev, staged=staged, target=target)
+    except (MissingDataError, CorruptDataError, MalformedInputError) as error:
+        return _unreadable(asked, day, error)
+    return judge_version(repo, version, asked, day, policy)
+
+
+def check_commit(repo: Workspace, version: JudgedVersion) -> CheckResult | None:
+    """Judge what a commit brings that is about to be made; None where no policy is named."""
+    found = in_force(repo, version.root, version.bases)
+    if not found.is_named:
+        return None
+    return judge_version(repo, version, Gate.COMMIT, today(), None, found)
+
+
+def judge_version(
+    repo: Workspace,
+    version: JudgedVersion,
+    gate: Gate,
+    day: str,
+    more: tuple[bytes, str] | None = None,
+    found: InForce | None = None,
+) -> CheckResult:
+    """Judge a version by the policies in force, and by the invariants of lineage."""
+    found = found or in_force(repo, version.root, version.bases, more)
+    violations = [_problem(problem) for problem in found.problems]
+    try:
+        for policy in _policies(found):
+            violations += _judged(repo, version, policy, gate, day)
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         # Not even what there is to be judged can be read; that is no answer, and no reason to let it pass.
-        violations = undecided(rules, error)
-    else:
-        violations, packs = evaluate(rules, judged), known.rules.packs
-    return CheckResult(outcome=outcome_of(violations), policy=packs, violations=tuple(violations))
+        violations += undecided(_all_uses(found, gate, day), error)
+    violations = united(violations)
+    return CheckResult(
+        outcome=outcome_of(violations),
+        version=version.root.hex(),
+        commit=None if version.commit is None else str(version.commit),
+        stage=gate,
+        as_of=day,
+        packs=tuple(PackInForce(pack.name, pack.digest) for pack in found.packs),
+        violations=tuple(violations),
+        policy_changes=found.changes,
+    )
 
 
-def _judged(repo: Workspace, known: Origins, entries: Iterable[Entry]) -> Judged:
-    return Judged(known, Closure(known, entries), lambda tables: _row_hashes(repo, tables))
+def _policies(found: InForce) -> list[Policy]:
+    """Policies to ask; the invariants that no pack in force asks already come with the first."""
+    first, *others = found.policies
+    named = {use.rule.id for use in first.uses}
+    added = tuple(use for use in invariants().uses if use.rule.id not in named)
+    return [first._replace(uses=(*added, *first.uses)), *others]
 
 
-def _subject(
-    repo: Workspace, rev: str | None, staged: bool
-) -> tuple[NodeId, Sequence[CommitId], Sequence[RunId]]:
-    """Manifest, commits whose lineage counts, and runs that no commit has yet."""
-    if not staged:
-        if rev is None and repo.history.refs.head().commit is None:
-            return repo.staged().base_root, [], []
-        commit = repo.history.revisions.resolve(rev or "HEAD")
-        return repo.history.read_commit(commit).manifest, [commit], []
-    head = repo.history.refs.head()
-    commits = [] if head.commit is None else [head.commit]
-    state = merge_state.load(repo.layout)
-    if state is not None and state.theirs is not None:
-        commits.append(CommitId.parse(state.theirs))
-    return repo.staged(head).root, commits, pending_runs(repo.layout)
+def _all_uses(found: InForce, gate: Gate, day: str) -> list[RuleUse]:
+    return [use for policy in _policies(found) for use in asked_at(policy.uses, gate, day)]
 
 
-def _row_hashes(repo: Workspace, entries: Sequence[Entry]) -> list[NDArray[np.uint64]]:
-    """Hash the rows of tables in one scheme.
+def _judged(
+    repo: Workspace, version: JudgedVersion, policy: Policy, gate: Gate, day: str
+) -> Sequence[Violation]:
+    uses = asked_at(policy.uses, gate, day)
+    case = case_of(repo, version, policy.settings, uses, gate, day)
+    violations = judge(uses, case)
+    if gate is Gate.COMMIT and violations:
+        before = inherited(repo, version, policy.settings, uses, day, violations)
+        violations = [
+            each._replace(inherited=is_inherited(each, before, case.reached)) for each in violations
+        ]
+    return violations
 
-    Raises
-    ------
-    NotATableError, TableLimitError
-        If one is no table, or can't be read as one.
-    """
-    from dsvc.lineage.record_rows import TableRows, rows_of_tables
-    from dsvc.porcelain.row_indexes import RowIndexes
-    from dsvc.porcelain.table_diff import known_table
-    from dsvc.table.source import NotATableError
 
-    indexes = RowIndexes(repo)
-    tables = []
-    for entry in entries:
-        table = known_table(repo, entry)
-        if table is None:
-            raise NotATableError(f"{display_path(entry.path)} is no table whose rows are known")
-        index = indexes.get(table)
-        if index.malformed:
-            raise NotATableError(f"{display_path(entry.path)} has records that are no rows")
-        tables.append(TableRows(table.source, table.kind, index))
-    return [rows.row_hashes() for rows in rows_of_tables(tables)]
+def _problem(message: str) -> Violation:
+    """A policy that can't be read lets nothing pass."""
+    return Violation(
+        "POLICY",
+        Severity.BLOCKING,
+        b"dsvc.toml",
+        f"the policy can't be asked: {message}",
+        "dsvc policy show says what is in force",
+        "",
+        Outcome.INCOMPLETE,
+        settled_by="engineer",
+        exit_code=INCOMPLETE_EXIT,
+    )
+
+
+def _unreadable(
+    gate: Gate, day: str, error: MissingDataError | CorruptDataError | MalformedInputError
+) -> CheckResult:
+    uses = asked_at(invariants().uses, gate, day)
+    violations = undecided(uses, error)
+    return CheckResult(outcome=outcome_of(violations), stage=gate, as_of=day, violations=tuple(violations))

@@ -14,9 +14,11 @@ from dsvc.history.signature import Signature
 from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
+from dsvc.porcelain.commit_gate import LetIn, commit_gate
 from dsvc.porcelain.commit_lineage import CommitLineage, plan_lineage
-from dsvc.porcelain.coverage import CommitCoverage, coverage_of_commit, new_files, refuse_uncovered
+from dsvc.porcelain.coverage import new_files
 from dsvc.porcelain.pending_runs import remove_pending
+from dsvc.porcelain.signing import commit_signer, sign_commit
 from dsvc.porcelain.source_batch import Batches, batches
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.tree_scan import Progress
@@ -40,6 +42,7 @@ def commit(
     allow_empty: bool = False,
     no_verify: bool = False,
     amend: bool = False,
+    sign: bool | None = None,
     progress: Progress | None = None,
 ) -> CommitResult:
     """Commit the staged state on the current branch (or on a detached HEAD).
@@ -54,6 +57,8 @@ def commit(
         Skip the local gate; the commit says so.
     amend : bool
         Replace HEAD's commit; the old one stays in the reflog.
+    sign : bool or None
+        Sign it with the key of ``user.signingKey``; None: where ``commit.sign`` says so.
 
     Raises
     ------
@@ -63,11 +68,12 @@ def commit(
         If conflicts are open.
     ConcurrentChangeError
         If the branch moved meanwhile.
-    LineageBrokenError, PolicyIncompleteError
-        If a policy is in force, and paths are not covered or that can't be told.
+    LineageBrokenError, PolicyDeniedError, PolicyIncompleteError, BlockingDefectError
+        If the policy in force refuses it.
     """
     if not message.strip():
         raise UsageError("a commit needs a message", hint="dsvc commit -m MESSAGE")
+    commit_signer(repo, sign)
     if all_:
         _add_tracked(repo, progress)
     with repo.changing():
@@ -83,9 +89,7 @@ def commit(
             hint = "dsvc add stages changes, dsvc status shows them"
             raise NothingToCommitError("nothing to commit", hint=hint)
         batch = _batches(repo, parents, staged.root, lineage)
-        coverage = None if no_verify else coverage_of_commit(repo, parents, staged.root, batch.lineage)
-        if coverage is not None:
-            refuse_uncovered(coverage)
+        let_in = None if no_verify else commit_gate(repo, parents, staged.root, batch.lineage)
         result = record_commit(
             repo,
             head,
@@ -98,10 +102,11 @@ def commit(
             author=Signature.parse(state.author) if state is not None and state.author else None,
             merge=None if state is None else merge_state.keep(repo, state),
             lineage=batch,
+            sign=sign,
         )
         repo.staging.save(Staged(result.commit, staged.root, staged.root))
         merge_state.clear(repo.layout)
-        return result if coverage is None else _with_coverage(result, coverage)
+        return result if let_in is None else _with_verdict(result, let_in)
 
 
 def _relatives(head: Head, state: merge_state.MergeState | None, *, amend: bool) -> list[CommitId]:
@@ -122,14 +127,14 @@ def _batches(repo: Workspace, parents: Sequence[CommitId], root: NodeId, lineage
     return batches(repo, root, lineage, list(new_files(repo, before, root)))
 
 
-def _with_coverage(result: CommitResult, coverage: CommitCoverage) -> CommitResult:
+def _with_verdict(result: CommitResult, found: LetIn) -> CommitResult:
     return msgspec.structs.replace(
         result,
-        verdict=coverage.verdict,
-        uncovered=coverage.paths,
-        uncovered_is_least=coverage.is_least,
-        uncovered_path=coverage.first,
-        warnings=coverage.unreadable,
+        verdict=found.verdict,
+        uncovered=found.coverage.paths,
+        uncovered_is_least=found.coverage.is_least,
+        uncovered_path=found.coverage.first,
+        warnings=found.warnings,
     )
 
 
@@ -182,6 +187,7 @@ def record_commit(
     discarded: NodeId | None = None,
     merge: str | None = None,
     lineage: Batches | None = None,
+    sign: bool | None = None,
 ) -> CommitResult:
     """Write a commit of a manifest and move HEAD's branch to it: the only commit point.
 
@@ -197,6 +203,8 @@ def record_commit(
         Merge state that this ends, as kept for `undo`.
     lineage : Batches or None
         Its lineage, where that is known already, and what ongoing sources attest at it.
+    sign : bool or None
+        Whether to sign it; None: as ``commit.sign`` says.
 
     Raises
     ------
@@ -218,6 +226,7 @@ def record_commit(
         lineage=batch.lineage.root,
         branch=head.branch,
         expected=head.commit,
+        sign=sign_commit(commit_signer(repo, sign)),
     )
     repo.record(
         verb,

@@ -46,6 +46,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "color.ui": _one_of("auto", "always", "never"),
     "user.name": _text(),
     "user.email": _text(),
+    "user.signingKey": _text(),
+    "commit.sign": _one_of("false", "true"),
+    "policy.target": _text("main"),
     "tables.normalize": _one_of("false", "true"),
     "gc.grace": Setting(
         "14d", lambda v: re.fullmatch(r"\d{1,6}[smhd]", v) is not None, "like 14d, 12h or 0s"

@@ -1,4 +1,4 @@
-"""Whether what a commit brings is covered by a source or a run: counted, or refused by a policy."""
+"""Whether what a commit brings is covered by a source or a run: counted, where no policy refuses it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Final, NamedTuple
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.lineage.lineage_rules import LineageRules, LineageRulesError, is_never_data
 from dsvc.lineage.lineage_tree import LineageTree
-from dsvc.model.errors import LineageBrokenError, PolicyIncompleteError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_SYMLINK, Entry
-from dsvc.model.paths import display_path
 from dsvc.porcelain.commit_lineage import CommitLineage
 from dsvc.porcelain.lineage_facts import lineage_rules, origins
 from dsvc.porcelain.workspace import Workspace
@@ -19,7 +17,6 @@ from dsvc.store.manifest_tree import EMPTY_ROOT
 
 MAX_COUNTED: Final = 1000
 """Where no lineage is recorded at all, more paths than these are not counted."""
-_LISTED: Final = 10
 
 
 class CommitCoverage(NamedTuple):
@@ -33,27 +30,14 @@ class CommitCoverage(NamedTuple):
         Whether there may be more.
     first : bytes or None
         One of them.
-    reasons : tuple of (str, str)
-        What is wrong with the first ones, and what to do about it.
     unreadable : tuple of str
         Why something could not be told.
-    packs : tuple of str
-        Policy packs in force.
     """
 
     paths: int = 0
     is_least: bool = False
     first: bytes | None = None
-    reasons: tuple[tuple[str, str], ...] = ()
     unreadable: tuple[str, ...] = ()
-    packs: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> str | None:
-        """``PASS`` or ``FAIL`` by the policy in force; None where there is none."""
-        if not self.packs:
-            return None
-        return "FAIL" if self.paths or self.unreadable else "PASS"
 
 
 def coverage_of_commit(
@@ -67,29 +51,17 @@ def coverage_of_commit(
         If a manifest or a lineage can't be read.
     """
     before = repo.history.read_commit(parents[0]).manifest if parents else EMPTY_ROOT
-    rules, packs, problems = _rules(repo, before, root)
+    try:
+        rules, problems = lineage_rules(repo, root), tuple[str, ...]()
+    except LineageRulesError as error:
+        rules, problems = LineageRules(), (error.message,)
     news = new_files(repo, before, root)
     if lineage.root is None:
-        return _counted(rules, news)._replace(packs=packs, unreadable=problems)
+        return _counted(rules, news)._replace(unreadable=problems)
     # Nodes that were written for it can be read once they are published.
     repo.store.publish()
     found = _judged(repo, before, root, LineageTree(repo.store, lineage.root), list(news))
-    return found._replace(packs=packs, unreadable=(*problems, *found.unreadable))
-
-
-def _rules(
-    repo: Workspace, before: NodeId, root: NodeId
-) -> tuple[LineageRules, tuple[str, ...], tuple[str, ...]]:
-    """Rules of a version, packs in force (its own and those of the version before), what is unreadable."""
-    try:
-        old = lineage_rules(repo, before)
-    except LineageRulesError:
-        old = LineageRules()
-    try:
-        rules, problems = lineage_rules(repo, root), ()
-    except LineageRulesError as error:
-        return LineageRules(), old.packs, (error.message,)
-    return rules, tuple(dict.fromkeys([*rules.packs, *old.packs])), problems
+    return found._replace(unreadable=(*problems, *found.unreadable))
 
 
 def new_files(repo: Workspace, before: NodeId, root: NodeId) -> Iterator[Entry]:
@@ -105,20 +77,14 @@ def new_files(repo: Workspace, before: NodeId, root: NodeId) -> Iterator[Entry]:
 def _counted(rules: LineageRules, news: Iterator[Entry]) -> CommitCoverage:
     """Count data where neither sources nor runs are recorded."""
     count, first = 0, None
-    listed: list[tuple[str, str]] = []
     for entry in news:
         if is_never_data(entry.path) or rules.is_project(entry.path):
             continue
         if count == MAX_COUNTED:
-            return CommitCoverage(count, True, first, tuple(listed))
+            return CommitCoverage(count, True, first)
         count += 1
         first = first or entry.path
-        if len(listed) < _LISTED:
-            listed.append((f"{display_path(entry.path)} has no source", _HINT))
-    return CommitCoverage(count, False, first, tuple(listed))
-
-
-_HINT: Final = "dsvc source add says where it came from, dsvc run which step made it"
+    return CommitCoverage(count, False, first)
 
 
 def _judged(
@@ -142,41 +108,9 @@ def _judged(
         len(lacks),
         False,
         lacks[0].path if lacks else None,
-        tuple((each.message, each.hint) for each in lacks[:_LISTED]),
         tuple(error.message for error in errors),
     )
 
 
 def _was_there(entry: Entry | None, digest: bytes) -> bool:
     return entry is not None and entry.digest == digest
-
-
-def refuse_uncovered(found: CommitCoverage) -> None:
-    """Refuse a commit by the policy in force.
-
-    Raises
-    ------
-    LineageBrokenError
-        If it brings paths that nothing covers.
-    PolicyIncompleteError
-        If that can't be told.
-    """
-    if not found.packs:
-        return
-    packs = ", ".join(found.packs)
-    if found.paths:
-        lines = [f"{message}; {hint}" for message, hint in found.reasons]
-        more = found.paths - len(lines)
-        if more:
-            lines.append(f"and {more} more")
-        paths = "1 path is" if found.paths == 1 else f"{found.paths} paths are"
-        raise LineageBrokenError(
-            "\n  ".join([f"{paths} not covered, as the policy ({packs}) demands:", *lines]),
-            hint="--no-verify commits all the same, and the commit says so",
-            details={"uncovered": found.paths, "policy": list(found.packs)},
-        )
-    if found.unreadable:
-        raise PolicyIncompleteError(
-            "\n  ".join([f"the policy ({packs}) can't be asked:", *found.unreadable[:_LISTED]]),
-            hint="dsvc fsck names what is damaged",
-        )

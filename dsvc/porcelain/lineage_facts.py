@@ -28,38 +28,58 @@ _RULES_PATH: Final = RULES_FILE.encode()
 
 
 def lineage_rules(repo: Workspace, root: NodeId) -> LineageRules:
-    """Read what the ``dsvc.toml`` of a version says of lineage and policy.
+    """Read what the ``dsvc.toml`` of a version says of lineage.
 
     Raises
     ------
     LineageRulesError
         If it is malformed, too long, or no regular file.
     """
+    data = rules_file(repo, root)
+    return LineageRules() if data is None else LineageRules.parse(data, RULES_FILE)
+
+
+def rules_file(repo: Workspace, root: NodeId) -> bytes | None:
+    """Content of the ``dsvc.toml`` of a version, None where it has none.
+
+    Raises
+    ------
+    LineageRulesError
+        If it is too long, or no regular file.
+    """
     entry = repo.manifest(root).get(_RULES_PATH)
     if entry is None:
-        return LineageRules()
+        return None
     if not entry.is_file or entry.size > MAX_RULES_BYTES:
         raise LineageRulesError(
             f"{RULES_FILE} is no file of at most {MAX_RULES_BYTES >> 20} MiB", details={"path": RULES_FILE}
         )
-    return LineageRules.parse(read_content(repo.store, entry), RULES_FILE)
+    return read_content(repo.store, entry)
 
 
-def known_sources(repo: Workspace, lineages: Iterable[LineageTree]) -> KnownSources:
-    """Sources as they are now and as some lineages pinned them; one that can't be read is named as such."""
+def known_sources(repo: Workspace, lineages: Iterable[LineageTree], *, pinned: bool = True) -> KnownSources:
+    """Sources as they are now and as some lineages pinned them; one that can't be read is named as such.
+
+    Parameters
+    ----------
+    pinned : bool
+        Whether a gate judges what was pinned; else what is stated now.
+    """
     heads = repo.history.refs.list(SOURCE_REFS)
     tips = {name.removeprefix(SOURCE_REFS): tip for name, tip in heads.items()}
-    pinned: dict[str, list[SourceTree]] = {}
+    pins: dict[str, list[SourceTree]] = {}
     for lineage in lineages:
         for name, tree in lineage.sources().items():
-            pinned.setdefault(name, []).append(tree)
+            pins.setdefault(name, []).append(tree)
     found: list[KnownSource] = []
     unreadable: dict[str, DsvcError] = {}
-    for name in sorted(tips.keys() | pinned.keys()):
+    for name in sorted(tips.keys() | pins.keys()):
         try:
             tip = tips.get(name)
             now = [] if tip is None else [SourceTree(repo.store, repo.history.read_commit(tip).manifest)]
-            source = KnownSource([*now, *pinned.get(name, [])], partial(_past, repo, tip))
+            then = pins.get(name, [])
+            stated = then if pinned else now
+            source = KnownSource([*now, *then], partial(_past, repo, tip), stated)
             if source.id != name:
                 raise _misnamed(name, source.id)
             found.append(source)
@@ -94,7 +114,12 @@ def _past(repo: Workspace, tip: CommitId | None) -> dict[ArtifactNode, SourceTre
 
 
 def origins(
-    repo: Workspace, root: NodeId, lineages: Sequence[LineageTree], more: Iterable[RunId] = ()
+    repo: Workspace,
+    root: NodeId,
+    lineages: Sequence[LineageTree],
+    more: Iterable[RunId] = (),
+    *,
+    pinned: bool = True,
 ) -> Origins:
     """What tells where the files of a version come from.
 
@@ -106,6 +131,8 @@ def origins(
         Those of its commit, or of the parents of a commit that is about to be made.
     more : iterable of RunId
         Runs that no commit has yet.
+    pinned : bool
+        Whether a gate judges what lineages pinned of sources; else what is stated now.
 
     Raises
     ------
@@ -116,4 +143,4 @@ def origins(
     """
     ids = [run for lineage in lineages for run in lineage.runs()]
     runs = KnownRuns(repo.store, [*ids, *more])
-    return Origins(runs, known_sources(repo, lineages), lineage_rules(repo, root))
+    return Origins(runs, known_sources(repo, lineages, pinned=pinned), lineage_rules(repo, root))

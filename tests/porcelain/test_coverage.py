@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsvc.lineage.lineage_rules import PROJECT, LineageRulesError
-from dsvc.model.errors import LineageBrokenError
+from dsvc.model.errors import LineageBrokenError, PolicyDeniedError, PolicyIncompleteError
 from dsvc.model.source_record import Status
 from dsvc.porcelain.values import CommitResult
 from tests.lineagekit import Folder, Lab, csv, numbered
@@ -176,15 +176,23 @@ def test_project_globs_of_the_version_count(lab: Lab) -> None:
     assert set(uncovered(lab)) == {"b.py"}
 
 
-@pytest.mark.parametrize(
-    "text", ["[lineage", "lineage = 1", "[lineage]\nproject = 'x'", "[policy]\npacks = [1]"]
-)
+@pytest.mark.parametrize("text", ["[lineage", "lineage = 1", "[lineage]\nproject = 'x'"])
 def test_rules_that_cannot_be_read_stop_a_check(lab: Lab, text: str) -> None:
     lab.put({b"dsvc.toml": text.encode(), b"a.csv": b"1"})
     result = commit(lab)
     assert result.warnings
     with pytest.raises(LineageRulesError):
         lab.repo.check("HEAD")
+
+
+@pytest.mark.parametrize("text", ["[policy]\npacks = [1]", '["pol\\u0069cy"]\npaks = ["default"]'])
+def test_a_policy_that_cannot_be_read_lets_nothing_in(lab: Lab, text: str) -> None:
+    lab.put({b"dsvc.toml": text.encode()})
+    with pytest.raises(PolicyIncompleteError):
+        commit(lab)
+    lab.repo.commit("all the same", no_verify=True)
+    result = lab.repo.check("HEAD")
+    assert (result.outcome, [each.rule for each in result.violations]) == ("INCOMPLETE", ["POLICY"])
 
 
 def test_folders_are_covered_file_by_file(lab: Lab) -> None:
@@ -241,7 +249,7 @@ def test_a_withdrawn_source_covers_nothing_new(lab: Lab) -> None:
     commit(lab)
     raw = lab.put({b"raw.csv": numbered(2)})[b"raw.csv"]
     lab.source("web", [raw], status=Status.WITHDRAWN)
-    with pytest.raises(LineageBrokenError, match="not in force"):
+    with pytest.raises(PolicyDeniedError, match="not in force"):
         commit(lab)
 
 

@@ -1,0 +1,175 @@
+"""What is judged: a version or what a commit brings, with all that rules may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from dsvc.lineage.graph import ArtifactNode
+from dsvc.lineage.known_sources import KnownSource
+from dsvc.lineage.validation import Gate, Judged
+from dsvc.model.detection import Detection, DetectionStatus
+from dsvc.model.manifest import Entry
+from dsvc.model.source_record import SourceRecord
+from dsvc.policy.settings import PolicySettings
+from dsvc.table.roles import TableRules
+
+if TYPE_CHECKING:
+    from dsvc.lineage.source_tree import SourceTree
+    from dsvc.model.rights_request import RightsRequest
+    from dsvc.policy.detectors.detector import Wanted
+    from dsvc.policy.facts import AuditFacts, Defect, Evaluation, WaiverFacts
+
+
+class Detections(Protocol):
+    """What detectors found in the judged files."""
+
+    def unclean(self, detector: str) -> Iterable[tuple[Entry, Detection]]:
+        """Judged files in which a detector found something, or of which it isn't known what it would."""
+
+    def all(self, detector: str) -> Iterable[tuple[Entry, Detection]]:
+        """Every judged file with what a detector found in it."""
+
+    def of(self, wanted: Wanted) -> Detection:
+        """What a detector found in a set of files; unknown where it didn't look."""
+
+
+class NothingDetected:
+    """Detections where no detector looked: all is unknown."""
+
+    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+        self._entries = tuple(entries)
+
+    def unclean(self, detector: str) -> Iterable[tuple[Entry, Detection]]:
+        """Say of every file that it isn't known."""
+        return [(entry, unknown(detector, entry.digest)) for entry in self._entries]
+
+    def all(self, detector: str) -> Iterable[tuple[Entry, Detection]]:
+        """Say of every file that it isn't known."""
+        return self.unclean(detector)
+
+    def of(self, wanted: Wanted) -> Detection:
+        """Say that it isn't known."""
+        return unknown(wanted.detector, wanted.key)
+
+
+def unknown(detector: str, key: bytes, reason: str = "it did not run") -> Detection:
+    """Give the detection of a detector that has no answer."""
+    return Detection(
+        detector=detector,
+        version="",
+        config="",
+        input=key,
+        status=DetectionStatus.UNKNOWN,
+        reason=reason,
+    )
+
+
+def _none_before(path: bytes) -> Entry | None:
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A version, or what a commit brings.
+
+    Attributes
+    ----------
+    gate : Gate
+        Which gate asks.
+    day : str
+        On which day, ``YYYY-MM-DD``.
+    judged : Judged
+        Runs, sources and what the files descend from.
+    entries : tuple of Entry
+        The judged files that are data, by path.
+    changed_sources : frozenset of str
+        At a commit: sources whose record it changes; they are judged whatever files they cover.
+    settings : PolicySettings
+        What ``dsvc.toml`` says.
+    detections : Detections
+    tables : TableRules
+        Which columns play which part.
+    previous : callable
+        Gives the file of the version before at a path, None where it had none.
+    requests : tuple of RightsRequest
+        What people asked for: refusals, withdrawals, deletions.
+    evaluations : tuple of Evaluation
+        Pilot evaluations of this content.
+    defects : tuple of Defect
+        Defects that were reported.
+    waivers : tuple of WaiverFacts
+    audit : AuditFacts or None
+        Whether every move of a ref is logged; None: that could not be told.
+    version : bytes
+        Digest of all of it: the root of its manifest.
+    """
+
+    gate: Gate
+    day: str
+    judged: Judged
+    entries: tuple[Entry, ...]
+    settings: PolicySettings
+    detections: Detections
+    changed_sources: frozenset[str] = frozenset()
+    tables: TableRules = field(default_factory=TableRules)
+    previous: Callable[[bytes], Entry | None] = _none_before
+    requests: tuple[RightsRequest, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    defects: tuple[Defect, ...] = ()
+    waivers: tuple[WaiverFacts, ...] = ()
+    audit: AuditFacts | None = None
+    version: bytes = b""
+
+    @cached_property
+    def sources(self) -> tuple[KnownSource, ...]:
+        """Sources that the files come from, and those whose record changes and that cover some file."""
+        known = self.judged.origins.sources.all
+        changed = {
+            name for name in self.changed_sources if name in known and known[name].now.files.totals()[0]
+        }
+        return tuple(known[name] for name in sorted(self.reached | changed))
+
+    @cached_property
+    def reached(self) -> frozenset[str]:
+        """Sources that the files come from."""
+        closure = self.judged.closure
+        return frozenset(name for node in closure.artifacts for name in closure.sources_of(node))
+
+    def stated(self, source: KnownSource) -> list[tuple[SourceTree, SourceRecord]]:
+        """States of a source whose facts are judged: as the judged version pinned it."""
+        return [(tree, tree.record) for tree in source.stated]
+
+    @cached_property
+    def by_path(self) -> dict[bytes, Entry]:
+        """The judged files by path."""
+        return {entry.path: entry for entry in self.entries}
+
+    def digest_of(self, subject: bytes) -> bytes:
+        """Content of a subject of a finding; of what isn't known, nothing."""
+        if not subject:
+            return self.version
+        if subject.startswith(b"run:"):
+            return bytes.fromhex(subject[4:].decode())
+        if subject.startswith(b"source:"):
+            source = self.judged.origins.sources.all.get(subject[7:].decode())
+            return b"" if source is None else bytes(source.now.root)
+        entry = self.by_path.get(subject)
+        if entry is not None:
+            return entry.digest
+        return self._digest_of_path(subject)
+
+    def _digest_of_path(self, subject: bytes) -> bytes:
+        for node in self.judged.closure.roots:
+            if node.path == subject:
+                return node.digest
+        path, at, digest = subject.rpartition(b"@")
+        if at and len(digest) == 64:
+            try:
+                node = ArtifactNode(path, bytes.fromhex(digest.decode()))
+            except ValueError:
+                return b""
+            return node.digest
+        return b""

@@ -1,0 +1,103 @@
+"""The gate of `commit`: a policy lets in or refuses; without one, what nothing covers is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from dsvc.model.errors import (
+    BlockingDefectError,
+    DsvcError,
+    LineageBrokenError,
+    PolicyDeniedError,
+    PolicyIncompleteError,
+)
+from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.paths import display_path
+from dsvc.porcelain.commit_lineage import CommitLineage
+from dsvc.porcelain.coverage import CommitCoverage, coverage_of_commit
+from dsvc.porcelain.lineage_facts import rules_file
+from dsvc.porcelain.workspace import Workspace
+
+_LISTED: Final = 10
+_REFUSALS: Final[dict[int, type[DsvcError]]] = {
+    each.exit_code: each
+    for each in (LineageBrokenError, PolicyDeniedError, PolicyIncompleteError, BlockingDefectError)
+}
+
+
+class LetIn(NamedTuple):
+    """What the gate says of a commit that it lets in.
+
+    Attributes
+    ----------
+    verdict : str or None
+        ``PASS`` by the policy in force; None where none is.
+    coverage : CommitCoverage
+        What nothing covers, where no policy is named.
+    warnings : tuple of str
+        What does not block.
+    """
+
+    verdict: str | None
+    coverage: CommitCoverage
+    warnings: tuple[str, ...]
+
+
+def commit_gate(repo: Workspace, parents: Sequence[CommitId], root: NodeId, lineage: CommitLineage) -> LetIn:
+    """Judge what a commit brings.
+
+    Raises
+    ------
+    LineageBrokenError, PolicyDeniedError, PolicyIncompleteError, BlockingDefectError
+        If a policy refuses it.
+    MissingDataError, CorruptDataError, MalformedInputError
+        If no policy is named, and a manifest or a lineage can't be read.
+    """
+    if not _may_name_policy(repo, parents, root):
+        found = coverage_of_commit(repo, parents, root, lineage)
+        return LetIn(None, found, found.unreadable)
+    from dsvc.porcelain.check import check_commit
+    from dsvc.porcelain.judged_version import planned_version
+
+    result = check_commit(repo, planned_version(repo, root, parents, lineage))
+    if result is None:
+        found = coverage_of_commit(repo, parents, root, lineage)
+        return LetIn(None, found, found.unreadable)
+    blocking = [each for each in result.violations if each.blocks]
+    if blocking:
+        packs = ", ".join(result.policy) or "dsvc.toml"
+        lines = [
+            f"{each.rule} {each.message}" + (f"; {each.hint}" if each.hint else "")
+            for each in blocking[:_LISTED]
+        ]
+        if len(blocking) > _LISTED:
+            lines.append(f"and {len(blocking) - _LISTED} more")
+        raise _REFUSALS[result.gate_exit_code](
+            "\n  ".join([f"the policy ({packs}) refuses this commit:", *lines]),
+            hint="dsvc check --staged says more; --no-verify commits all the same, and the commit says so",
+            details={
+                "policy": list(result.policy),
+                "violations": [
+                    {"rule": each.rule, "subject": display_path(each.subject), "message": each.message}
+                    for each in blocking
+                ],
+            },
+        )
+    warnings = tuple(f"{each.rule} {each.message}" for each in result.violations[:_LISTED])
+    return LetIn(result.outcome.value, CommitCoverage(), warnings)
+
+
+def _may_name_policy(repo: Workspace, parents: Sequence[CommitId], root: NodeId) -> bool:
+    """Whether a ``dsvc.toml`` that counts may have a section ``[policy]``; its name can be escaped."""
+    target = repo.history.refs.get(f"refs/heads/{repo.config.get('policy.target')}")
+    commits = [each for each in (target, *parents[:1]) if each is not None]
+    try:
+        for each in dict.fromkeys([root, *(repo.history.read_commit(commit).manifest for commit in commits)]):
+            data = rules_file(repo, each)
+            if data is not None and (b"policy" in data or b"\\" in data):
+                return True
+    except DsvcError:
+        # What can't be read is asked in earnest, and answered by the gate.
+        return True
+    return False

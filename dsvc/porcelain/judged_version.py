@@ -1,0 +1,174 @@
+"""Which version is judged: its files and lineage, where it goes to, and what the version before had."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from dsvc.lineage.lineage_tree import LineageTree
+from dsvc.lineage.validation import Violation
+from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.run_record import RunId
+from dsvc.policy.engine import judge
+from dsvc.policy.rule import RuleUse
+from dsvc.policy.settings import PolicySettings
+from dsvc.porcelain import merge_state
+from dsvc.porcelain.commit_lineage import CommitLineage, lineage_of
+from dsvc.porcelain.pending_runs import pending_runs
+from dsvc.porcelain.workspace import Workspace
+
+_Key = tuple[str, bytes, bytes | str]
+
+
+class JudgedVersion(NamedTuple):
+    """A version that is judged.
+
+    Attributes
+    ----------
+    root : NodeId
+        Its manifest.
+    commit : CommitId or None
+        None where it is no commit yet.
+    parents : tuple of CommitId
+        The versions before it.
+    target : CommitId or None
+        Head of the branch that it goes to, where that isn't itself.
+    bases : tuple of NodeId
+        Manifests whose policy counts too: of the target and of the first parent.
+    lineages : tuple of LineageTree
+        What is recorded of runs and sources.
+    runs : tuple of RunId
+        Runs that no commit has yet.
+    """
+
+    root: NodeId
+    commit: CommitId | None
+    parents: tuple[CommitId, ...]
+    target: CommitId | None
+    bases: tuple[NodeId, ...]
+    lineages: tuple[LineageTree, ...]
+    runs: tuple[RunId, ...] = ()
+
+    @property
+    def parent(self) -> CommitId | None:
+        """The first version before it."""
+        return self.parents[0] if self.parents else None
+
+
+def judged_version(
+    repo: Workspace, rev: str | None = None, *, staged: bool = False, target: str | None = None
+) -> JudgedVersion:
+    """Find what is to be judged.
+
+    Parameters
+    ----------
+    rev : str or None
+        A revision; None: HEAD, or before the first commit what that would be.
+    staged : bool
+        Judge what is staged.
+    target : str or None
+        Branch that it goes to; None: the one that ``policy.target`` names, where there is such.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such revision.
+    MissingDataError, CorruptDataError, MalformedInputError
+        If a commit can't be read.
+    """
+    head = repo.history.refs.head()
+    if not staged and (rev is not None or head.commit is not None):
+        commit = repo.history.revisions.resolve(rev or "HEAD")
+        found = repo.history.read_commit(commit)
+        return _version(
+            repo, found.manifest, found.parents, (lineage_of(repo, commit),), commit=commit, target=target
+        )
+    state = merge_state.load(repo.layout)
+    parents = [] if head.commit is None else [head.commit]
+    if state is not None and state.theirs is not None:
+        parents.append(CommitId.parse(state.theirs))
+    root = repo.staged(head).root if staged else repo.staged(head).base_root
+    lineages = tuple(lineage_of(repo, parent) for parent in parents)
+    return _version(repo, root, parents, lineages, runs=pending_runs(repo.layout), target=target)
+
+
+def planned_version(
+    repo: Workspace, root: NodeId, parents: Sequence[CommitId], lineage: CommitLineage
+) -> JudgedVersion:
+    """Judge a commit that is about to be made, with the lineage that it will have.
+
+    Raises
+    ------
+    MissingDataError, CorruptDataError, MalformedInputError
+        If a commit can't be read.
+    """
+    # Nodes that were written for it can be read once they are published.
+    repo.store.publish()
+    return _version(repo, root, parents, (LineageTree(repo.store, lineage.root),))
+
+
+def _version(
+    repo: Workspace,
+    root: NodeId,
+    parents: Sequence[CommitId],
+    lineages: tuple[LineageTree, ...],
+    *,
+    commit: CommitId | None = None,
+    runs: Sequence[RunId] = (),
+    target: str | None = None,
+) -> JudgedVersion:
+    goal = _target(repo, target)
+    if goal is not None and goal == commit:
+        goal = None
+    before = [each for each in (goal, *parents[:1]) if each is not None]
+    bases = tuple(dict.fromkeys(repo.history.read_commit(each).manifest for each in before))
+    return JudgedVersion(root, commit, tuple(parents), goal, bases, lineages, tuple(runs))
+
+
+def _target(repo: Workspace, name: str | None) -> CommitId | None:
+    if name is not None:
+        return repo.history.revisions.resolve(name)
+    return repo.history.refs.get(f"refs/heads/{repo.config.get('policy.target')}")
+
+
+def inherited(
+    repo: Workspace,
+    version: JudgedVersion,
+    settings: PolicySettings,
+    uses: Sequence[RuleUse],
+    day: str,
+    violations: Sequence[Violation],
+) -> Collection[_Key]:
+    """Tell which violations the version before had already, for `is_inherited`."""
+    from dsvc.porcelain.policy_case import parent_case
+
+    if version.parent is None:
+        return frozenset()
+    names = {violation.rule for violation in violations}
+    case = parent_case(repo, version, settings, [violation.subject for violation in violations], day)
+    return frozenset(_key(each) for each in judge([use for use in uses if use.rule.id in names], case))
+
+
+def is_inherited(violation: Violation, before: Collection[_Key], reached: Collection[str]) -> bool:
+    """Whether a violation is among those of the version before.
+
+    Parameters
+    ----------
+    before : collection
+        Those, from `inherited`.
+    reached : collection of str
+        Sources that new files come from; what is wrong with these is not inherited.
+    """
+    subject = violation.subject
+    is_reached = subject.startswith(b"source:") and subject[7:].decode() in reached
+    return not is_reached and _key(violation) in before
+
+
+def _key(violation: Violation) -> _Key:
+    """What makes two violations the same: of a file its content, of anything else what is said of it."""
+    path, at, digest = violation.subject.rpartition(b"@")
+    if at and digest == violation.digest.hex().encode():
+        return violation.rule, path, violation.digest
+    if not violation.subject or violation.subject.startswith((b"run:", b"source:")):
+        return violation.rule, violation.subject, violation.message
+    return violation.rule, violation.subject, violation.digest
