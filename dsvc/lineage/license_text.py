@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dsvc.lineage.source_fields import UNDETERMINED
 from dsvc.model.errors import UsageError
@@ -80,3 +80,36 @@ def licenses_of(expression: str) -> list[str]:
     if expression == UNDETERMINED:
         return []
     return [str(key) for key in _licensing().license_keys(expression)]
+
+
+LicenceTree = str | tuple[str, tuple["LicenceTree", ...]]
+"""One licence (with its exception), or ``AND`` or ``OR`` with what it stands between."""
+
+
+@lru_cache(maxsize=4096)
+def licence_tree(expression: str) -> LicenceTree:
+    """Take an expression of `check_license` apart.
+
+    Raises
+    ------
+    LicenseExpressionError
+        If it can't be parsed, or names a licence that SPDX doesn't know.
+    """
+    normal = check_license(expression)
+    if normal == UNDETERMINED:
+        return UNDETERMINED
+    return _tree(_licensing().parse(normal, validate=False))
+
+
+def _tree(parsed: Any) -> LicenceTree:
+    parts = getattr(parsed, "args", ())
+    if not parts:
+        return str(parsed.render())
+    word = "AND" if "AND" in parsed.operator else "OR"
+    return word, tuple(_tree(part) for part in parts)
+
+
+@lru_cache(maxsize=1)
+def spdx_ids() -> frozenset[str]:
+    """Every id of a licence or an exception that SPDX has."""
+    return frozenset(str(key) for key in _licensing().known_symbols if not str(key).startswith("LicenseRef-"))
