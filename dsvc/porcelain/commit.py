@@ -9,6 +9,7 @@ import msgspec
 
 from dsvc.diff.delta import Change, counts
 from dsvc.diff.manifest_diff import diff_manifests
+from dsvc.history.history import Prepared
 from dsvc.history.refs import Head
 from dsvc.history.signature import Signature
 from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
@@ -211,23 +212,9 @@ def record_commit(
     ConcurrentChangeError
         If the branch isn't where `head` says any more.
     """
-    who, (files, size) = repo.signature(), repo.manifest(root).totals()
     batch = lineage or Batches(plan_lineage(repo, parents, root))
     repo.store.publish()
-    prepared = repo.history.commit(
-        parents=parents,
-        manifest=root,
-        files=files,
-        bytes=size,
-        message=message,
-        author=author or who,
-        committer=who,
-        trailers=trailers,
-        lineage=batch.lineage.root,
-        branch=head.branch,
-        expected=head.commit,
-        sign=sign_commit(commit_signer(repo, sign)),
-    )
+    prepared = _prepare(repo, head, root, message, parents, batch, author, trailers, sign)
     repo.record(
         verb,
         arguments=arguments,
@@ -243,6 +230,34 @@ def record_commit(
     )
     remove_pending(repo.layout, batch.lineage.taken)
     return _commit_result(repo, head, prepared.id, parents, root)
+
+
+def _prepare(
+    repo: Workspace,
+    head: Head,
+    root: NodeId,
+    message: str,
+    parents: Sequence[CommitId],
+    batch: Batches,
+    author: Signature | None,
+    trailers: Sequence[tuple[str, str]],
+    sign: bool | None,
+) -> Prepared:
+    who, (files, size) = repo.signature(), repo.manifest(root).totals()
+    return repo.history.commit(
+        parents=parents,
+        manifest=root,
+        files=files,
+        bytes=size,
+        message=message,
+        author=author or who,
+        committer=who,
+        trailers=trailers,
+        lineage=batch.lineage.root,
+        branch=head.branch,
+        expected=head.commit,
+        sign=sign_commit(commit_signer(repo, sign)),
+    )
 
 
 def _commit_result(

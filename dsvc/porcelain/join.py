@@ -17,6 +17,7 @@ from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import NO_MERGE, read_note
 from dsvc.porcelain.safekeeping import keep_files
+from dsvc.porcelain.signing import commit_signer
 from dsvc.porcelain.source_batch import Batches
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.three_way import Merged, Names, merge_roots
@@ -139,6 +140,7 @@ def join_into_head(
     The order is that of every verb: content, merge state, files, ref, staged state. Whatever a kill leaves,
     the same command goes on from there, since files that are in place already count as such.
     """
+    commit_signer(repo)
     merged = merge_roots(repo, join.base, staged.base_root, join.theirs, join.names)
     if not merged.conflicts and merged.root == staged.base_root and join.verb != "merge":
         return MergeOutcome(commit=None, conflicts=[], up_to_date=True)

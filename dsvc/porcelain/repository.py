@@ -111,6 +111,7 @@ class Repository(RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs):
         allow_empty: bool = False,
         no_verify: bool = False,
         amend: bool = False,
+        sign: bool | None = None,
         progress: Progress | None = None,
     ) -> values.CommitResult:
         """Commit what is staged; see `dsvc.porcelain.commit.commit`."""
@@ -123,6 +124,7 @@ class Repository(RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs):
             allow_empty=allow_empty,
             no_verify=no_verify,
             amend=amend,
+            sign=sign,
             progress=progress,
         )
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dsvc.history.refs import Head, RefChange
     from dsvc.history.signature import Signature
     from dsvc.model.run_record import RunId
+    from dsvc.porcelain.signing import Signing
     from dsvc.porcelain.values import Author
 
 
@@ -99,6 +100,13 @@ class Workspace:
             durable=self.durability != "none",
             lock_timeout=self.lock_timeout,
         )
+
+    @cached_property
+    def signing(self) -> Signing:
+        """Loads keys to sign with; set it where somebody can be asked for passphrases."""
+        from dsvc.porcelain.signing import Signing
+
+        return Signing()
 
     # What other modules of the porcelain stand on
 
