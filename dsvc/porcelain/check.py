@@ -12,6 +12,7 @@ from dsvc.model.encoding import encode
 from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
 from dsvc.policy.engine import INCOMPLETE_EXIT, asked_at, exit_code_of, judge, outcome_of, undecided, united
 from dsvc.policy.rule import RuleUse
+from dsvc.porcelain.detections import detected
 from dsvc.porcelain.judged_version import JudgedVersion, inherited, is_inherited, judged_version
 from dsvc.porcelain.policy_case import case_of
 from dsvc.porcelain.policy_in_force import InForce, Policy, PolicyChange, in_force, invariants
@@ -93,6 +94,7 @@ def check(
     target: str | None = None,
     policy: tuple[bytes, str] | None = None,
     as_of: str | None = None,
+    rescan: bool = False,
 ) -> CheckResult:
     """Judge a version: the whole of it, or at the gate of commits what it adds and changes.
 
@@ -110,6 +112,8 @@ def check(
         Content and name of a pack to ask too.
     as_of : str or None
         Day on which it is judged; None: today.
+    rescan : bool
+        Have detectors look again at what they have seen before.
 
     Raises
     ------
@@ -126,7 +130,7 @@ def check(
         version = judged_version(repo, rev, staged=staged, target=target)
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         return _unreadable(asked, day, error)
-    return judge_version(repo, version, asked, day, policy)
+    return judge_version(repo, version, asked, day, policy, rescan=rescan)
 
 
 def check_commit(repo: Workspace, version: JudgedVersion) -> CheckResult | None:
@@ -144,13 +148,15 @@ def judge_version(
     day: str,
     more: tuple[bytes, str] | None = None,
     found: InForce | None = None,
+    *,
+    rescan: bool = False,
 ) -> CheckResult:
     """Judge a version by the policies in force, and by the invariants of lineage."""
     found = found or in_force(repo, version.root, version.bases, more)
     violations = [_problem(problem) for problem in found.problems]
     try:
         for policy in _policies(found):
-            violations += _judged(repo, version, policy, gate, day)
+            violations += _judged(repo, version, policy, gate, day, rescan=rescan)
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         # Not even what there is to be judged can be read; that is no answer, and no reason to let it pass.
         violations += undecided(_all_uses(found, gate, day), error)
@@ -180,10 +186,10 @@ def _all_uses(found: InForce, gate: Gate, day: str) -> list[RuleUse]:
 
 
 def _judged(
-    repo: Workspace, version: JudgedVersion, policy: Policy, gate: Gate, day: str
+    repo: Workspace, version: JudgedVersion, policy: Policy, gate: Gate, day: str, *, rescan: bool
 ) -> Sequence[Violation]:
     uses = asked_at(policy.uses, gate, day)
-    case = case_of(repo, version, policy.settings, uses, gate, day)
+    case = detected(repo, case_of(repo, version, policy.settings, gate, day), uses, rescan=rescan)
     violations = judge(uses, case)
     if gate is Gate.COMMIT and violations:
         before = inherited(repo, version, policy.settings, uses, day, violations)

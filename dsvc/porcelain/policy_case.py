@@ -14,7 +14,6 @@ from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.policy.case import Case, NothingDetected
-from dsvc.policy.rule import RuleUse
 from dsvc.policy.settings import PolicySettings
 from dsvc.porcelain.commit_lineage import lineage_of, source_heads
 from dsvc.porcelain.coverage import new_files
@@ -34,7 +33,6 @@ def case_of(
     repo: Workspace,
     version: JudgedVersion,
     settings: PolicySettings,
-    uses: Sequence[RuleUse],
     gate: Gate,
     day: str,
 ) -> Case:

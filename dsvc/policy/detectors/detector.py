@@ -191,12 +191,13 @@ def input_key(
         Paths and digests, in order.
     """
     given = list(files)
-    named = [[path if len(given) > 1 else _promised(path), digest] for path, digest in given]
+    named = [[path if len(given) > 1 else promised(path), digest] for path, digest in given]
     data = encode(["dsvc v1 detection input", detector, named, sorted((options or {}).items())])
     return blake3(data).digest()
 
 
-def _promised(path: bytes) -> bytes:
+def promised(path: bytes) -> bytes:
+    """Name the format that a file's name promises; nothing where it promises none."""
     kind = kind_by_name(path)
     return b"" if kind is None else f"{kind.format}:{kind.compression}".encode()
 

@@ -1,0 +1,93 @@
+"""What detectors said of files before: a cache, since the same version says the same of the same bytes.
+
+One file for each detector, version and configuration: the keys of clean files, and what was found in others.
+Derived; may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+import xxhash
+from blake3 import blake3
+
+from dsvc.fs import files
+from dsvc.model.detection import Detection, DetectionStatus, decode_detection, encode_detection
+from dsvc.model.encoding import encode
+from dsvc.model.errors import MalformedInputError, StorageError
+
+_KEY_BYTES = 36
+
+
+class Said(NamedTuple):
+    """What a detector said: keys of files in which it found nothing, detections of the others."""
+
+    clean: set[bytes]
+    found: dict[bytes, Detection]
+
+
+class DetectionCache:
+    """What one detector said of files.
+
+    Parameters
+    ----------
+    folder : str
+        Where caches are.
+    detector, version, config : str
+        Which detector, as it is now.
+    """
+
+    def __init__(self, folder: str, detector: str, version: str, config: str) -> None:
+        self._detector, self._version, self._config = detector, version, config
+        name = blake3(encode([detector, version, config])).hexdigest(8)
+        self._path = os.path.join(folder, "detections", f"{detector}-{name}")
+
+    def load(self) -> Said:
+        """Read it; what is damaged is as good as nothing."""
+        try:
+            with open(self._path, "rb") as stream:
+                data = stream.read()
+        except OSError:
+            return Said(set(), {})
+        if xxhash.xxh3_64_digest(memoryview(data)[8:]) != data[:8]:
+            return Said(set(), {})
+        try:
+            keys, rows = msgspec.msgpack.decode(data[8:], type=tuple[bytes, list[tuple[bytes, bytes]]])
+            found = {key: decode_detection(each) for key, each in rows}
+        except (msgspec.DecodeError, MalformedInputError):
+            return Said(set(), {})
+        clean = {keys[at : at + _KEY_BYTES] for at in range(0, len(keys), _KEY_BYTES)}
+        own = (self._detector, self._version, self._config)
+        if any((each.detector, each.version, each.config) != own for each in found.values()):
+            return Said(set(), {})
+        return Said(clean, found)
+
+    def save(self, said: Said) -> None:
+        """Write it; that the disk is full only costs the time to look again."""
+        rows = [(key, encode_detection(each)) for key, each in sorted(said.found.items())]
+        body = encode([b"".join(sorted(said.clean)), rows])
+        try:
+            files.make_folders(os.path.dirname(self._path), durable=False)
+            files.write_atomically(self._path, xxhash.xxh3_64_digest(body) + body, durable=False)
+        except StorageError:
+            return
+
+
+def is_plain(detection: Detection) -> bool:
+    """Whether all that is to be kept of a detection is that it is clean."""
+    return detection.status is DetectionStatus.CLEAN and not detection.measures and not detection.reason
+
+
+def take_in(said: Said, news: Mapping[bytes, Detection]) -> None:
+    """Add what a detector said."""
+    for key, detection in news.items():
+        if is_plain(detection):
+            said.clean.add(key)
+        else:
+            said.found[key] = detection
+
+
+__all__ = ["DetectionCache", "Said", "is_plain", "take_in"]

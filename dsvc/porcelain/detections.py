@@ -1,0 +1,192 @@
+"""What detectors say of the files that are judged: known from before, or found out now.
+
+What isn't known is looked for in child processes (`dsvc.porcelain.detector_child`); whatever gives no answer
+is unknown, and unknown never passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Final
+
+import xxhash
+
+from dsvc.model.detection import Detection, DetectionStatus
+from dsvc.model.errors import DsvcError
+from dsvc.model.ids import NodeId
+from dsvc.model.manifest import Entry
+from dsvc.policy.case import Case, unknown
+from dsvc.policy.detectors.detector import (
+    FileDetector,
+    ScannedFile,
+    ScannedTable,
+    Wanted,
+    config_digest,
+    promised,
+)
+from dsvc.policy.detectors.registry import file_detector, set_detector
+from dsvc.policy.rule import RuleUse
+from dsvc.porcelain.detection_cache import DetectionCache, Said, take_in
+from dsvc.porcelain.detector_child import Job, NoAnswer, run_jobs
+from dsvc.porcelain.table_source import StoredSource
+from dsvc.porcelain.workspace import Workspace
+from dsvc.store.materialize import read_content
+
+MAX_WORDS_BYTES: Final = 64 << 20
+
+
+class RepositoryDetections:
+    """What detectors said of the judged files.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The judged files.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = entries
+        self._said: dict[str, Said] = {}
+        self._why: dict[str, str] = {}
+        self._sets: dict[tuple[str, bytes], Detection] = {}
+
+    def know(self, detector: str, said: Said) -> None:
+        """Take in what a detector said of files."""
+        self._said[detector] = said
+
+    def lack(self, detector: str, reason: str) -> None:
+        """Take in why a detector says nothing."""
+        self._why[detector] = reason
+
+    def answer(self, wanted: Wanted, detection: Detection) -> None:
+        """Take in what a detector said of a set of files."""
+        self._sets[wanted.detector, wanted.key] = detection
+
+    def unclean(self, detector: str) -> Iterator[tuple[Entry, Detection]]:
+        """Judged files in which a detector found something, or of which it isn't known what it would."""
+        said = self._said.get(detector, Said(set(), {}))
+        for entry in self._entries:
+            key = file_key(entry)
+            if key not in said.clean:
+                found = said.found.get(key) or self._unknown(detector, entry)
+                if found.status is not DetectionStatus.CLEAN:
+                    yield entry, found
+
+    def all(self, detector: str) -> Iterator[tuple[Entry, Detection]]:
+        """Every judged file with what a detector found in it."""
+        said = self._said.get(detector, Said(set(), {}))
+        clean = Detection(detector=detector, version="", config="", input=b"", status=DetectionStatus.CLEAN)
+        for entry in self._entries:
+            key = file_key(entry)
+            if key in said.clean:
+                yield entry, clean
+            else:
+                yield entry, said.found.get(key) or self._unknown(detector, entry)
+
+    def _unknown(self, detector: str, entry: Entry) -> Detection:
+        return unknown(detector, entry.digest, self._why.get(detector, "it did not run"))
+
+    def of(self, wanted: Wanted) -> Detection:
+        """What a detector found in a set of files; unknown where it didn't look."""
+        found = self._sets.get((wanted.detector, wanted.key))
+        return found or unknown(wanted.detector, wanted.key, self._why.get(wanted.detector, "it did not run"))
+
+
+def file_key(entry: Entry) -> bytes:
+    """Key of a file in the cache: its content, and the format that its name promises."""
+    return entry.digest + _promise(entry.path.rpartition(b"/")[2].partition(b".")[2].lower())
+
+
+@lru_cache(maxsize=1024)
+def _promise(suffix: bytes) -> bytes:
+    return xxhash.xxh32_digest(promised(b"file." + suffix))
+
+
+def detected(repo: Workspace, case: Case, uses: Iterable[RuleUse], *, rescan: bool = False) -> Case:
+    """Have detectors look at what the rules want, and give the case with what they said.
+
+    Parameters
+    ----------
+    rescan : bool
+        Look again, whatever was said before.
+    """
+    listed = list(uses)
+    found = RepositoryDetections(case.entries)
+    for name in dict.fromkeys(name for use in listed for name in use.rule.scans):
+        _scan_files(repo, case, name, found, rescan=rescan)
+    case = replace(case, detections=found)
+    wanted: dict[tuple[str, bytes], Wanted] = {}
+    for use in listed:
+        try:
+            wanted.update({(each.detector, each.key): each for each in use.rule.wants(case, use.terms)})
+        except DsvcError:
+            # The rule will say what it can't read when it is asked.
+            continue
+    for (name, _), each in wanted.items():
+        found.answer(each, _scan_set(repo, case, name, each, rescan=rescan))
+    return case
+
+
+def _scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetections, *, rescan: bool) -> None:
+    try:
+        detector = file_detector(name, case.settings, partial(_content, repo, case.version))
+        cache = DetectionCache(repo.layout.cache, name, detector.version(), config_digest(detector.config()))
+    except DsvcError as error:
+        found.lack(name, error.message)
+        return
+    said = Said(set(), {}) if rescan else cache.load()
+    todo: dict[bytes, Entry] = {}
+    for entry in case.entries:
+        key = file_key(entry)
+        if key not in said.clean and key not in said.found:
+            todo[key] = entry
+    if todo:
+        jobs = [Job(entry.size, partial(_look, repo, detector, entry, case)) for entry in todo.values()]
+        answers = dict(zip(todo, run_jobs(jobs), strict=True))
+        take_in(said, {key: each for key, each in answers.items() if isinstance(each, Detection)})
+        cache.save(said)
+        for key, each in answers.items():
+            if isinstance(each, NoAnswer):
+                said.found[key] = unknown(name, todo[key].digest, each.reason)
+    found.know(name, said)
+
+
+def _look(repo: Workspace, detector: FileDetector, entry: Entry, case: Case) -> Detection:
+    rule = case.tables.for_path(entry.path)
+    return detector.scan(ScannedFile.of(entry.path, StoredSource(repo, entry), rule))
+
+
+def _content(repo: Workspace, version: bytes, path: str) -> bytes | None:
+    entry = repo.manifest(NodeId(version)).get(path.encode())
+    if entry is None or not entry.is_file or entry.size > MAX_WORDS_BYTES:
+        return None
+    return read_content(repo.store, entry)
+
+
+def _scan_set(repo: Workspace, case: Case, name: str, wanted: Wanted, *, rescan: bool) -> Detection:
+    try:
+        detector = set_detector(name)
+        version, config = detector.version(), config_digest(detector.config())
+    except DsvcError as error:
+        return unknown(name, wanted.key, error.message)
+    cache = DetectionCache(repo.layout.cache, name, version, config)
+    said = Said(set(), {}) if rescan else cache.load()
+    key = wanted.key + bytes(4)
+    if key in said.found:
+        return said.found[key]
+
+    def work() -> Detection:
+        tables = [
+            ScannedTable.of(each.path, StoredSource(repo, each), case.tables.for_path(each.path))
+            for each in wanted.entries
+        ]
+        return detector.scan(tables, dict(wanted.options))
+
+    (answer,) = run_jobs([Job(sum(each.size for each in wanted.entries), work)])
+    if isinstance(answer, NoAnswer):
+        return unknown(name, wanted.key, answer.reason)
+    said.found[key] = answer
+    cache.save(said)
+    return answer

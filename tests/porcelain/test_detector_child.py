@@ -1,0 +1,106 @@
+"""Detectors in child processes: whatever one does, only its own answer is lost; nothing passes by that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from dsvc.model.detection import Detection, DetectionStatus
+from dsvc.model.errors import CorruptDataError
+from dsvc.porcelain.detection_cache import DetectionCache, Said, take_in
+from dsvc.porcelain.detector_child import Job, NoAnswer, run_jobs
+
+
+def clean(number: int) -> Detection:
+    return Detection(
+        detector="toy",
+        version="1",
+        config="",
+        input=number.to_bytes(32, "big"),
+        status=DetectionStatus.CLEAN,
+        scanned_bytes=number,
+    )
+
+
+def crash() -> Detection:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    raise AssertionError
+
+
+def leave() -> Detection:
+    os._exit(0)
+
+
+def hang() -> Detection:
+    time.sleep(600)
+    raise AssertionError
+
+
+def eat() -> Detection:
+    return clean(len(bytearray(64 << 30)))
+
+
+def fail() -> Detection:
+    raise ZeroDivisionError("as it happens")
+
+
+def damaged() -> Detection:
+    raise CorruptDataError("stored bytes are wrong")
+
+
+def liar() -> Detection:
+    return Detection(
+        detector="toy", version="1", config="", input=b"", status=DetectionStatus.CLEAN, counts={"x": 1}
+    )
+
+
+@pytest.mark.parametrize("bad", [crash, leave, hang, eat, fail, damaged, liar], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("children", [1, 2])
+def test_only_the_answer_of_the_bad_one_is_lost(bad: object, children: int) -> None:
+    jobs = [Job(0, lambda number=number: clean(number)) for number in range(7)]  # type: ignore[misc]
+    jobs[3] = Job(0, bad)  # type: ignore[arg-type]
+    answers = run_jobs(jobs, children=children, seconds=0.4)
+    assert isinstance(answers[3], NoAnswer)
+    assert answers[3].reason
+    assert [each for n, each in enumerate(answers) if n != 3] == [clean(n) for n in range(7) if n != 3]
+
+
+def test_all_bad_ones_end() -> None:
+    answers = run_jobs([Job(0, crash), Job(0, leave), Job(0, fail), Job(0, crash)], seconds=5)
+    assert all(isinstance(each, NoAnswer) for each in answers)
+    assert run_jobs([]) == []
+
+
+def test_many_answers_come_in_order() -> None:
+    jobs = [Job(0, lambda number=number: clean(number)) for number in range(3000)]  # type: ignore[misc]
+    assert run_jobs(jobs) == [clean(number) for number in range(3000)]
+
+
+def test_what_was_said_is_kept_for_that_detector_only(tmp_path: object) -> None:
+    folder = str(tmp_path)
+    hits = Detection(
+        detector="toy",
+        version="1",
+        config="c",
+        input=b"k" * 32,
+        status=DetectionStatus.HITS,
+        counts={"id": 2},
+    )
+    said = Said(set(), {})
+    take_in(said, {b"a" * 36: clean(1), b"b" * 36: hits})
+    cache = DetectionCache(folder, "toy", "1", "c")
+    cache.save(said)
+    assert cache.load() == Said({b"a" * 36}, {b"b" * 36: hits})
+    assert DetectionCache(folder, "toy", "2", "c").load() == Said(set(), {})
+    (file,) = os.scandir(os.path.join(folder, "detections"))
+    with open(file.path, "rb") as stream:
+        data = bytearray(stream.read())
+    for at in range(len(data)):
+        broken = data.copy()
+        broken[at] ^= 1
+        with open(file.path, "wb") as out:
+            out.write(broken)
+        assert cache.load() == Said(set(), {})
