@@ -1,25 +1,32 @@
 """The lineage of a commit: a manifest of the runs that its files descend from and the sources that it saw.
 
 ``runs/ID`` is a run (`dsvc.lineage.run_tree`), ``sources/ID`` a source as it was
-(`dsvc.lineage.source_tree`). A commit's lineage holds that of its parents, so that a history adds only what
-is new.
+(`dsvc.lineage.source_tree`), ``detections/DIGEST`` what a detector said of the files that a commit brought
+(`dsvc.model.detection_run`), named by the BLAKE3 of its bytes. A commit's lineage holds that of its parents,
+so that a history adds only what is new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from dsvc.lineage.source_tree import SourceTree
+import msgspec
+from blake3 import blake3
+
+from dsvc.lineage.source_tree import SourceTree, store_part
+from dsvc.model.detection_run import DetectionRun, decode_detection_run, encode_detection_run
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry, tree_entry
 from dsvc.model.run_record import RunId
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
+from dsvc.store.materialize import read_content
 
 RUNS: Final = b"runs"
 SOURCES: Final = b"sources"
+DETECTIONS: Final = b"detections"
 
 
 class LineageTree:
@@ -66,6 +73,30 @@ class LineageTree:
         entry = self.manifest.get(_source_path(id))
         return None if entry is None else SourceTree(self._store, NodeId(entry.digest))
 
+    def detections(self) -> Iterator[DetectionRun]:
+        """Yield what detectors said of files when they were committed.
+
+        Raises
+        ------
+        MissingDataError, CorruptDataError, MalformedInputError
+            If a record can't be read.
+        """
+        for entry in self.manifest.entries(DETECTIONS):
+            if not is_detection(entry):
+                raise MalformedInputError(f"lineage: {entry.path[:120]!r} is no run of a detector")
+            yield decode_detection_run(read_content(self._store, entry))
+
+    def with_detections(self, runs: Iterable[DetectionRun]) -> NodeId | None:
+        """Add what detectors said; returns the root."""
+        news: dict[bytes, Entry] = {}
+        for run in runs:
+            data = encode_detection_run(run)
+            path = DETECTIONS + b"/" + blake3(data).hexdigest().encode()
+            if self.manifest.get(path) is None:
+                news[path] = msgspec.structs.replace(store_part(self._store, data), path=path)
+        root = self.manifest.update(sorted(news.items())) if news else self.manifest.root
+        return None if root == EMPTY_ROOT else root
+
     def extended(self, runs: Iterable[RunId], sources: Mapping[str, NodeId]) -> NodeId | None:
         """Add runs, and sources as they are now; returns the root, None where nothing is recorded."""
         changes = {_run_path(id_): tree_entry(_run_path(id_), id_) for id_ in runs}
@@ -74,6 +105,11 @@ class LineageTree:
         news = [(path, entry) for path, entry in sorted(changes.items()) if self.manifest.get(path) != entry]
         root = self.manifest.update(news) if news else self.manifest.root
         return None if root == EMPTY_ROOT else root
+
+
+def is_detection(entry: Entry) -> bool:
+    """Whether an entry stands where what a detector said stands, under the name of its content."""
+    return entry.is_file and entry.path == DETECTIONS + b"/" + entry.digest.hex().encode()
 
 
 def _run_path(id_: RunId) -> bytes:

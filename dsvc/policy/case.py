@@ -11,6 +11,7 @@ from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.known_sources import KnownSource
 from dsvc.lineage.validation import Gate, Judged
 from dsvc.model.detection import Detection, DetectionStatus
+from dsvc.model.detection_run import DetectionRun
 from dsvc.model.manifest import Entry
 from dsvc.model.source_record import SourceRecord
 from dsvc.policy.settings import PolicySettings
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from dsvc.lineage.source_tree import SourceTree
     from dsvc.model.rights_request import RightsRequest
     from dsvc.policy.detectors.detector import Wanted
-    from dsvc.policy.facts import AuditFacts, Defect, Evaluation, WaiverFacts
+    from dsvc.policy.facts import AuditFacts, Defect, Evaluation, WaiverFacts, WordListFacts
+    from dsvc.policy.licence_facts import LicenceFacts
 
 
 class Detections(Protocol):
@@ -34,6 +36,9 @@ class Detections(Protocol):
 
     def of(self, wanted: Wanted) -> Detection:
         """What a detector found in a set of files; unknown where it didn't look."""
+
+    def runs(self) -> Iterable[DetectionRun]:
+        """What each detector said of the files, to be kept."""
 
 
 class NothingDetected:
@@ -53,6 +58,10 @@ class NothingDetected:
     def of(self, wanted: Wanted) -> Detection:
         """Say that it isn't known."""
         return unknown(wanted.detector, wanted.key)
+
+    def runs(self) -> Iterable[DetectionRun]:
+        """Give nothing to be kept."""
+        return ()
 
 
 def unknown(detector: str, key: bytes, reason: str = "it did not run") -> Detection:
@@ -103,6 +112,8 @@ class Case:
     waivers : tuple of WaiverFacts
     audit : AuditFacts or None
         Whether every move of a ref is logged; None: that could not be told.
+    word_list : WordListFacts or None
+        The list of sensitive words; None: there is none, or it can't be read.
     version : bytes
         Digest of all of it: the root of its manifest.
     """
@@ -121,6 +132,7 @@ class Case:
     defects: tuple[Defect, ...] = ()
     waivers: tuple[WaiverFacts, ...] = ()
     audit: AuditFacts | None = None
+    word_list: WordListFacts | None = None
     version: bytes = b""
 
     @cached_property
@@ -131,6 +143,20 @@ class Case:
             name for name in self.changed_sources if name in known and known[name].now.files.totals()[0]
         }
         return tuple(known[name] for name in sorted(self.reached | changed))
+
+    @cached_property
+    def licences(self) -> LicenceFacts:
+        """What the licences of all that the files come from permit.
+
+        Raises
+        ------
+        LicenceSettingsError
+            If a licence is declared in a way that makes no sense.
+        """
+        from dsvc.policy.licence_facts import LicenceFacts
+
+        judged = self.judged
+        return LicenceFacts(judged.origins, judged.closure, self.settings, self.tables, self.day)
 
     @cached_property
     def reached(self) -> frozenset[str]:

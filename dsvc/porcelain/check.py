@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
+from dsvc.model.detection_run import DetectionRun
 from dsvc.model.encoding import encode
 from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
+from dsvc.policy.case import Case
 from dsvc.policy.engine import INCOMPLETE_EXIT, asked_at, exit_code_of, judge, outcome_of, undecided, united
 from dsvc.policy.rule import RuleUse
 from dsvc.porcelain.detections import detected
@@ -133,12 +135,20 @@ def check(
     return judge_version(repo, version, asked, day, policy, rescan=rescan)
 
 
-def check_commit(repo: Workspace, version: JudgedVersion) -> CheckResult | None:
-    """Judge what a commit brings that is about to be made; None where no policy is named."""
+def check_commit(
+    repo: Workspace, version: JudgedVersion, detections: list[DetectionRun]
+) -> CheckResult | None:
+    """Judge what a commit brings that is about to be made; None where no policy is named.
+
+    Parameters
+    ----------
+    detections : list of DetectionRun
+        Takes what detectors said of its files.
+    """
     found = in_force(repo, version.root, version.bases)
     if not found.is_named:
         return None
-    return judge_version(repo, version, Gate.COMMIT, today(), None, found)
+    return judge_version(repo, version, Gate.COMMIT, today(), None, found, detections=detections)
 
 
 def judge_version(
@@ -150,17 +160,23 @@ def judge_version(
     found: InForce | None = None,
     *,
     rescan: bool = False,
+    detections: list[DetectionRun] | None = None,
 ) -> CheckResult:
     """Judge a version by the policies in force, and by the invariants of lineage."""
     found = found or in_force(repo, version.root, version.bases, more)
     violations = [_problem(problem) for problem in found.problems]
+    said: list[DetectionRun] = []
     try:
         for policy in _policies(found):
-            violations += _judged(repo, version, policy, gate, day, rescan=rescan)
+            case, more_violations = _judged(repo, version, policy, gate, day, rescan=rescan)
+            violations += more_violations
+            said += [run for run in case.detections.runs() if run not in said]
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         # Not even what there is to be judged can be read; that is no answer, and no reason to let it pass.
         violations += undecided(_all_uses(found, gate, day), error)
     violations = united(violations)
+    if detections is not None:
+        detections.extend(said)
     return CheckResult(
         outcome=outcome_of(violations),
         version=version.root.hex(),
@@ -187,7 +203,7 @@ def _all_uses(found: InForce, gate: Gate, day: str) -> list[RuleUse]:
 
 def _judged(
     repo: Workspace, version: JudgedVersion, policy: Policy, gate: Gate, day: str, *, rescan: bool
-) -> Sequence[Violation]:
+) -> tuple[Case, Sequence[Violation]]:
     uses = asked_at(policy.uses, gate, day)
     case = detected(repo, case_of(repo, version, policy.settings, gate, day), uses, rescan=rescan)
     violations = judge(uses, case)
@@ -196,7 +212,7 @@ def _judged(
         violations = [
             each._replace(inherited=is_inherited(each, before, case.reached)) for each in violations
         ]
-    return violations
+    return case, violations
 
 
 def _problem(message: str) -> Violation:

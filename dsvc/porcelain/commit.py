@@ -16,7 +16,7 @@ from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.commit_gate import LetIn, commit_gate
-from dsvc.porcelain.commit_lineage import CommitLineage, plan_lineage
+from dsvc.porcelain.commit_lineage import CommitLineage, plan_lineage, with_detections
 from dsvc.porcelain.coverage import new_files
 from dsvc.porcelain.pending_runs import remove_pending
 from dsvc.porcelain.signing import commit_signer, sign_commit
@@ -91,6 +91,8 @@ def commit(
             raise NothingToCommitError("nothing to commit", hint=hint)
         batch = _batches(repo, parents, staged.root, lineage)
         let_in = None if no_verify else commit_gate(repo, parents, staged.root, batch.lineage)
+        if let_in is not None and let_in.detections:
+            batch = batch._replace(lineage=with_detections(repo, batch.lineage, let_in.detections))
         result = record_commit(
             repo,
             head,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from dsvc.model.detection_run import DetectionRun
 from dsvc.model.errors import (
     BlockingDefectError,
     DsvcError,
@@ -37,11 +38,14 @@ class LetIn(NamedTuple):
         What nothing covers, where no policy is named.
     warnings : tuple of str
         What does not block.
+    detections : tuple of DetectionRun
+        What detectors said of its files; the commit keeps it.
     """
 
     verdict: str | None
     coverage: CommitCoverage
     warnings: tuple[str, ...]
+    detections: tuple[DetectionRun, ...] = ()
 
 
 def commit_gate(repo: Workspace, parents: Sequence[CommitId], root: NodeId, lineage: CommitLineage) -> LetIn:
@@ -60,7 +64,8 @@ def commit_gate(repo: Workspace, parents: Sequence[CommitId], root: NodeId, line
     from dsvc.porcelain.check import check_commit
     from dsvc.porcelain.judged_version import planned_version
 
-    result = check_commit(repo, planned_version(repo, root, parents, lineage))
+    detections: list[DetectionRun] = []
+    result = check_commit(repo, planned_version(repo, root, parents, lineage), detections)
     if result is None:
         found = coverage_of_commit(repo, parents, root, lineage)
         return LetIn(None, found, found.unreadable)
@@ -85,7 +90,7 @@ def commit_gate(repo: Workspace, parents: Sequence[CommitId], root: NodeId, line
             },
         )
     warnings = tuple(f"{each.rule} {each.message}" for each in result.violations[:_LISTED])
-    return LetIn(result.outcome.value, CommitCoverage(), warnings)
+    return LetIn(result.outcome.value, CommitCoverage(), warnings, tuple(detections))
 
 
 def _may_name_policy(repo: Workspace, parents: Sequence[CommitId], root: NodeId) -> bool:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.lineage.lineage_tree import LineageTree
 from dsvc.lineage.run_tree import RunTree
+from dsvc.model.detection_run import DetectionRun
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.pending_runs import add_pending, pending_runs
@@ -73,6 +74,11 @@ def plan_lineage(
     needed = _needed(repo, parents, root, candidates) if candidates else set()
     taken = tuple(run for run in pending if run in needed or run in known or run in united)
     return CommitLineage(first.extended([*united, *needed], source_heads(repo)), taken)
+
+
+def with_detections(repo: Workspace, lineage: CommitLineage, runs: Iterable[DetectionRun]) -> CommitLineage:
+    """Add what detectors said of the files that a commit brings; what is new is stored, not published."""
+    return lineage._replace(root=LineageTree(repo.store, lineage.root).with_detections(runs))
 
 
 def _needed(

@@ -14,6 +14,7 @@ from typing import Final
 import xxhash
 
 from dsvc.model.detection import Detection, DetectionStatus
+from dsvc.model.detection_run import DetectionRun
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry
@@ -49,12 +50,29 @@ class RepositoryDetections:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
         self._said: dict[str, Said] = {}
+        self._versions: dict[str, tuple[str, str]] = {}
         self._why: dict[str, str] = {}
         self._sets: dict[tuple[str, bytes], Detection] = {}
 
-    def know(self, detector: str, said: Said) -> None:
+    def know(self, detector: str, said: Said, version: str, config: str) -> None:
         """Take in what a detector said of files."""
         self._said[detector] = said
+        self._versions[detector] = version, config
+
+    def runs(self) -> Iterator[DetectionRun]:
+        """Yield what each detector said of the files, to be kept with the commit that brings them."""
+        for name, (version, config) in self._versions.items():
+            said, clean, found = self._said[name], [], []
+            for entry in self._entries:
+                key = file_key(entry)
+                if key in said.clean:
+                    clean.append((entry.path, entry.digest))
+                elif (each := said.found.get(key)) is not None and each.version == version:
+                    found.append((entry.path, entry.digest, each))
+            if clean or found:
+                yield DetectionRun(
+                    detector=name, version=version, config=config, clean=tuple(clean), found=tuple(found)
+                )
 
     def lack(self, detector: str, reason: str) -> None:
         """Take in why a detector says nothing."""
@@ -132,10 +150,11 @@ def detected(repo: Workspace, case: Case, uses: Iterable[RuleUse], *, rescan: bo
 def _scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetections, *, rescan: bool) -> None:
     try:
         detector = file_detector(name, case.settings, partial(_content, repo, case.version))
-        cache = DetectionCache(repo.layout.cache, name, detector.version(), config_digest(detector.config()))
+        version, config = detector.version(), config_digest(detector.config())
     except DsvcError as error:
         found.lack(name, error.message)
         return
+    cache = DetectionCache(repo.layout.cache, name, version, config)
     said = Said(set(), {}) if rescan else cache.load()
     todo: dict[bytes, Entry] = {}
     for entry in case.entries:
@@ -150,7 +169,7 @@ def _scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetecti
         for key, each in answers.items():
             if isinstance(each, NoAnswer):
                 said.found[key] = unknown(name, todo[key].digest, each.reason)
-    found.know(name, said)
+    found.know(name, said, version, config)
 
 
 def _look(repo: Workspace, detector: FileDetector, entry: Entry, case: Case) -> Detection:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from dsvc.lineage.lineage_tree import RUNS, SOURCES
+from dsvc.lineage.lineage_tree import RUNS, SOURCES, is_detection
 from dsvc.lineage.run_check import Flaw, Flawed, check_run, check_source
 from dsvc.lineage.run_tree import RunTree
 from dsvc.lineage.source_tree import SourceTree
-from dsvc.model.errors import DsvcError
+from dsvc.model.detection_run import decode_detection_run
+from dsvc.model.errors import DsvcError, MalformedInputError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.commit_lineage import SOURCE_REFS
 from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.store.defects import Defect
 from dsvc.store.manifest_tree import Manifest
+from dsvc.store.materialize import read_content
 
 if TYPE_CHECKING:
     from dsvc.model.manifest import Entry
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _OF_RUN: Final = {Flaw.RECORD: "F060", Flaw.ARTIFACT: "F061", Flaw.MAP: "F062", Flaw.ACCOUNT: "F063"}
 _OF_SOURCE: Final = {Flaw.RECORD: "F064", Flaw.EVIDENCE: "F065"}
 _MISPLACED: Final = "F066"
+_DETECTION: Final = "F067"
 
 
 class LineageCheck:
@@ -73,10 +76,14 @@ class LineageCheck:
             self._run(RunId(entry.digest))
         elif entry.is_tree and folder == SOURCES and name:
             self._source(name.decode("utf-8", "replace"), NodeId(entry.digest))
+        elif is_detection(entry):
+            self._detection(entry)
         else:
             shown = entry.path[:200].decode("utf-8", "backslashreplace")
             where = f"lineage:{root.hex()}"
-            defect = Defect(id=_MISPLACED, object=where, message=f"{shown} is no run and no source")
+            defect = Defect(
+                id=_MISPLACED, object=where, message=f"{shown} is no run, no source and no detection"
+            )
             if defect not in self.defects:
                 self.defects.append(defect)
 
@@ -91,6 +98,16 @@ class LineageCheck:
             self._seen.add(place)
             flaws = check_source(SourceTree(self._repo.store, root), name)
             self._report(_OF_SOURCE, f"source:{name}", flaws)
+
+    def _detection(self, entry: Entry) -> None:
+        if entry.path not in self._seen:
+            self._seen.add(entry.path)
+            try:
+                decode_detection_run(read_content(self._repo.store, entry))
+            except MalformedInputError as error:
+                self.defects.append(Defect(id=_DETECTION, object=entry.path.decode(), message=error.message))
+            except DsvcError:
+                return  # what is missing or damaged is said elsewhere
 
     def _chains(self) -> Iterator[tuple[str, CommitId]]:
         try:

@@ -71,7 +71,8 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
     "F063": (_BROKEN, "an account of rows can't be read, or doesn't fit its run"),
     "F064": (_BROKEN, "the record of a source can't be read, or is that of another one"),
     "F065": (_BROKEN, "an evidence file of a source is missing, or not the one of its record"),
-    "F066": (_BROKEN, "a lineage names what is neither a run by its own id nor a source"),
+    "F066": (_BROKEN, "a lineage names what is neither a run by its own id, nor a source, nor a detection"),
+    "F067": (_BROKEN, "the record of what a detector said can't be read"),
 }
 """Exit code and meaning of each defect."""
 
