@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -76,3 +77,22 @@ class AuditFacts(NamedTuple):
 
     unlogged: tuple[str, ...] = ()
     bad_signatures: tuple[str, ...] = ()
+
+
+class WordListFacts(NamedTuple):
+    """What is known of the list of sensitive words.
+
+    Attributes
+    ----------
+    version : str
+    updated : str or None
+        When it was brought up to date, ``YYYY-MM-DD``; None: it doesn't say.
+    words : int
+    risks : mapping of str to int
+        Words of each risk.
+    """
+
+    version: str
+    updated: str | None
+    words: int
+    risks: Mapping[str, int]
