@@ -182,7 +182,7 @@ def input_key(
 ) -> bytes:
     """Name an input by its content.
 
-    One file is known by its bytes and by the format that its name promises, so that a renamed file is not
+    One file is known by its bytes and by the format or ending of its name, so that one moved elsewhere is not
     looked at again; several also by their paths, which tell them apart in the answer.
 
     Parameters
@@ -197,9 +197,12 @@ def input_key(
 
 
 def promised(path: bytes) -> bytes:
-    """Name the format that a file's name promises; nothing where it promises none."""
+    """Name the format that a file's name promises, its ending where that is no format of tables."""
     kind = kind_by_name(path)
-    return b"" if kind is None else f"{kind.format}:{kind.compression}".encode()
+    if kind is not None:
+        return f"{kind.format}:{kind.compression}".encode()
+    _, dot, ending = path.rpartition(b"/")[2].rpartition(b".")
+    return ending.lower() if dot else b""
 
 
 def config_digest(config: Mapping[str, str]) -> str:
