@@ -23,7 +23,6 @@ from dsvc.lineage.run_tree import Files, store_run
 from dsvc.lineage.source_tree import SourceTree, store_part, store_source
 from dsvc.lineage.source_values import changed_record, new_record, read_changes
 from dsvc.lineage.validation import Judged
-from dsvc.model.detection import Detection, DetectionStatus, Hit
 from dsvc.model.errors import DsvcError, MissingDataError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_FILE, Entry
@@ -39,9 +38,9 @@ from dsvc.model.rights_request import (
 from dsvc.model.run_record import Agent, Code, Environment, Input, Output, Role, Run, RunId
 from dsvc.model.source_operation import SourceOperation, SourceVerb
 from dsvc.model.source_record import Coverage, Evidence, SourceRecord
-from dsvc.policy.case import Case, unknown
+from dsvc.policy.case import Case
+from dsvc.policy.example_detections import StatedDetections
 from dsvc.policy.example_text import (
-    DetectionEntry,
     EvidenceEntry,
     ExampleError,
     FileEntry,
@@ -64,11 +63,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dsvc.model.detection_run import DetectionRun
-    from dsvc.policy.detectors.detector import Wanted
-
 _TIME: Final = "2026-01-01T00:00:00Z"
-_STRICTEST: Final = (DetectionStatus.CLEAN, DetectionStatus.HITS, DetectionStatus.UNKNOWN)
 
 
 def build_case(world: World) -> Case:
@@ -326,57 +321,6 @@ class _Builder:
             unmatched=tuple(path.encode() for path in each.unmatched),
             readable=each.readable if isinstance(each.readable, int) else None,
             problem=each.problem,
-        )
-
-
-class StatedDetections:
-    """Detections as an example states them; a detector that it doesn't name is unknown.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        The judged files.
-    stated : mapping of str to DetectionEntry
-        By detector.
-    """
-
-    def __init__(self, entries: Sequence[Entry], stated: Mapping[str, DetectionEntry]) -> None:
-        self._entries = tuple(sorted(entries, key=lambda each: each.path))
-        self._stated = stated
-
-    def all(self, detector: str) -> list[tuple[Entry, Detection]]:
-        """Every judged file with what the detector says of it."""
-        return [(each, self._of(detector, [each], each.digest)) for each in self._entries]
-
-    def unclean(self, detector: str) -> list[tuple[Entry, Detection]]:
-        """Those that are not clean."""
-        return [each for each in self.all(detector) if each[1].status is not DetectionStatus.CLEAN]
-
-    def runs(self) -> list[DetectionRun]:
-        """Nothing that is kept."""
-        return []
-
-    def of(self, wanted: Wanted) -> Detection:
-        """The strictest of what is said of a set of files."""
-        return self._of(wanted.detector, wanted.entries, wanted.key)
-
-    def _of(self, detector: str, entries: Sequence[Entry], key: bytes) -> Detection:
-        said = self._stated.get(detector)
-        if said is None:
-            return unknown(detector, key)
-        own = [said.files[path] for each in entries if (path := each.path.decode()) in said.files]
-        chosen = max(own or [said], key=lambda each: _STRICTEST.index(each.status))
-        counts = chosen.counts or ({"found": 1} if chosen.status is DetectionStatus.HITS else {})
-        return Detection(
-            detector=detector,
-            version="1",
-            config="00",
-            input=key,
-            status=chosen.status,
-            counts=counts,
-            hits=tuple(Hit(kind=kind, shown="***", line=1) for kind in counts),
-            measures=chosen.measures,
-            reason=chosen.reason or ("it did not run" if chosen.status is DetectionStatus.UNKNOWN else None),
         )
 
 
