@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from dsvc.model.detection import Detection, Hit
+from dsvc.model.detection import MAX_HITS, Detection, Hit
 from dsvc.policy.detectors.detector import ScannedTable, input_key
 from dsvc.policy.detectors.near_search import NearScope, NearTerms, find_near
 from dsvc.policy.detectors.row_texts import RowTexts
@@ -254,7 +254,7 @@ def _ranks(splits: Numbers, names: Sequence[str] | None) -> Numbers:
 
 def _first(rows: Numbers, others: Numbers, kinds: int) -> list[tuple[int, int]]:
     """Pairs of the lowest rows: as many as could be shown."""
-    order = np.argsort(rows, kind="stable")[: 20 * kinds]
+    order = np.argsort(rows, kind="stable")[: MAX_HITS * kinds]
     return list(zip(rows[order].tolist(), others[order].tolist(), strict=True))
 
 

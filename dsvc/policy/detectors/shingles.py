@@ -29,7 +29,8 @@ BLOCK_CHARACTERS: Final = 1 << 18
 """Characters sketched at a time: what is worked on stays in the processor's cache."""
 _BITS: Final = np.uint64(21)
 _PAD: Final = "\0"
-_CELL: Final = "\x1f"
+CELL: Final = "\x1f"
+"""Stands between the cells of a row."""
 
 
 def normalised(text: str) -> str:
@@ -41,7 +42,7 @@ def normalised(text: str) -> str:
 
 def joined(cells: Sequence[str]) -> str:
     """Join normalised cells of one row so that no other cells give the same text."""
-    return cells[0] if len(cells) == 1 else _CELL.join(cells)
+    return cells[0] if len(cells) == 1 else CELL.join(cells)
 
 
 def shingle_set(text: str) -> frozenset[str]:
@@ -160,6 +161,7 @@ class Sketcher:
 
 __all__ = [
     "BLOCK_CHARACTERS",
+    "CELL",
     "SHINGLE",
     "Sketcher",
     "datasketch_version",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from blake3 import blake3
 
 from dsvc.model.errors import MalformedInputError
-from dsvc.policy.detectors.shingles import joined, normalised
+from dsvc.policy.detectors.shingles import CELL, joined, normalised
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Cells = list[str | None]
 CONTENT: Final = "content"
 """The part whose columns are normalised; those of all others are taken as they are written."""
+SHOWN_CHARACTERS: Final = 40
 
 
 class Unjudged(Exception):  # noqa: N818  an answer, no error: it becomes an unknown detection
@@ -117,4 +118,10 @@ def _written(value: Any) -> str:
     return str(value)
 
 
-__all__ = ["CONTENT", "Cells", "Unjudged", "role_batches"]
+def shown_value(value: str) -> str:
+    """Show a value of a column that is no content, such as a label: on one line, cut where it is long."""
+    text = " ".join(value.replace(CELL, " | ").split())
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+__all__ = ["CONTENT", "Cells", "Unjudged", "role_batches", "shown_value"]
