@@ -97,7 +97,7 @@ def _bank_card(found: re.Match[str], line: Line) -> Found | None:
     number = _bare(found[0])
     if not any(front.match(number) and len(number) in lengths for front, lengths in _CARD_LENGTHS):
         return None
-    if not luhn.is_valid(number) or len(set(number)) < 3:
+    if not luhn.is_valid(number) or len(set(number)) < 2:
         return None
     if number == found[0]:  # nothing but digits: as likely some other number
         counted = patterns.NOT_A_PERSON.search(line.before(found.start()))
@@ -144,7 +144,7 @@ def _mobile_pattern() -> re.Pattern[str]:
 
 def _mobile(found: re.Match[str], line: Line) -> Found | None:
     number = _bare(found[1])
-    if not _mobile_pattern().fullmatch(number) or len(set(number)) < 3:
+    if not _mobile_pattern().fullmatch(number):
         return None
     if number == found[0] and patterns.NOT_A_PERSON.search(line.before(found.start())):
         return None

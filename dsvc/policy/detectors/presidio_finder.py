@@ -18,6 +18,9 @@ LEAST_SCORE: Final = 0.5
 """What presidio is less sure of is not counted: these are runs of digits without a checksum."""
 
 
+_NO_PERSON: Final = frozenset({"URL", "DATE_TIME"})
+
+
 class PresidioFinder:
     """Finds what the pattern recognisers of presidio find, line by line; it is slow."""
 
@@ -34,7 +37,9 @@ class PresidioFinder:
                 (each.start, each.end, each.entity_type)
                 for recogniser in self._recognisers
                 for each in recogniser.analyze(text, recogniser.supported_entities, None) or ()
-                if each.score >= LEAST_SCORE and first <= each.start < stop
+                if each.score >= LEAST_SCORE
+                and each.entity_type not in _NO_PERSON
+                and first <= each.start < stop
             }
             for start, end, kind in sorted(found):
                 value = text[start:end]
