@@ -45,6 +45,8 @@ class FsckResult:
         Everything that is wrong.
     leftovers : tuple of str
         Temporary files that killed processes left; no defect, `gc` removes them.
+    erased : int
+        Chunks of versions that were erased on purpose; no defect, reading them says so.
     repaired : Repaired or None
         What a repair did.
     """
@@ -54,6 +56,7 @@ class FsckResult:
     bytes: int
     defects: tuple[Defect, ...]
     leftovers: tuple[str, ...] = ()
+    erased: int = 0
     repaired: Repaired | None = None
 
     @property
@@ -70,6 +73,7 @@ class _Findings:
     roots: list[bytes] = field(default_factory=list)
     objects: int = 0
     bytes: int = 0
+    erased: int = 0
 
 
 def fsck(
@@ -110,6 +114,7 @@ def fsck(
         bytes=found.bytes,
         defects=tuple(found.defects),
         leftovers=left,
+        erased=found.erased,
         repaired=repaired,
     )
 
@@ -148,6 +153,7 @@ def _examine(repo: Workspace, read_data: bool, progress: Progress | None) -> _Fi
             progress("checking", number + 1, len(found.roots))
     found.defects += tree.defects
     found.missing = set(tree.missing)
+    found.erased = len(tree.erased)
     lineage = LineageCheck(repo)
     lineage.check(history.lineages)
     found.defects += lineage.defects

@@ -10,6 +10,7 @@ from dsvc.model.errors import NoRepositoryError
 from dsvc.porcelain.config import config_exists
 from dsvc.porcelain.lineage_verbs import LineageVerbs
 from dsvc.porcelain.ref_verbs import RefVerbs
+from dsvc.porcelain.request_verbs import RequestVerbs
 from dsvc.porcelain.run_verbs import RunVerbs
 from dsvc.porcelain.source_verbs import SourceVerbs
 from dsvc.porcelain.table_verbs import TableVerbs
@@ -72,7 +73,7 @@ class _Open:
         return open_repository if instance is None else instance.open_file
 
 
-class Repository(RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs):
+class Repository(RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs, RequestVerbs):
     """A dsvc repository and its working tree.
 
     Paths are bytes relative to the working tree, ``/``-separated; ``b""`` is the tree itself. Revisions are

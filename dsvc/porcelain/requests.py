@@ -267,18 +267,28 @@ def find(repo: Workspace, request_id: str, *, progress: Progress | None = None) 
             raise RequestSettledError(f"request {request_id} was refused: {record.reason}")
         if not record.selector.names_data:
             raise UsageError(f"request {request_id} names neither rows nor files to search for")
-        found = search(repo, record.selector, progress=progress)
+        known = known_digests(record)
+        found = search(repo, record.selector, known=known, progress=progress)
         time = repo.signature().rfc3339()
         opened = record.state is RequestState.OPEN
         record = msgspec.structs.replace(
             record,
             state=RequestState.FOUND if opened else record.state,
             searched_at=time,
-            found=found.artifacts(),
+            found=tuple(
+                dict.fromkeys([*found.artifacts(), *(each for each in record.found if each.digest in known)])
+            ),
             unsearched=tuple(found.unsearched),
         )
         operation = RequestOperation(verb=RequestVerb.FIND, time=time)
         return _request(append_request(repo, record, operation, now.commit, now.chunks))
+
+
+def known_digests(record: RequestRecord) -> set[bytes]:
+    """Digests in which a subject was found when its chunks were chosen: what is gone of them was its own."""
+    if record.state not in (RequestState.ERASING, RequestState.ERASED):
+        return set()
+    return {each.digest for each in record.found if each.reach.is_personal}
 
 
 def refuse(repo: Workspace, request_id: str, reason: str) -> Request:

@@ -3,11 +3,14 @@
 A row is the subject's where all that it was made of, in each input that the subject's rows went in from, is
 the subject's. A row that rows of others went into as well, as of an aggregate, is *mixed*. Where a run
 doesn't say which rows became which, its outputs are *unknown*.
+
+Tables of which something was erased before can't be searched. The run that took it out says where the rows
+that it kept stood; where no such run knows, what was made of the table is unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +19,7 @@ from dsvc.lineage.graph_index import RunIndex
 from dsvc.lineage.row_fate import drops_of
 from dsvc.lineage.row_flow import Reached, RowFlow, maps_rows
 from dsvc.lineage.run_summary import ArtifactSummary, RunSummary
+from dsvc.model.run_record import RunKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,8 +37,11 @@ class SubjectFlow:
     flow : RowFlow
         Reads their row maps.
     starts : mapping of bytes to Rows or None
-        Rows by the digest of their table, None for whole files; what is here is known to be complete, so
-        that a run adds to it but never makes it unknown.
+        Rows by the digest of their table, None for whole files.
+    searched : collection of bytes
+        Digests of tables that were searched: a run may add to them but never makes them unknown.
+    closed : collection of bytes
+        Digests of tables that should have been searched and can't be any more.
 
     Attributes
     ----------
@@ -48,18 +55,43 @@ class SubjectFlow:
         Where a run made an artifact.
     """
 
-    def __init__(self, index: RunIndex, flow: RowFlow, starts: Mapping[bytes, Rows | None]) -> None:
+    def __init__(
+        self,
+        index: RunIndex,
+        flow: RowFlow,
+        starts: Mapping[bytes, Rows | None],
+        searched: Collection[bytes] = (),
+        closed: Collection[bytes] = (),
+    ) -> None:
         self._index = index
         self._flow = flow
-        self._known = frozenset(starts)
+        self._known = frozenset([*starts, *searched])
+        self._closed = frozenset(closed)
         self.own = {digest: rows for digest, rows in starts.items() if rows is not None}
         self.whole = {digest for digest, rows in starts.items() if rows is None}
         self.mixed: dict[bytes, Rows] = {}
         self.unknown: dict[bytes, bytes] = {}
         self.paths: dict[bytes, bytes] = {}
         runs = sorted(index.runs.values(), key=lambda run: run.order)
+        while sum(self._back(run) for run in reversed(runs)):
+            pass
         while sum(self._pass(run) for run in runs):
             pass  # until a whole pass over all runs finds nothing new
+
+    def _back(self, run: RunSummary) -> bool:
+        """Find rows of a closed table by those that an erasure kept of it; returns whether any is new."""
+        if run.kind is not RunKind.REDACT:
+            return False
+        changed = False
+        for number, made in enumerate(run.outputs):
+            rows = self.own.get(made.digest)
+            for place, read in enumerate(run.inputs):
+                if rows is None or read.digest not in self._closed or not maps_rows(run, number, place):
+                    continue
+                links = self._flow.links(run, number, place)
+                if links is not None:
+                    changed |= self._add(self.own, read.digest, np.unique(links.parents(rows).inputs))
+        return changed
 
     def _pass(self, run: RunSummary) -> bool:
         """Follow rows through one run; returns whether anything is new."""
@@ -109,6 +141,8 @@ class SubjectFlow:
     def _is_hidden(self, read: ArtifactSummary) -> bool:
         """Whether something of the subject went in that has no rows to follow."""
         if read.digest in self.whole or read.digest in self.unknown:
+            return True
+        if read.digest in self._closed and read.digest not in self.own:
             return True
         if not read.folder:
             return False

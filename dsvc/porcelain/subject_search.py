@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -56,15 +56,15 @@ class Search:
     unsearched : list of Unsearched
     partly : dict of bytes to Entry
         Tables of which chunks were erased before, so that they can't be searched any more.
-    tables : int
-        Versions of tables that were searched.
+    searched : set of bytes
+        Digests of the tables that were searched.
     """
 
     versions: dict[bytes, FoundVersion] = field(default_factory=dict)
     other: list[FoundArtifact] = field(default_factory=list)
     unsearched: list[Unsearched] = field(default_factory=list)
     partly: dict[bytes, Entry] = field(default_factory=dict)
-    tables: int = 0
+    searched: set[bytes] = field(default_factory=set)
 
     def artifacts(self) -> tuple[FoundArtifact, ...]:
         """All of it as a request's record keeps it, by path."""
@@ -81,8 +81,19 @@ class Search:
         return tuple(sorted([*found, *self.other], key=lambda each: (each.path, each.digest, each.reach)))
 
 
-def search(repo: Workspace, selector: Selector, *, progress: Progress | None = None) -> Search:
+def search(
+    repo: Workspace,
+    selector: Selector,
+    *,
+    known: Collection[bytes] = (),
+    progress: Progress | None = None,
+) -> Search:
     """Search everything that the repository keeps.
+
+    Parameters
+    ----------
+    known : collection of bytes
+        Digests in which this very subject was found before: what was erased of them was its own.
 
     Raises
     ------
@@ -103,7 +114,7 @@ def search(repo: Workspace, selector: Selector, *, progress: Progress | None = N
         if entry.digest in digests:
             _place(found, FoundVersion(entry, None, Reach.DIRECT))
         elif entry.digest not in found.versions and entry.digest not in found.partly:
-            _search_entry(searcher, entry, found)
+            _search_entry(searcher, entry, found, known)
     _follow(repo, walk, found)
     wanted = found.versions
     for entry in StoredVersions(repo).files():
@@ -123,11 +134,12 @@ def _place(found: Search, version: FoundVersion) -> None:
     known.paths.add(version.entry.path)
 
 
-def _search_entry(searcher: SubjectSearcher, entry: Entry, found: Search) -> None:
+def _search_entry(searcher: SubjectSearcher, entry: Entry, found: Search, known: Collection[bytes]) -> None:
     try:
         rows = searcher.rows(entry)
     except ErasedError:
-        found.partly[entry.digest] = entry
+        if entry.digest not in known:
+            found.partly[entry.digest] = entry
         return
     except DsvcError as error:
         said = Unsearched(path=entry.path, digest=entry.digest, reason=error.message)
@@ -136,7 +148,7 @@ def _search_entry(searcher: SubjectSearcher, entry: Entry, found: Search) -> Non
         return
     if rows is None:
         return
-    found.tables += 1
+    found.searched.add(entry.digest)
     if len(rows):
         _place(found, FoundVersion(entry, rows, Reach.DIRECT))
 
@@ -189,6 +201,7 @@ class SubjectSearcher:
 def _follow(repo: Workspace, walk: StoredVersions, found: Search) -> None:
     """Follow what was found through all runs that were met on the way."""
     if not (walk.runs and found.versions):
+        _note_closed(found, {})
         return
     from dsvc.lineage.builder import LineageBuilder
     from dsvc.lineage.graph_index import RunIndex
@@ -199,8 +212,9 @@ def _follow(repo: Workspace, walk: StoredVersions, found: Search) -> None:
     index = RunIndex(repo.store, walk.runs)
     flow = RowFlow(repo.store, LineageBuilder(index, KnownSources({}, {})))
     starts = {digest: version.rows for digest, version in found.versions.items()}
-    done = SubjectFlow(index, flow, starts)
-    unplaced = {digest for digest in done.own if digest not in found.versions}
+    done = SubjectFlow(index, flow, starts, found.searched, found.partly)
+    _note_closed(found, done.own)
+    unplaced = {digest for digest in done.own if digest not in found.versions and digest not in found.partly}
     for entry in _entries(repo, unplaced):
         version = FoundVersion(entry, done.own[entry.digest], Reach.DERIVED)
         found.versions.setdefault(entry.digest, version)
@@ -213,6 +227,17 @@ def _follow(repo: Workspace, walk: StoredVersions, found: Search) -> None:
     for digest, path in done.unknown.items():
         if path:
             found.other.append(FoundArtifact(path=path, digest=digest, rows=None, reach=Reach.UNKNOWN))
+
+
+def _note_closed(found: Search, own: Mapping[bytes, Rows]) -> None:
+    for digest, entry in found.partly.items():
+        if digest in own:
+            rows = len(own[digest])
+            said = FoundArtifact(path=entry.path, digest=digest, rows=rows, reach=Reach.DIRECT)
+            found.other.append(said)
+        else:
+            reason = "a part of it was erased before"
+            found.unsearched.append(Unsearched(path=entry.path, digest=digest, reason=reason))
 
 
 def _entries(repo: Workspace, digests: Iterable[bytes]) -> Iterator[Entry]:

@@ -1,4 +1,4 @@
-"""Runs of dsvc's own verbs: where merge, revert, resolve, apply or normalize made what no side had.
+"""Runs of dsvc's own verbs: where merge, revert, resolve, apply, normalize or erasure made something new.
 
 Only where lineage is recorded already: a repository without any pays nothing for it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -22,8 +22,18 @@ if TYPE_CHECKING:
     from dsvc.lineage.captured import CaptureRequest, CaptureResult
     from dsvc.porcelain.run_storage import RunDraft, RunResult
 
+ERASE: Final = "request erase"
+"""Verb that takes rows of people out; what it drops has a reason of its own."""
+ERASED: Final = "erased"
+"""That reason."""
 _OF_MERGES = frozenset({RunKind.MERGE, RunKind.REVERT, RunKind.RESOLVE})
-_KINDS = {"revert": RunKind.REVERT, "resolve": RunKind.RESOLVE, "apply": RunKind.APPLY}
+_KINDS = {
+    "revert": RunKind.REVERT,
+    "resolve": RunKind.RESOLVE,
+    "apply": RunKind.APPLY,
+    "normalize": RunKind.NORMALIZE,
+    ERASE: RunKind.REDACT,
+}
 
 
 class Made(NamedTuple):
@@ -88,7 +98,7 @@ def record_made(
     from dsvc.porcelain.run_storage import RunDraft
 
     who = repo.signature()
-    kind = RunKind.NORMALIZE if verb == "normalize" else _KINDS.get(verb, RunKind.MERGE)
+    kind = _KINDS.get(verb, RunKind.MERGE)
     draft = RunDraft(
         name=verb,
         kind=kind,
@@ -124,7 +134,7 @@ def _stored(repo: Workspace, draft: RunDraft, made: Made, key: tuple[str, ...]) 
         [ArtifactFiles(path, False, (entry,)) for entry in sides],
         [ArtifactFiles(path, False, (made.after,))],
         keys={path: key} if key else None,
-        drop_reason=f"{draft.name}: not in the result",
+        drop_reason=ERASED if draft.name == ERASE else f"{draft.name}: not in the result",
         follow=_each_side,
     )
 

@@ -97,15 +97,16 @@ class Collected:
 
 
 def usage(backend: Backend, marked: MarkedPack) -> PackUse:
-    """Count what is alive in a pack."""
-    footer, live_rows = marked.footer, marked.live_rows
-    raw = live = 0
+    """Count what is alive in a pack; that something was erased is kept for good, so it counts as alive."""
+    footer, all_marked = marked.footer, marked.live_rows == marked.footer.count
+    raw = live = live_rows = 0
     for row in range(footer.count):
         place = footer.location(row)
         length = 0 if place.erased else place.length
         raw += length
-        if live_rows == footer.count or marked.is_marked(row):
+        if all_marked or place.erased or marked.is_marked(row):
             live += length
+            live_rows += 1
     size = backend.size(footer.pack)
     return PackUse(
         pack=footer.pack,
@@ -302,7 +303,7 @@ class _Run:
 
     def _wanted(self, marked: MarkedPack) -> Callable[[int, bytes, Location], bool]:
         def choose(row: int, id_: bytes, place: Location) -> bool:
-            return marked.is_marked(row) or self._needs_this_copy(id_, place)
+            return place.erased or marked.is_marked(row) or self._needs_this_copy(id_, place)
 
         return choose
 

@@ -68,6 +68,8 @@ class TreeCheck:
         self._reported: set[tuple[str, bytes]] = set()
         self.defects: list[Defect] = []
         self.missing: dict[bytes, Need] = {}
+        self.erased: set[bytes] = set()
+        """Chunks of the manifests that were erased on purpose."""
         self.needs: dict[bytes, Need] = {}
 
     def _report(self, number: str, kind: str, id_: bytes, message: str) -> None:
@@ -143,6 +145,8 @@ class TreeCheck:
             self.missing.setdefault(ref.id, Need(ref.id, ref.length_bytes, entry, offset))
             self._report("F028", "chunk", ref.id, f"{path}: chunk {ref.id.hex()[:12]} is missing")
             return
+        if place.erased:
+            self.erased.add(ref.id)
         if marked.trashed and not place.erased and not is_sound(self._store, marked.footer, ref.id, place):
             self.missing.setdefault(ref.id, Need(ref.id, ref.length_bytes, entry, offset))
             self._report(

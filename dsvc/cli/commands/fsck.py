@@ -30,6 +30,7 @@ def command(session: Session, read_data: bool, repair: bool) -> int:
                 for defect in result.defects
             ],
             "leftovers": list(result.leftovers),
+            "erased": result.erased,
             "repaired": None if result.repaired is None else result.repaired.healed,
         }
     )
@@ -40,6 +41,10 @@ def command(session: Session, read_data: bool, repair: bool) -> int:
     for defect in result.defects:
         output.answer(
             f"{output.style(str(defect.id), 'error')} {show_line(defect.object)}: {show_line(defect.message)}"
+        )
+    if result.erased:
+        output.line(
+            ngettext("{n} chunk was erased on purpose", "{n} chunks were erased on purpose", result.erased)
         )
     if result.ok:
         output.line(_("no defects"))
