@@ -33,8 +33,8 @@ def lines_of(cell: str) -> str:
     return "\n".join([*header, *rows]) + "\n"
 
 
-def test_commands_print_what_stands_there(tmp_path: Path) -> None:
-    folder, home = tmp_path / "data", tmp_path / "home"
+def test_commands_print_what_stands_there(fast_path: Path) -> None:
+    folder, home = fast_path / "data", fast_path / "home"
     folder.mkdir()
     home.mkdir()
     blocks = BLOCK.findall(TEXT)

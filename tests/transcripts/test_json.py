@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dsvc.cli.verbs import VERBS
+from tests.resident import resident
 
-ROOT = Path(__file__).resolve().parents[2]
 HEX_40, HEX_64 = 40, 64
 
 
@@ -25,16 +24,12 @@ class Shell:
         folder.mkdir()
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "dsvc", *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-            env={
+        done = resident().run(
+            *arguments,
+            folder=self.folder,
+            environ={
                 "PATH": "/usr/bin:/bin",
                 "HOME": str(self.folder.parent),
-                "PYTHONPATH": str(ROOT),
                 "DSVC_AUTHOR_NAME": "Ada",
                 "DSVC_AUTHOR_EMAIL": "ada@example.org",
                 # Values must not depend on the language.
@@ -61,8 +56,8 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    made = Shell(tmp_path / "data")
+def shell(fast_path: Path) -> Shell:
+    made = Shell(fast_path / "data")
     made.run("init")
     return made
 
@@ -83,10 +78,10 @@ def filled(shell: Shell) -> Shell:
     return shell
 
 
-def test_init_add_commit(tmp_path: Path) -> None:
-    shell = Shell(tmp_path / "data")
+def test_init_add_commit(fast_path: Path) -> None:
+    shell = Shell(fast_path / "data")
     made = shell.one("init")
-    assert made["path"] == str(tmp_path / "data" / ".dsvc")
+    assert made["path"] == str(fast_path / "data" / ".dsvc")
     assert isinstance(made["format"], int)
     shell.write("a", "x" * 100)
     added = shell.one("add", ".")
@@ -371,15 +366,9 @@ def test_source(filled: Shell) -> None:
     assert json.loads(done.stderr)["code"] == "no-such-source"
 
 
-def test_every_verb_takes_json() -> None:
+def test_every_verb_takes_json(tmp_path: Path) -> None:
     for name in VERBS:
-        done = subprocess.run(
-            [sys.executable, "-m", "dsvc", name, "--json", "--no-such-option"],
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-            cwd=ROOT,
-        )
+        done = resident().run(name, "--json", "--no-such-option", folder=tmp_path, environ={})
         assert done.returncode == 2
         assert done.stdout == ""
         assert json.loads(done.stderr)["code"] == "usage", name

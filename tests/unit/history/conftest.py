@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -126,8 +127,8 @@ class Repo:
 
 
 @pytest.fixture
-def repo(tmp_path: Path) -> Repo:
-    return Repo(tmp_path)
+def repo(fast_path: Path) -> Repo:
+    return Repo(fast_path)
 
 
 Killed = Callable[[Callable[[], object], Plan], bool]
@@ -157,11 +158,12 @@ def killed() -> Killed:
 
 
 @pytest.fixture
-def repo_at(tmp_path: Path) -> Callable[[int], Repo]:
+def repo_at(fast_path: Path) -> Callable[[int], Repo]:
     """Make the n-th repository of a loop; the one before is not needed any more."""
 
     def make(number: int) -> Repo:
-        root = tmp_path / str(number)
+        shutil.rmtree(fast_path / str(number - 1), ignore_errors=True)
+        root = fast_path / str(number)
         root.mkdir()
         return Repo(root)
 
