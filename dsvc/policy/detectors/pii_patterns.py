@@ -20,7 +20,7 @@ WIDE: Final = r"\xef\xbc[\x90-\x99\xa0\x8b\x8e\xa1-\xba]|\xef\xbd[\x81-\x9a]"
 
 _S: Final = r"(?:[ \-]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]|\xe2\x88\x92|\xe3\x80\x80|\xef\xbc\x8d)"
 _SHUT: Final = r"(?:\)|\xef\xbc\x89)"
-_START: Final = r"(?:^|[^0-9])"
+_START: Final = r"(?:^|[^0-9.]|(?:^|[^0-9])\.)"
 _END: Final = r"(?:[^0-9]|$)"
 _WORD_START: Final = r"(?:^|[^0-9A-Za-z])"
 _WORD_END: Final = r"(?:[^0-9A-Za-z]|$)"
@@ -31,7 +31,7 @@ _NO_PART: Final = _ALONE + r"(?<![0-9]-)"
 _NO_REST: Final = _OVER + r"(?!-[0-9])"
 
 ID_CARD_LINES: Final = (
-    rf"[1-9][0-9]{{5}}{_S}?(?:19|20)[0-9]{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+    rf"{_START}[1-9][0-9]{{5}}{_S}?(?:19|20)[0-9]{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
     rf"{_S}?[0-9]{{3}}[0-9Xx]"
 )
 ID_CARD: Final = re.compile(
@@ -71,7 +71,9 @@ MOBILE: Final = re.compile(
     r"(?:(?:00)?86[ -]?)?(1[3-9][0-9]([ -]?)[0-9]{4}\2[0-9]{4})" + _NO_REST
 )
 
-LANDLINE_LINES: Final = rf"0[1-9][0-9]{{1,2}}{_SHUT}?{_S}{{0,2}}[2-8][0-9]{{2,3}}{_S}?[0-9]{{4}}{_END}"
+LANDLINE_LINES: Final = (
+    rf"{_START}0[1-9][0-9]{{1,2}}{_SHUT}?{_S}{{0,2}}[2-8][0-9]{{2,3}}{_S}?[0-9]{{4}}{_END}"
+)
 LANDLINE: Final = re.compile(
     _NO_PART + r"\(?0(?:10|2[0-9]|[3-9][0-9]{2})(\)? ?-? ?)[2-8][0-9]{2,3}[ -]?[0-9]{4}" + _OVER
 )
@@ -100,10 +102,7 @@ PROVINCES: Final = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋
 PLATE_LINES: Final = r"[\xe4-\xe9][\x80-\xbf]{2}[A-HJ-NP-Z](?:\xc2\xb7|\xe2\x80\xa2| )?[A-HJ-NP-Z0-9]{5}"
 PLATE: Final = re.compile(rf"[{PROVINCES}][A-HJ-NP-Z][·• ]?[A-HJ-NP-Z0-9]{{5,6}}(?![0-9A-Za-z])")
 
-ADDRESS_LINES: Final = (
-    rf"{_START}[0-9]{{1,3}}\.[0-9]{{1,3}}\.[0-9]{{1,3}}\.[0-9]{{1,3}}{_END}"
-    rf"|{_WORD_START}[23][0-9A-Fa-f]{{3}}:(?:[0-9A-Fa-f]{{0,4}}:){{1,6}}[0-9A-Fa-f]{{0,4}}"
-)
+ADDRESS_LINES: Final = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[23][0-9A-Fa-f]{3}:[0-9A-Fa-f]{0,4}:"
 ADDRESS: Final = re.compile(
     r"(?<![0-9A-Za-z.:-])(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z]|[.-][0-9])"
     r"|[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?![0-9A-Za-z:.]))"

@@ -29,15 +29,20 @@ def _meanings() -> Bytes:
     return table
 
 
-def _digits() -> NDArray[np.int32]:
-    table = np.full(256, -1, np.int32)
-    for value, sign in enumerate("0123456789abcdef"):
-        table[ord(sign)] = table[ord(sign.upper())] = value
+def _hex_pairs() -> NDArray[np.int32]:
+    """Value of two hexadecimal digits, by their bytes; -1 for what is none."""
+    table = np.full(1 << 16, -1, np.int32)
+    signs = [
+        (value, sign) for value, digit in enumerate("0123456789abcdef") for sign in {digit, digit.upper()}
+    ]
+    for high, first in signs:
+        for low, second in signs:
+            table[(ord(first) << 8) | ord(second)] = (high << 4) | low
     return table
 
 
 _MEANING: Final = _meanings()
-_HEX: Final = _digits()
+_HEX_PAIRS: Final = _hex_pairs()
 
 
 def unescape(data: bytes) -> bytes:
@@ -49,7 +54,7 @@ def unescape(data: bytes) -> bytes:
     if b"\\" not in data:
         return data
     array = np.frombuffer(data, np.uint8)
-    begins = _escapes(array)
+    begins = _escapes(array, doubled=b"\\\\" in data)
     signs = array[begins + 1]
     out, keep = array.copy(), np.ones(len(array), np.bool_)
     simple = begins[_MEANING[signs] > 0]
@@ -61,22 +66,26 @@ def unescape(data: bytes) -> bytes:
     return out[keep].tobytes()
 
 
-def _escapes(array: Bytes) -> Offsets:
-    """Where escapes begin: at every second backslash of a run."""
+def _escapes(array: Bytes, *, doubled: bool) -> Offsets:
+    """Where escapes begin: at every backslash, of a run of several at every second one."""
     slashes = np.flatnonzero(array == _BACKSLASH)
-    numbers = np.arange(len(slashes))
-    is_first = np.concatenate(([True], np.diff(slashes) != 1))
-    in_run = numbers - np.maximum.accumulate(np.where(is_first, numbers, 0))
-    begins: Offsets = slashes[(in_run % 2 == 0) & (slashes + 1 < len(array))]
+    is_begin = slashes + 1 < len(array)
+    if doubled:
+        numbers = np.arange(len(slashes))
+        is_first = np.concatenate(([True], np.diff(slashes) != 1))
+        is_begin &= (numbers - np.maximum.accumulate(np.where(is_first, numbers, 0))) % 2 == 0
+    begins: Offsets = slashes[is_begin]
     return begins
 
 
 def _characters(array: Bytes, begins: Offsets, out: Bytes, keep: NDArray[np.bool_]) -> None:
-    digits = [_HEX[array[begins + place]] for place in (2, 3, 4, 5)]
-    is_hex = np.minimum.reduce(digits) >= 0
-    begins = begins[is_hex]
-    first, second, third, fourth = (each[is_hex] for each in digits)
-    code = (first << 12) | (second << 8) | (third << 4) | fourth
+    # Four digits at a time, as two pairs.
+    high = _HEX_PAIRS[(array[begins + 2].astype(np.uint16) << 8) | array[begins + 3]]
+    low = _HEX_PAIRS[(array[begins + 4].astype(np.uint16) << 8) | array[begins + 5]]
+    code = (high << 8) | low
+    is_hex = (high | low) >= 0
+    if not is_hex.all():
+        begins, code = begins[is_hex], code[is_hex]
     code[(code >= 0xD800) & (code < 0xE000)] = ord("?")  # half of a character beyond what is looked for
     code[(code == 0x0A) | (code == 0x0D)] = LINE_FEED
     code[code == 0] = _SPACE

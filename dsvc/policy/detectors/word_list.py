@@ -8,8 +8,8 @@ Three ways to write it are read. TOML::
     [risks]
     fraud = ["first word", "第二个词"]
 
-Lines of JSON, the first with ``version``, ``updated`` and ``source``, the others with ``word`` and ``risk``. Or
-plain text: ``# version: 2026.11`` and so on at its head, then a word on each line below its ``[risk]``.
+Lines of JSON, the first with ``version``, ``updated`` and ``source``, the others with ``word`` and ``risk``.
+Or plain text: ``# version: 2026.11`` and so on at its head, then a word on each line below its ``[risk]``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Document(_Header, forbid_unknown_fields=True):
 
 
 def folded(text: str) -> str:
-    """Write a text the way in which words are compared: full and half width alike, upper and lower case too."""
+    """Write a text as words are compared: full and half width alike, upper and lower case too."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
