@@ -176,6 +176,11 @@ def _aipref_facts(stated: Sequence[Mapping[str, str]]) -> dict[str, str]:
     }
 
 
+def training_preference(text: str) -> str:
+    """Say what a statement of AIPREF, such as ``train-ai=n, search=y``, says of training: y, n or unknown."""
+    return _aipref_facts([_preferences(text)])["train_ai"]
+
+
 # TDMRep
 
 

@@ -87,6 +87,10 @@ class SourceTree:
         """Entry of an evidence file."""
         return self.manifest.get(EVIDENCE + b"/" + name.encode())
 
+    def has_bytes(self, entry: Entry) -> bool:
+        """Whether the store has what an entry of this tree names; of several chunks, their list."""
+        return entry.size == 0 or self._store.has(entry.chunks or entry.digest)
+
     def rows(self, path: bytes) -> bytes | None:
         """Encoded numbers of the rows that are attested of a file; None: all that it has."""
         entry = self.manifest.get(ROWS + b"/" + path)

@@ -10,8 +10,16 @@ from dsvc.model.errors import UsageError
 from dsvc.policy.rule import Rule
 
 FAMILIES: Final = {
-    "SRC": ("lineage", "sources", "requests"),
-    "LIC": ("licences",),
+    "SRC": (
+        "lineage",
+        "sources",
+        "source_evidence",
+        "source_optout",
+        "source_assessment",
+        "source_mix",
+        "requests",
+    ),
+    "LIC": ("licences", "grants"),
     "PII": ("personal_data", "requests"),
     "XB": ("transfers",),
     "SAFE": ("safety",),
