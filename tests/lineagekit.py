@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from dsvc.lineage.artifacts import file_artifact, folder_artifact, relative
@@ -159,6 +160,7 @@ def make_run(
     changed: Mapping[int, Sequence[int]] | None = None,
     complete: bool = True,
     command: Sequence[str] = ("python", "step.py"),
+    facts: Mapping[str, str] | None = None,
 ) -> Made:
     """Store a run; None as links: nothing is known of rows."""
     at = f"2026-01-01T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z"
@@ -191,6 +193,7 @@ def make_run(
         ended_at=at,
         command=tuple(command),
         manual=None if command else "by hand",
+        facts=facts or {},
         capture=Capture.MAP if links is not None else Capture.NONE,
         complete=complete,
     )
@@ -207,11 +210,12 @@ def make_source(
     rows: Mapping[bytes, Sequence[int]] | None = None,
     status: Status = Status.ACTIVE,
     covers: Sequence[bytes] | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> NodeId:
-    """Store a state of a source that attests files as they are given."""
+    """Store a state of a source that attests files as they are given; `record`: what its record says else."""
     entries = sorted((e for each in things for e in _entries(each)), key=lambda e: e.path)
     paths = [each.path for each in things] if covers is None else covers
-    record = SourceRecord(
+    stated = SourceRecord(
         source_id=id_,
         title=f"Title of {id_}",
         acquisition=Acquisition.OPEN_DATASET,
@@ -222,7 +226,7 @@ def make_source(
     )
     files = Manifest(store, EMPTY_ROOT).update([(e.path, e) for e in entries])
     found = {b"files": tree_entry(b"files", files)}
-    parts = {b"record": encode_source(record)}
+    parts = {b"record": encode_source(msgspec.structs.replace(stated, **(record or {})))}
     for path, numbers in (rows or {}).items():
         parts[b"rows/" + path] = encode_rows(np.array(sorted(numbers), np.int64))
     for path, data in parts.items():

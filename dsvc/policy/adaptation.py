@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+import msgspec
+
 from dsvc.lineage.closure import Closure, Step
 from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.known_runs import KnownRuns
 from dsvc.lineage.run_tree import RunTree
-from dsvc.model.manifest import Entry, decode_schema
+from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Artifact, Role, Run, RunId, RunKind
 from dsvc.table.roles import TableRules
 
@@ -81,8 +83,26 @@ _Bits = tuple[int, int, int]
 _NONE: Final[_Bits] = (0, 0, 0)
 
 
-def contents_of(closure: Closure, runs: KnownRuns, tables: TableRules) -> dict[ArtifactNode, Content]:
+Columns = Callable[[Entry], frozenset[str] | None]
+"""Gives the columns of a table; None where they aren't known."""
+
+
+def contents_of(
+    closure: Closure,
+    runs: KnownRuns,
+    tables: TableRules,
+    columns: Columns,
+    limited: Callable[[str], bool] = lambda name: True,
+) -> dict[ArtifactNode, Content]:
     """Say of every file of a closure how the content of its sources came into it.
+
+    Parameters
+    ----------
+    columns : callable
+        Gives the columns of a table.
+    limited : callable
+        Whether the licence of a source limits anything: of content that may be used in any way it isn't
+        looked at whether labels hold it, for that may need reading tables.
 
     Raises
     ------
@@ -92,7 +112,8 @@ def contents_of(closure: Closure, runs: KnownRuns, tables: TableRules) -> dict[A
     names = sorted({name for node in closure.artifacts for name in closure.sources_of(node)})
     # As in `dsvc.lineage.descent`: a set of sources is a number with a bit for each.
     bits = {name: 1 << place for place, name in enumerate(names)}
-    effect_of = _Effects(runs, tables).of
+    matters = sum(bit for name, bit in bits.items() if limited(name))
+    effect_of = _Effects(runs, tables, columns).of
     found: dict[Step, _Bits] = dict.fromkeys(closure.parents, _NONE)
     for node in closure.artifacts:
         own = 0
@@ -111,7 +132,7 @@ def contents_of(closure: Closure, runs: KnownRuns, tables: TableRules) -> dict[A
             if isinstance(step, ArtifactNode):
                 united = found[step]
                 for parent in closure.parents[step]:
-                    united = _union(united, _reaching(step, parent, found, collected, effect_of))
+                    united = _union(united, _reaching(step, parent, found, collected, matters, effect_of))
             else:
                 if step not in inputs:
                     read = runs.reads(step)
@@ -129,13 +150,14 @@ def _reaching(
     parent: Step,
     found: dict[Step, _Bits],
     collected: dict[RunId, _Bits],
-    effect_of: Callable[[RunId, ArtifactNode], Effect],
+    matters: int,
+    effect_of: Callable[[RunId, ArtifactNode, bool], Effect],
 ) -> _Bits:
     """What a file has of a run that made it, or of the file that it is a copy of."""
     if isinstance(parent, ArtifactNode):
         return found.get(parent, _NONE)
     untouched, adapted, unknown = found[parent]
-    effect = effect_of(parent, node)
+    effect = effect_of(parent, node, bool((untouched | adapted | unknown) & matters))
     if effect is Effect.COLLECTS:
         return collected.get(parent, _NONE)
     if effect is Effect.ADAPTS:
@@ -172,18 +194,19 @@ def _named(
 class _Effects:
     """What runs do to content, each looked at once."""
 
-    def __init__(self, runs: KnownRuns, tables: TableRules) -> None:
+    def __init__(self, runs: KnownRuns, tables: TableRules, columns: Columns) -> None:
         self._runs = runs
+        self._columns = columns
         self._tables = tables
         self._of_run: dict[RunId, Effect | None] = {}
         self._of_output: dict[tuple[RunId, ArtifactNode], Effect] = {}
 
-    def of(self, id_: RunId, node: ArtifactNode) -> Effect:
+    def of(self, id_: RunId, node: ArtifactNode, matters: bool) -> Effect:
         if id_ not in self._of_run:
             self._of_run[id_] = _effect(self._runs.run(id_))
         effect = self._of_run[id_]
-        if effect is not None:
-            return effect
+        if effect is not None or not matters:
+            return effect or Effect.COLLECTS
         place = (id_, node)
         if place not in self._of_output:
             self._of_output[place] = self._beside(self._runs.trees[id_], node)
@@ -192,7 +215,7 @@ class _Effects:
     def _beside(self, tree: RunTree, node: ArtifactNode) -> Effect:
         """Look whether an output of a run that labels has columns of the content that it read."""
         number = next((n for n, each in enumerate(tree.run.outputs) if _is(each, node)), None)
-        columns = None if number is None else _columns(tree.entry(b"outputs/%d" % number))
+        columns = None if number is None else self._columns_at(tree, b"outputs/%d" % number, node.path)
         if columns is None:
             return Effect.UNKNOWN
         rule = self._tables.for_path(node.path)
@@ -203,12 +226,18 @@ class _Effects:
             part = self._tables.for_path(each.path).roles.get(_CONTENT, ())
             content.update(part)
             # A column that isn't there is misspelt: what the content is called isn't known.
-            there = _columns(tree.entry(b"inputs/%d" % place))
+            there = self._columns_at(tree, b"inputs/%d" % place, each.path) if part and is_known else None
             is_known = is_known and bool(part) and there is not None and there.issuperset(part)
         if content & columns:
             return Effect.ADAPTS
         # Either all columns play a part that isn't content, or it is known which ones the content has.
         return Effect.LEAVES_OUT if is_known or columns <= declared else Effect.UNKNOWN
+
+    def _columns_at(self, tree: RunTree, place: bytes, path: bytes) -> frozenset[str] | None:
+        entry = tree.entry(place)
+        if entry is None or entry.is_tree:
+            return None
+        return self._columns(msgspec.structs.replace(entry, path=path))
 
 
 def _effect(run: Run) -> Effect | None:
@@ -226,9 +255,3 @@ def _effect(run: Run) -> Effect | None:
 
 def _is(output: Artifact, node: ArtifactNode) -> bool:
     return not output.folder and output.path == node.path and output.digest == node.digest
-
-
-def _columns(entry: Entry | None) -> set[str] | None:
-    if entry is None or entry.schema is None:
-        return None
-    return {name for name, _ in decode_schema(entry.schema)}

@@ -20,6 +20,7 @@ from dsvc.table.roles import TableRules
 if TYPE_CHECKING:
     from dsvc.lineage.source_tree import SourceTree
     from dsvc.model.rights_request import RightsRequest
+    from dsvc.policy.adaptation import Columns
     from dsvc.policy.detectors.detector import Wanted
     from dsvc.policy.facts import AuditFacts, Defect, Evaluation, WaiverFacts, WordListFacts
     from dsvc.policy.licence_facts import LicenceFacts
@@ -76,6 +77,10 @@ def unknown(detector: str, key: bytes, reason: str = "it did not run") -> Detect
     )
 
 
+def _no_columns(entry: Entry) -> frozenset[str] | None:
+    return None
+
+
 def _none_before(path: bytes) -> Entry | None:
     return None
 
@@ -101,6 +106,8 @@ class Case:
     detections : Detections
     tables : TableRules
         Which columns play which part.
+    columns : callable
+        Gives the columns of a table; None where they can't be told.
     previous : callable
         Gives the file of the version before at a path, None where it had none.
     requests : tuple of RightsRequest
@@ -126,6 +133,7 @@ class Case:
     detections: Detections
     changed_sources: frozenset[str] = frozenset()
     tables: TableRules = field(default_factory=TableRules)
+    columns: Columns = _no_columns
     previous: Callable[[bytes], Entry | None] = _none_before
     requests: tuple[RightsRequest, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
@@ -156,7 +164,9 @@ class Case:
         from dsvc.policy.licence_facts import LicenceFacts
 
         judged = self.judged
-        return LicenceFacts(judged.origins, judged.closure, self.settings, self.tables, self.day)
+        return LicenceFacts(
+            judged.origins, judged.closure, self.settings, self.tables, self.columns, self.day
+        )
 
     @cached_property
     def reached(self) -> frozenset[str]:

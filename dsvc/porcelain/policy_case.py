@@ -19,6 +19,7 @@ from dsvc.porcelain.commit_lineage import lineage_of, source_heads
 from dsvc.porcelain.coverage import new_files
 from dsvc.porcelain.judged_version import JudgedVersion
 from dsvc.porcelain.lineage_facts import origins, rules_file
+from dsvc.porcelain.table_columns import TableColumns
 from dsvc.porcelain.table_rules import RULES_FILE
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
@@ -101,6 +102,7 @@ def _case(
         entries=data,
         settings=settings,
         detections=NothingDetected(data),
+        columns=TableColumns(repo),
         tables=TableRules() if rules is None else TableRules.parse(rules, RULES_FILE),
         version=bytes(root),
     )
