@@ -26,6 +26,7 @@ ID_DIGITS: Final = 12
 _RULE = re.compile(r"[A-Z][A-Z0-9]{0,15}(?:-[A-Z0-9]{1,15}){0,3}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z")
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
@@ -54,6 +55,8 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True):
         When it was made, RFC 3339, UTC.
     by : str
         Who made it, ``Name <email>``, by their own word; what counts is the key.
+    key : str
+        Fingerprint of the key that signs it.
     """
 
     rule: str
@@ -63,6 +66,7 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True):
     until: str
     made_at: str
     by: str
+    key: str
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -85,6 +89,8 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True):
             raise WaiverMalformedError("a waiver needs a reason")
         if not is_day(self.until):
             raise WaiverMalformedError(f"the waiver ends on {self.until[:40]!r}, which is no day")
+        if not _FINGERPRINT.fullmatch(self.key):
+            raise WaiverMalformedError(f"the waiver is signed by {self.key[:80]!r}, which is no key")
         found = _MOMENT.fullmatch(self.made_at)
         if not found or not is_day(found[1]):
             raise WaiverMalformedError(f"the waiver was made at {self.made_at[:40]!r}, which is no time")
@@ -94,6 +100,7 @@ class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     by: str
     digest: str
     format: int
+    key: str
     made_at: str
     reason: str
     rule: str
@@ -138,6 +145,7 @@ def encode_waiver(waiver: Waiver) -> bytes:
         by=waiver.by,
         digest=waiver.digest,
         format=FORMAT,
+        key=waiver.key,
         made_at=waiver.made_at,
         reason=waiver.reason,
         rule=waiver.rule,
@@ -178,6 +186,7 @@ def decode_waiver(data: bytes) -> Waiver:
         until=stored.until,
         made_at=stored.made_at,
         by=stored.by,
+        key=stored.key,
     )
     if encode_waiver(waiver) != data:
         raise WaiverMalformedError("the waiver's bytes are not those that dsvc writes")

@@ -1,4 +1,4 @@
-"""Which waivers count: signed by an officer on the roster who is not the author, for this content, in time."""
+"""Which waivers count: signed by an officer on the roster who isn't the author, for this content, in time."""
 
 from __future__ import annotations
 
@@ -132,7 +132,10 @@ def read_waiver(
     if signature is None:
         return stored._replace(problem=Judgement(Standing.UNSIGNED, "it has no signature"))
     try:
-        return stored._replace(key=verify(signature, statement, NAMESPACE))
+        key = verify(signature, statement, NAMESPACE)
+        if key.fingerprint != waiver.key:
+            raise SignatureForgedError(f"it says {waiver.key} signed it, but that was {key.fingerprint}")
+        return stored._replace(key=key)
     except SignatureForgedError as error:
         return stored._replace(problem=Judgement(Standing.FORGED, error.message))
     except SignatureMalformedError as error:

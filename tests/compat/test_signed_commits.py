@@ -82,6 +82,7 @@ def test_every_verb_that_commits_signs_where_the_settings_say_so(work: Work) -> 
     save(work, b"a", b"1")
     repo.config.set("commit.sign", "true")
     work.branch("side")
+    repo.checkout("main")
     save(work, b"a", b"2")
     repo.checkout("side")
     picked = save(work, b"b", b"3")

@@ -1,0 +1,189 @@
+"""The chain of a waiver: ``refs/dsvc/waivers/ID``, one commit that made it, and maybe one that revoked it.
+
+Such a commit is an ordinary one whose manifest holds ``waiver``, the statement, ``signature``, and once it is
+revoked ``revocation``. So `undo` takes it back, gc keeps it and fsck checks it as any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from dsvc.history.commit_codec import Commit
+from dsvc.history.ref_name import check_ref_name
+from dsvc.history.refs import RefChange
+from dsvc.history.signature_frame import MAX_ARMORED_BYTES
+from dsvc.lineage.source_tree import store_part
+from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError, NotFoundError
+from dsvc.model.ids import CommitId
+from dsvc.model.waiver import (
+    ID_DIGITS,
+    MAX_BYTES,
+    Revocation,
+    Waiver,
+    WaiverMalformedError,
+    encode_revocation,
+    encode_waiver,
+    waiver_id,
+)
+from dsvc.policy.waivers import Judgement, Standing, StoredWaiver, read_waiver
+from dsvc.porcelain.workspace import Workspace
+from dsvc.store.manifest_tree import EMPTY_ROOT
+from dsvc.store.materialize import read_content
+
+WAIVER_REFS: Final = "refs/dsvc/waivers/"
+STATEMENT, SIGNATURE, REVOCATION = b"waiver", b"signature", b"revocation"
+
+_LIMITS: Final = {STATEMENT: MAX_BYTES, SIGNATURE: MAX_ARMORED_BYTES, REVOCATION: MAX_BYTES}
+_ID = re.compile(f"[0-9a-f]{{{ID_DIGITS}}}")
+
+
+class NoSuchWaiverError(NotFoundError):
+    """There is no waiver of that id."""
+
+    code = "no-such-waiver"
+
+
+def waiver_ids(repo: Workspace) -> list[str]:
+    """Ids of all waivers, in order; also of what only lies where waivers lie."""
+    return sorted(name.removeprefix(WAIVER_REFS) for name in repo.history.refs.list(WAIVER_REFS))
+
+
+def load_waivers(repo: Workspace) -> list[StoredWaiver]:
+    """Read every waiver and check its signature; one that can't be read is named as such."""
+    return [load_waiver(repo, id_) for id_ in waiver_ids(repo)]
+
+
+def load_waiver(repo: Workspace, id: str) -> StoredWaiver:  # noqa: A002
+    """Read a waiver; what is wrong with it is part of the answer.
+
+    Raises
+    ------
+    NoSuchWaiverError
+        If there is none of that id.
+    """
+    tip = repo.history.refs.get(WAIVER_REFS + id)
+    if tip is None:
+        raise _no_such(id)
+    try:
+        if not _ID.fullmatch(id):
+            raise WaiverMalformedError("its name is no id of a waiver")
+        parts = _parts(repo, repo.history.read_commit(tip))
+    except MalformedInputError as error:
+        return StoredWaiver(id, problem=Judgement(Standing.MALFORMED, error.message))
+    except (MissingDataError, CorruptDataError) as error:
+        return StoredWaiver(id, problem=Judgement(Standing.UNTOLD, error.message))
+    return read_waiver(id, parts.get(STATEMENT), parts.get(SIGNATURE), parts.get(REVOCATION))
+
+
+def _no_such(id_: str) -> NoSuchWaiverError:
+    return NoSuchWaiverError(
+        f"there is no waiver {id_[:80]!r}", hint="dsvc waive --list shows those that there are"
+    )
+
+
+def _parts(repo: Workspace, commit: Commit) -> Mapping[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for entry in repo.manifest(commit.manifest).entries():
+        if entry.path not in _LIMITS or not entry.is_file:
+            raise WaiverMalformedError("it holds something that no waiver has")
+        if entry.size > _LIMITS[entry.path]:
+            raise WaiverMalformedError(f"its {entry.path.decode()} has {entry.size} bytes")
+        found[entry.path] = read_content(repo.store, entry)
+    return found
+
+
+def store_waiver(repo: Workspace, waiver: Waiver, signature: bytes) -> str:
+    """Record a waiver; gives its id. The very same one is recorded once.
+
+    The caller holds `repo.changing()`.
+    """
+    statement = encode_waiver(waiver)
+    id_ = waiver_id(statement)
+    if repo.history.refs.get(WAIVER_REFS + id_) is not None:
+        return id_
+    what = f"{waiver.rule} {waiver.subject.decode('utf-8', 'replace')}"
+    parts = {STATEMENT: statement, SIGNATURE: signature}
+    _append(repo, "waive", id_, parts, None, f"waive {' '.join(what.split())}\n\n{waiver.reason}", [what])
+    return id_
+
+
+def revoke_waiver(repo: Workspace, id: str, reason: str) -> StoredWaiver:  # noqa: A002
+    """Revoke a waiver: it counts no more from now on.
+
+    Parameters
+    ----------
+    id : str
+        At least its first 4 digits.
+
+    Raises
+    ------
+    NoSuchWaiverError
+        If there is none of that id.
+    WaiverMalformedError
+        If it is revoked already, or can't be read.
+    """
+    with repo.changing():
+        id_ = find_waiver(repo, id)
+        tip = repo.history.refs.get(WAIVER_REFS + id_)
+        assert tip is not None
+        parts = dict(_parts(repo, repo.history.read_commit(tip)))
+        if REVOCATION in parts:
+            raise WaiverMalformedError(f"waiver {id_} is revoked already")
+        who = repo.signature()
+        revocation = Revocation(by=f"{who.name} <{who.email}>", made_at=who.rfc3339(), reason=reason)
+        parts[REVOCATION] = encode_revocation(revocation)
+        _append(repo, "waive revoke", id_, parts, tip, f"revoke waiver {id_}\n\n{reason}", [reason])
+    return load_waiver(repo, id_)
+
+
+def find_waiver(repo: Workspace, text: str) -> str:
+    """Find the id that begins with some digits.
+
+    Raises
+    ------
+    NoSuchWaiverError
+        If there is none, or more than one.
+    """
+    found = [id_ for id_ in waiver_ids(repo) if len(text) >= 4 and id_.startswith(text)]
+    if len(found) != 1:
+        raise _no_such(text)
+    return found[0]
+
+
+def _append(
+    repo: Workspace,
+    verb: str,
+    id_: str,
+    parts: Mapping[bytes, bytes],
+    before: CommitId | None,
+    message: str,
+    arguments: list[str],
+) -> None:
+    ref = WAIVER_REFS + id_
+    check_ref_name(ref)
+    entries = {
+        path: msgspec.structs.replace(store_part(repo.store, data), path=path) for path, data in parts.items()
+    }
+    manifest = repo.manifest(repo.manifest(EMPTY_ROOT).update(sorted(entries.items())))
+    files, size = manifest.totals()
+    who = repo.signature()
+    prepared = repo.history.commit(
+        parents=[] if before is None else [before],
+        manifest=manifest.root,
+        files=files,
+        bytes=size,
+        message=message,
+        author=who,
+        committer=who,
+    )
+    repo.store.publish()
+    repo.record(
+        verb,
+        arguments=[id_, *arguments],
+        changes=[RefChange(ref, before, prepared.id)],
+        objects=prepared.objects,
+    )
