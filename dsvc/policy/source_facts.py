@@ -130,10 +130,20 @@ class SourceFacts:
 
 
 def states(case: Case) -> Iterator[SourceFacts]:
-    """Every state of every source whose facts are judged, by id of the source."""
+    """Every state of every source whose facts are judged, by id of the source.
+
+    Raises
+    ------
+    DsvcError
+        At the end, if a source or a run can't be read: then there may be sources that nobody knows of.
+    """
     for source in case.sources:
         for tree, record in case.stated(source):
             yield SourceFacts(tree, record)
+    origins = case.judged.origins
+    for unreadable in (origins.sources.unreadable, origins.runs.unreadable):
+        for _, error in sorted(unreadable.items()):
+            raise error
 
 
 def later(day: str, days: float) -> str:

@@ -39,11 +39,15 @@ class Diverse(Rule):
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Count sources by language and type, and compare their sizes."""
         kinds: dict[tuple[str, str], set[str]] = {}
+        unknown: list[Finding] = []
         for facts in states(case):
-            yield from _unknown_kinds(facts)
+            unknown += _unknown_kinds(facts)
             for kind in _kinds(facts):
                 kinds.setdefault(kind, set()).add(facts.id)
-        least = terms.number("min_sources")
+        yield from unknown
+        yield from _largest(case, terms)
+        # A source that doesn't say what it is may be the one that is missing.
+        least = 0 if unknown else terms.number("min_sources")
         for (type_, language), ids in sorted(kinds.items()):
             if len(ids) < least:
                 what = f"{type_} in {language}" if language else type_
@@ -52,7 +56,6 @@ class Diverse(Rule):
                     f"{what} comes from {', '.join(sorted(ids))} only; {least:g} sources are asked for",
                     "add another source of that kind, or correct language and modality of those there are",
                 )
-        yield from _largest(case, terms)
 
 
 def _unknown_kinds(facts: SourceFacts) -> Iterator[Finding]:

@@ -174,7 +174,7 @@ class Placed(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Compare the region of the settings with what sources allow and forbid."""
-        region = case.settings.region
+        region = (case.settings.region or "").strip() or None
         for facts in states(case):
             for act in ("storage", "processing"):
                 yield from _placed(facts, act, region)
