@@ -11,7 +11,17 @@ from benchmarks.site import BENCH
 from benchmarks.workloads import WORKLOADS
 
 TMPFS = Path("/dev/shm")
-SPECIALS = ("memory", "million", "startup", "cost", "parquet_normalize", "blame", "tables", "provenance")
+SPECIALS = (
+    "memory",
+    "million",
+    "startup",
+    "cost",
+    "parquet_normalize",
+    "blame",
+    "tables",
+    "provenance",
+    "policy",
+)
 QUICK_SCALE = 0.02
 DISK_SPECIALS = ("memory", "cost")
 ABOUT = """\
@@ -30,6 +40,7 @@ commands:
   tables    row diffs beside a join by hand, Oxen and daff; merges; tables of 640 MB
   provenance
             what recording a run adds, beside DataLad and DVC; trace, impact, rows to forget
+  policy    scans for personal data and secrets, the licence fold, the gate
   report    write docs/benchmarks.md and docs/benchmarks.svg from the results
   all       everything above, workloads on disk too (the default)
   install   install the peers that are Python packages (install_peers.sh installs the others)
