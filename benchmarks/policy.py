@@ -14,7 +14,7 @@ from benchmarks.results import Reading, SpecialResult, now, this_machine
 
 TMPFS = Path("/dev/shm")
 PARTS = ("scan", "fold", "check")
-"""Each a module ``policy_PART`` with a function ``measure_PART(place, scale, rounds)`` that gives readings."""
+"""Each is a module ``policy_PART`` with a function ``measure_PART(place, scale, rounds)`` of readings."""
 
 
 def _part(name: str) -> Callable[[Path, float, int], Iterator[Reading]] | None:

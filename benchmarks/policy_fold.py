@@ -1,9 +1,10 @@
-"""The licence fold: what may be done with 10,000 artifacts that come from 200 sources by runs.
+"""The licence fold: what may be done with 10,000 artifacts that come from 200 sources.
 
-`python -m benchmarks.policy_fold` prints what `python -m benchmarks policy` measures of it. The lineage is made in
-memory: what reading it takes is measured elsewhere. Each artifact is made by a run of its own of one to three
-others, so that nearly all have a set of sources of their own; each source has one of 24 licences, some of them
-with a choice, and every third one limits purposes, consumers or the last day.
+`python -m benchmarks.policy_fold` prints what `python -m benchmarks policy` measures of it. Each source has one
+of 24 licences, some with a choice; every third one limits purposes, consumers or gain, every third one the last
+day. Folded are 10,000 sets of 1 to 200 of these, all different; then, with all that rules ask of licences, the
+files of a lineage: each artifact made by a run of its own of one to three others. That one is made in memory:
+what reading a lineage takes is measured elsewhere.
 """
 
 import random
@@ -148,34 +149,43 @@ def _records(count: int) -> dict[str, list[SourceRecord]]:
 
 
 def measure_fold(place: Path, scale: float, rounds: int) -> Iterator[Reading]:
-    """Fold, and ask of each artifact what rules ask; the median of the rounds."""
-    known = _Known(max(round(ARTIFACTS * scale), 100), SOURCES)
-    closure = Closure(cast(Origins, known), known.entries)
+    """Fold sets of sources, then the files of a lineage; the median of the rounds."""
+    artifacts = max(round(ARTIFACTS * scale), 100)
     records = _records(SOURCES)
+    yield Reading(name="fold artifacts", value=artifacts, unit="count")
+    yield Reading(name="fold sources", value=SOURCES, unit="count")
+    taken = [_fold_sets(records, artifacts) for _ in range(rounds)]
+    yield Reading(name="fold", value=median(taken), unit="s")
+    known = _Known(artifacts, SOURCES)
+    closure = Closure(cast(Origins, known), known.entries)
+    taken = [_fold_files(records, known, closure) for _ in range(rounds)]
+    yield Reading(name="fold files with descents and questions", value=median(taken), unit="s")
+
+
+def _fold_sets(records: dict[str, list[SourceRecord]], count: int) -> float:
+    choice = random.Random(11)
+    names = sorted(records)
+    sets = {tuple(choice.sample(names, choice.randint(1, len(names)))) for _ in range(count)}
+    begun = perf_counter()
+    folds = LicenceFolds(records)
+    for each in sets:
+        folds.of(each)
+    return perf_counter() - begun
+
+
+def _fold_files(records: dict[str, list[SourceRecord]], known: _Known, closure: Closure) -> float:
     use = use_of("research", (), "2026-11-22")
-    taken: dict[str, list[float]] = {"fold": [], "all": []}
-    kinds = 0
-    for _ in range(rounds):
-        begun = perf_counter()
-        descents = descent_of(closure)
-        folding = perf_counter()
-        folds = LicenceFolds(records)
-        # As rules do: of equal sets of sources once.
-        permitted = {each: folds.of(each.sources, each.whole) for each in dict.fromkeys(descents.values())}
-        folded = perf_counter()
-        asked = {each: permission(each, lambda v: permits_use(v, use)) for each in set(permitted.values())}
-        shared = {each: best_sharing(each) for each in set(permitted.values())}
-        answers = [(asked[permitted[each]], shared[permitted[each]]) for each in descents.values()]
-        contents = contents_of(closure, cast(KnownRuns, known), TableRules(), lambda entry: None)
-        done = perf_counter()
-        assert len(answers) == len(contents) == len(known.nodes)
-        taken["fold"].append(folded - folding)
-        taken["all"].append(done - begun)
-        kinds = len(permitted)
-    yield Reading(name="fold artifacts", value=len(known.nodes) - SOURCES, unit="count")
-    yield Reading(name="fold sets of sources", value=kinds, unit="count")
-    yield Reading(name="fold", value=median(taken["fold"]), unit="s")
-    yield Reading(name="fold with descents and questions", value=median(taken["all"]), unit="s")
+    begun = perf_counter()
+    descents = descent_of(closure)
+    folds = LicenceFolds(records)
+    permitted = {each: folds.of(each.sources, each.whole) for each in dict.fromkeys(descents.values())}
+    asked = {each: permission(each, lambda v: permits_use(v, use)) for each in set(permitted.values())}
+    shared = {each: best_sharing(each) for each in set(permitted.values())}
+    answers = [(asked[permitted[each]], shared[permitted[each]]) for each in descents.values()]
+    contents = contents_of(closure, cast(KnownRuns, known), TableRules(), lambda entry: None)
+    seconds = perf_counter() - begun
+    assert len(answers) == len(contents) == len(known.nodes)
+    return seconds
 
 
 if __name__ == "__main__":
