@@ -11,6 +11,7 @@ from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
 from dsvc.model.detection_run import DetectionRun
 from dsvc.model.encoding import encode
 from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
+from dsvc.model.ssh_key import SshKey
 from dsvc.policy.case import Case
 from dsvc.policy.engine import INCOMPLETE_EXIT, asked_at, exit_code_of, judge, outcome_of, undecided, united
 from dsvc.policy.rule import RuleUse
@@ -18,6 +19,7 @@ from dsvc.porcelain.detections import detected
 from dsvc.porcelain.judged_version import JudgedVersion, inherited, is_inherited, judged_version
 from dsvc.porcelain.policy_case import case_of
 from dsvc.porcelain.policy_in_force import InForce, Policy, PolicyChange, in_force, invariants
+from dsvc.porcelain.waivers import AppliedWaivers, WaiverUse, apply_waivers
 from dsvc.porcelain.workspace import Workspace
 
 
@@ -48,6 +50,10 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
         Everything that was found, also what does not block.
     policy_changes : tuple of PolicyChange
         What the version changes of the policy of the branch that it goes to.
+    waivers : tuple of WaiverUse
+        Waivers for what was found, those that don't count too; and those that can't be read.
+    first_roster : str or None
+        Commit whose roster is trusted since none was in force before; something to be shown.
     """
 
     outcome: Outcome
@@ -58,6 +64,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     packs: tuple[PackInForce, ...] = ()
     violations: tuple[Violation, ...] = ()
     policy_changes: tuple[PolicyChange, ...] = ()
+    waivers: tuple[WaiverUse, ...] = ()
+    first_roster: str | None = None
 
     @property
     def policy(self) -> tuple[str, ...]:
@@ -136,7 +144,10 @@ def check(
 
 
 def check_commit(
-    repo: Workspace, version: JudgedVersion, detections: list[DetectionRun]
+    repo: Workspace,
+    version: JudgedVersion,
+    detections: list[DetectionRun],
+    signer: SshKey | None = None,
 ) -> CheckResult | None:
     """Judge what a commit brings that is about to be made; None where no policy is named.
 
@@ -144,11 +155,15 @@ def check_commit(
     ----------
     detections : list of DetectionRun
         Takes what detectors said of its files.
+    signer : SshKey or None
+        Who will sign it.
     """
     found = in_force(repo, version.root, version.bases)
     if not found.is_named:
         return None
-    return judge_version(repo, version, Gate.COMMIT, today(), None, found, detections=detections)
+    return judge_version(
+        repo, version, Gate.COMMIT, today(), None, found, detections=detections, signer=signer
+    )
 
 
 def judge_version(
@@ -161,6 +176,7 @@ def judge_version(
     *,
     rescan: bool = False,
     detections: list[DetectionRun] | None = None,
+    signer: SshKey | None = None,
 ) -> CheckResult:
     """Judge a version by the policies in force, and by the invariants of lineage."""
     found = found or in_force(repo, version.root, version.bases, more)
@@ -174,7 +190,7 @@ def judge_version(
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         # Not even what there is to be judged can be read; that is no answer, and no reason to let it pass.
         violations += undecided(_all_uses(found, gate, day), error)
-    violations = united(violations)
+    violations, waived = _waived(repo, version, united(violations), gate, day, signer)
     if detections is not None:
         detections.extend(said)
     return CheckResult(
@@ -186,7 +202,25 @@ def judge_version(
         packs=tuple(PackInForce(pack.name, pack.digest) for pack in found.packs),
         violations=tuple(violations),
         policy_changes=found.changes,
+        waivers=() if waived is None else waived.uses,
+        first_roster=None if waived is None or not waived.roster.is_new else str(waived.roster.first),
     )
+
+
+def _waived(
+    repo: Workspace,
+    version: JudgedVersion,
+    violations: list[Violation],
+    gate: Gate,
+    day: str,
+    signer: SshKey | None,
+) -> tuple[list[Violation], AppliedWaivers | None]:
+    """Mark what waivers let stand; where that can't be told they let nothing stand."""
+    try:
+        found = apply_waivers(repo, version, violations, day, gate=gate, signer=signer)
+    except (MissingDataError, CorruptDataError, MalformedInputError) as error:
+        return [*violations, _problem(f"the roster can't be read: {error.message}")], None
+    return found.violations, found
 
 
 def _policies(found: InForce) -> list[Policy]:

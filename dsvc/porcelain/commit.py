@@ -19,7 +19,7 @@ from dsvc.porcelain.commit_gate import LetIn, commit_gate
 from dsvc.porcelain.commit_lineage import CommitLineage, plan_lineage, with_detections
 from dsvc.porcelain.coverage import new_files
 from dsvc.porcelain.pending_runs import remove_pending
-from dsvc.porcelain.signing import commit_signer, sign_commit
+from dsvc.porcelain.signing import Signer, commit_signer, sign_commit
 from dsvc.porcelain.source_batch import Batches, batches
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.tree_scan import Progress
@@ -74,7 +74,7 @@ def commit(
     """
     if not message.strip():
         raise UsageError("a commit needs a message", hint="dsvc commit -m MESSAGE")
-    commit_signer(repo, sign)
+    signer = commit_signer(repo, sign)
     if all_:
         _add_tracked(repo, progress)
     with repo.changing():
@@ -90,7 +90,7 @@ def commit(
             hint = "dsvc add stages changes, dsvc status shows them"
             raise NothingToCommitError("nothing to commit", hint=hint)
         batch = _batches(repo, parents, staged.root, lineage)
-        let_in = None if no_verify else commit_gate(repo, parents, staged.root, batch.lineage)
+        let_in = None if no_verify else _gate(repo, parents, staged.root, batch, signer)
         if let_in is not None and let_in.detections:
             batch = batch._replace(lineage=with_detections(repo, batch.lineage, let_in.detections))
         result = record_commit(
@@ -128,6 +128,12 @@ def _batches(repo: Workspace, parents: Sequence[CommitId], root: NodeId, lineage
     # Nodes that were written for it can be read once they are published.
     repo.store.publish()
     return batches(repo, root, lineage, list(new_files(repo, before, root)))
+
+
+def _gate(
+    repo: Workspace, parents: Sequence[CommitId], root: NodeId, batch: Batches, signer: Signer | None
+) -> LetIn:
+    return commit_gate(repo, parents, root, batch.lineage, None if signer is None else signer.public)
 
 
 def _with_verdict(result: CommitResult, found: LetIn) -> CommitResult:

@@ -15,6 +15,7 @@ from dsvc.model.errors import (
 )
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.paths import display_path
+from dsvc.model.ssh_key import SshKey
 from dsvc.porcelain.commit_lineage import CommitLineage
 from dsvc.porcelain.coverage import CommitCoverage, coverage_of_commit
 from dsvc.porcelain.lineage_facts import rules_file
@@ -48,8 +49,19 @@ class LetIn(NamedTuple):
     detections: tuple[DetectionRun, ...] = ()
 
 
-def commit_gate(repo: Workspace, parents: Sequence[CommitId], root: NodeId, lineage: CommitLineage) -> LetIn:
+def commit_gate(
+    repo: Workspace,
+    parents: Sequence[CommitId],
+    root: NodeId,
+    lineage: CommitLineage,
+    signer: SshKey | None = None,
+) -> LetIn:
     """Judge what a commit brings.
+
+    Parameters
+    ----------
+    signer : SshKey or None
+        Who will sign it.
 
     Raises
     ------
@@ -65,7 +77,7 @@ def commit_gate(repo: Workspace, parents: Sequence[CommitId], root: NodeId, line
     from dsvc.porcelain.judged_version import planned_version
 
     detections: list[DetectionRun] = []
-    result = check_commit(repo, planned_version(repo, root, parents, lineage), detections)
+    result = check_commit(repo, planned_version(repo, root, parents, lineage), detections, signer)
     if result is None:
         found = coverage_of_commit(repo, parents, root, lineage)
         return LetIn(None, found, found.unreadable)

@@ -98,12 +98,15 @@ class RosterInForce(NamedTuple):
         Whether that first use is the judged version's own, which is to be shown.
     violations : tuple of Violation
         Changes of the roster that no officer signed.
+    is_inherited : bool
+        Whether the version before had them already.
     """
 
     roster: Roster | None = None
     first: CommitId | None = None
     is_new: bool = False
     violations: tuple[Violation, ...] = ()
+    is_inherited: bool = False
 
 
 def roster_in_force(
@@ -148,6 +151,7 @@ def roster_in_force(
         first=anchor.first,
         is_new=not anchored and judged.trusted is not None,
         violations=tuple(_violations(judged, base if anchored else None)),
+        is_inherited=bool(parents) and judged == states[parents[0]],
     )
 
 

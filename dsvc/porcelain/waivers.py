@@ -7,7 +7,7 @@ from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 
-from dsvc.lineage.validation import Violation
+from dsvc.lineage.validation import Gate, Violation
 from dsvc.model.errors import DsvcError, NotFoundError, PolicyDeniedError, PolicyIncompleteError, UsageError
 from dsvc.model.ssh_key import SshKey
 from dsvc.model.waiver import NAMESPACE, Waiver, WaiverMalformedError, encode_waiver, is_day
@@ -88,6 +88,8 @@ def apply_waivers(
     version: JudgedVersion,
     violations: Iterable[Violation],
     day: str,
+    *,
+    gate: Gate = Gate.PUSH,
     signer: SshKey | None = None,
 ) -> AppliedWaivers:
     """Mark the violations that a waiver lets stand; they stay in the list, and don't block.
@@ -96,6 +98,8 @@ def apply_waivers(
     ----------
     day : str
         On which it is judged, ``YYYY-MM-DD``.
+    gate : Gate
+        At that of commits a wrong roster that the version before had already is a warning.
     signer : SshKey or None
         Who will sign the version, where it is no commit yet.
 
@@ -123,6 +127,9 @@ def apply_waivers(
         if each.waiver is None and each.problem is not None:
             uses[each.id, each.problem.standing] = _use(each, each.problem)
     ordered = sorted(uses.values(), key=lambda use: (use.id, use.standing))
+    if gate is Gate.COMMIT and roster.is_inherited:
+        wrong = tuple(each._replace(inherited=True) for each in roster.violations)
+        roster = roster._replace(violations=wrong)
     return AppliedWaivers([*marked, *roster.violations], tuple(ordered), roster)
 
 
