@@ -35,23 +35,48 @@ class Verdict(StrEnum):
     FAILED = "fail"
 
 
+class Purpose(StrEnum):
+    """What labels are for: what a model can do, or what it must not."""
+
+    FUNCTIONAL = "functional"
+    SAFETY = "safety"
+
+
+class Aspect(StrEnum):
+    """What a review looks at."""
+
+    LABELS = "labels"
+    SAFETY = "safety"
+    QUALITY = "quality"
+
+
+METRICS: Final = ("precision", "consistency", "timeliness", "completeness", "neutrality")
+"""Measures of quality that a review can state, from 0 to 1."""
 _EVERY_KIND: Final = ("tool", "rules", "batch", "by", "model")
 _ANNOTATION: Final = ("annotator", "reviewer", "agreement", "agreement_metric", "qualification")
 _SYNTHESIS: Final = ("generator", "version", "prompt_hash", "config_hash", "seed_data")
 FACTS: Final[Mapping[RunKind, tuple[str, ...]]] = {
-    RunKind.LABEL: (*_ANNOTATION, "corrected_from", "auto_share"),
-    RunKind.REVIEW: (*_ANNOTATION, "review", "verdict", "sample"),
+    RunKind.LABEL: (*_ANNOTATION, "corrected_from", "auto_share", "purpose"),
+    RunKind.REVIEW: (*_ANNOTATION, "review", "aspect", "verdict", "sample", "passed", *METRICS),
     RunKind.SYNTHESIZE: _SYNTHESIS,
     RunKind.AUGMENT: _SYNTHESIS,
 }
 """Facts that a kind has, besides those of every kind."""
-_CLOSED: Final[Mapping[str, type[StrEnum]]] = {"by": By, "review": Review, "verdict": Verdict}
+_CLOSED: Final[Mapping[str, type[StrEnum]]] = {
+    "by": By,
+    "review": Review,
+    "verdict": Verdict,
+    "purpose": Purpose,
+    "aspect": Aspect,
+}
 _NUMBERS: Final[Mapping[str, tuple[float, float, str]]] = {
     "auto_share": (0, 1, "the share of labels that were made automatically"),
     "agreement": (-1, 1, "a coefficient such as Krippendorff's alpha; agreement_metric says which"),
+    **dict.fromkeys(METRICS, (0, 1, "a share of all items, by the standard that was set before")),
 }
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _COUNT: Final = re.compile(r"0*[1-9]\d{0,17}", re.ASCII)
+_COUNT_FROM_0: Final = re.compile(r"\d{1,18}", re.ASCII)
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+")
 _FULL_NAME: Final = re.compile(r"[A-Z][a-z]+(?: [A-Z][a-z.]*)+")
@@ -81,6 +106,8 @@ def check_facts(kind: RunKind, facts: Mapping[str, str]) -> None:
             "agreement_metric says how an agreement was measured, and there is none",
             hint="--fact agreement=0.82 agreement_metric=krippendorff_alpha",
         )
+    if "passed" in facts and int(facts["passed"]) > int(facts.get("sample", "0")):
+        raise UsageError("more items passed than were reviewed", hint="--fact sample=4000 passed=3950")
     _check_people(facts)
 
 
@@ -99,6 +126,8 @@ def _check_value(name: str, value: str) -> None:
             raise UsageError(f"{name} is a number from {least} to {most}, not {value[:80]!r}", hint=meaning)
     if name == "sample" and not _COUNT.fullmatch(value):
         raise UsageError(f"sample is the number of items that were reviewed, not {value[:80]!r}")
+    if name == "passed" and not _COUNT_FROM_0.fullmatch(value):
+        raise UsageError(f"passed is the number of items that passed, not {value[:80]!r}")
     if name == "agreement_metric" and not _METRIC.fullmatch(value):
         raise UsageError(
             f"agreement_metric is a name, not {value[:80]!r}",
