@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.changes import count_files, label
 from dsvc.cli.diff_text import kind_label, show_path, show_sizes
-from dsvc.cli.i18n import _, language
-from dsvc.cli.table_html import STYLE, escape, table_parts
+from dsvc.cli.html_page import PAGE_END, escape, page_begin
+from dsvc.cli.i18n import _
+from dsvc.cli.table_html import STYLE, table_parts
 
 if TYPE_CHECKING:
     from dsvc.cli.table_view import TableView
@@ -17,25 +18,6 @@ if TYPE_CHECKING:
     from dsvc.porcelain.values import DiffResult
 
 MAX_LINES_PER_FILE = 5000
-
-# No script, no image, no request of any kind: what a name or a file smuggles in stays text.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-_STYLE = """
-:root { color-scheme: light dark; --add: #d7f5dd; --del: #fde0dd; --line: #8886; --quiet: #767676; }
-@media (prefers-color-scheme: dark) { :root { --add: #123d1d; --del: #4b1a17; --quiet: #a0a0a0; } }
-body { font: 15px/1.5 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
-       max-width: 70em; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.4em; } table { border-collapse: collapse; width: 100%; }
-td, th { text-align: left; padding: .2em .8em .2em 0; border-bottom: 1px solid var(--line); }
-details { border: 1px solid var(--line); border-radius: 6px; margin: 1em 0; }
-summary { padding: .5em .8em; cursor: pointer; overflow-wrap: anywhere; }
-pre { margin: 0; padding: .5em 0; overflow-x: auto; border-top: 1px solid var(--line);
-      font: 13px/1.45 ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; }
-pre span { display: block; padding: 0 .8em; white-space: pre; min-height: 1.45em; }
-.add { background: var(--add); } .del { background: var(--del); } .hunk, .quiet { color: var(--quiet); }
-code { overflow-wrap: anywhere; }
-"""
-
 
 _CLASSES = {"+": "add", "-": "del", "@": "hunk"}
 
@@ -74,15 +56,9 @@ def _file(repo: Repository, change: Change, result: DiffResult, tables: TableVie
 
 def page(repo: Repository, result: DiffResult, tables: TableView | None = None) -> Iterator[str]:
     """Yield the pieces of the page; with `tables` these are shown by row."""
-    title = escape(_("{source} → {target}").format(source=result.source[:40], target=result.target[:40]))
-    lang = "zh-CN" if language() == "zh_CN" else "en"
-    yield (
-        f'<!DOCTYPE html>\n<html lang="{lang}"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title><style>{_STYLE}{STYLE}</style></head><body>\n"
-        f"<h1>{title}</h1>\n<p>{escape(count_files(result.summary()))}</p>\n"
-    )
+    title = _("{source} → {target}").format(source=result.source[:40], target=result.target[:40])
+    yield page_begin(title, STYLE)
+    yield f"<p>{escape(count_files(result.summary()))}</p>\n"
     for change in result.changes:
         yield from _file(repo, change, result, tables)
-    yield "</body></html>\n"
+    yield PAGE_END

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.cell_text import CELL_WIDTH, mark, show_column, show_short
+from dsvc.cli.html_page import escape
 from dsvc.cli.i18n import N_, _, ngettext
-from dsvc.cli.names import show_text
 from dsvc.cli.table_text import count_line, key_line, old_names
 
 if TYPE_CHECKING:
@@ -35,11 +34,6 @@ _WORDS: Final = {
     "removed": ("-", N_("row removed")),
     "changed": ("~", N_("row changed")),
 }
-
-
-def escape(value: str) -> str:
-    """Escape for HTML; control characters and misleading ones become visible."""
-    return html.escape(show_text(value), quote=True)
 
 
 def table_parts(delta: TableDelta, name: str) -> Iterator[str]:

@@ -92,6 +92,8 @@ class Violation(NamedTuple):
         Whether the version before had it already; that is a warning at a commit.
     waiver : str or None
         Id of a waiver that counts.
+    sources : tuple of str
+        Sources that the subject comes from, as far as they are known.
     """
 
     rule: str
@@ -107,6 +109,7 @@ class Violation(NamedTuple):
     exit_code: int = 20
     inherited: bool = False
     waiver: str | None = None
+    sources: tuple[str, ...] = ()
 
     @property
     def blocks(self) -> bool:

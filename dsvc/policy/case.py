@@ -195,12 +195,6 @@ class Case:
         entry = self.by_path.get(subject)
         if entry is not None:
             return entry.digest
-        return self._digest_of_path(subject)
-
-    def _digest_of_path(self, subject: bytes) -> bytes:
-        for node in self.judged.closure.roots:
-            if node.path == subject:
-                return node.digest
         path, at, digest = subject.rpartition(b"@")
         if at and len(digest) == 64:
             try:

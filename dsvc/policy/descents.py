@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from dsvc.lineage.descent import Descent, descent_of
 from dsvc.lineage.graph import ArtifactNode
+from dsvc.model.run_record import RunId
 
 if TYPE_CHECKING:
     from dsvc.lineage.closure import Closure
@@ -32,3 +33,20 @@ def sources_behind(case: Case) -> dict[bytes, Descent]:
     return {
         entry.path: found.get(ArtifactNode(entry.path, entry.digest), Descent()) for entry in case.entries
     }
+
+
+def sources_of_subject(case: Case, subject: bytes) -> tuple[str, ...]:
+    """Sources that the subject of a finding comes from, by id, as far as they are known."""
+    if not subject:
+        return ()
+    if subject.startswith(b"source:"):
+        return (subject[7:].decode(),)
+    found = descents(case)
+    if subject.startswith(b"run:"):
+        run = RunId(bytes.fromhex(subject[4:].decode()))
+        nodes = [each for each in case.judged.closure.parents.get(run, ()) if isinstance(each, ArtifactNode)]
+    else:
+        # A file's own name may end like that of an ancestor, PATH@DIGEST.
+        digest = case.digest_of(subject)
+        nodes = [ArtifactNode(path, digest) for path in (subject, subject.rpartition(b"@")[0])]
+    return tuple(sorted({name for node in nodes if node in found for name in found[node].sources}))

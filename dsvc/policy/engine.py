@@ -8,6 +8,7 @@ from typing import Final
 from dsvc.lineage.validation import Finding, Gate, Outcome, Violation, unreadable
 from dsvc.model.errors import DsvcError
 from dsvc.policy.case import Case
+from dsvc.policy.descents import sources_of_subject
 from dsvc.policy.rule import GATES, SEVERITIES, RuleUse
 
 INCOMPLETE_EXIT: Final = 21
@@ -54,6 +55,7 @@ def _violation(use: RuleUse, case: Case | None, found: Finding) -> Violation:
         pack=use.pack,
         settled_by=use.rule.settled_by,
         exit_code=use.rule.exit_code if is_fail else INCOMPLETE_EXIT,
+        sources=() if case is None else sources_of_subject(case, found.subject),
     )
 
 

@@ -30,6 +30,16 @@ class PackInForce(msgspec.Struct, frozen=True):
     digest: str
 
 
+class RuleAsked(msgspec.Struct, frozen=True):
+    """A rule that was asked, and under which terms of which pack."""
+
+    id: str
+    severity: Severity
+    clause: str
+    verified: bool
+    pack: str
+
+
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict of the gate: the same version, packs, waivers and day give the same one.
 
@@ -46,6 +56,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
         On which day, ``YYYY-MM-DD``.
     packs : tuple of PackInForce
         Policy packs in force.
+    rules : tuple of RuleAsked
+        What was asked, by id.
     violations : tuple of Violation
         Everything that was found, also what does not block.
     policy_changes : tuple of PolicyChange
@@ -62,6 +74,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     stage: Gate = Gate.PUSH
     as_of: str = ""
     packs: tuple[PackInForce, ...] = ()
+    rules: tuple[RuleAsked, ...] = ()
     violations: tuple[Violation, ...] = ()
     policy_changes: tuple[PolicyChange, ...] = ()
     waivers: tuple[WaiverUse, ...] = ()
@@ -200,6 +213,7 @@ def judge_version(
         stage=gate,
         as_of=day,
         packs=tuple(PackInForce(pack.name, pack.digest) for pack in found.packs),
+        rules=_asked_rules(_all_uses(found, gate, day)),
         violations=tuple(violations),
         policy_changes=found.changes,
         waivers=() if waived is None else waived.uses,
@@ -249,6 +263,14 @@ def _judged(
     return case, violations
 
 
+def _asked_rules(uses: Sequence[RuleUse]) -> tuple[RuleAsked, ...]:
+    asked = {
+        RuleAsked(use.rule.id, use.terms.severity, use.terms.clause, use.terms.verified, use.pack)
+        for use in uses
+    }
+    return tuple(sorted(asked, key=lambda rule: (rule.id, rule.pack, rule.clause)))
+
+
 def _problem(message: str) -> Violation:
     """A policy that can't be read lets nothing pass."""
     return Violation(
@@ -269,4 +291,10 @@ def _unreadable(
 ) -> CheckResult:
     uses = asked_at(invariants().uses, gate, day)
     violations = undecided(uses, error)
-    return CheckResult(outcome=outcome_of(violations), stage=gate, as_of=day, violations=tuple(violations))
+    return CheckResult(
+        outcome=outcome_of(violations),
+        stage=gate,
+        as_of=day,
+        rules=_asked_rules(uses),
+        violations=tuple(violations),
+    )

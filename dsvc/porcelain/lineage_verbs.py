@@ -50,11 +50,23 @@ class LineageVerbs(Workspace):
         parsed = parse_lineage_target(target) if isinstance(target, str) else target
         return lineage(self, parsed, Direction(direction))
 
-    def check(self, rev: str | None = None, *, staged: bool = False, gate: Gate | None = None) -> CheckResult:
-        """Judge a version: has all data a source, is its lineage whole; see `dsvc.porcelain.check.check`."""
+    def check(
+        self,
+        rev: str | None = None,
+        *,
+        staged: bool = False,
+        gate: Gate | None = None,
+        target: str | None = None,
+        policy: tuple[bytes, str] | None = None,
+        as_of: str | None = None,
+        rescan: bool = False,
+    ) -> CheckResult:
+        """Judge a version by the policy in force; see `dsvc.porcelain.check.check`."""
         from dsvc.porcelain.check import check
 
-        return check(self, rev, staged=staged, gate=gate)
+        return check(
+            self, rev, staged=staged, gate=gate, target=target, policy=policy, as_of=as_of, rescan=rescan
+        )
 
     def stages(self, rev: str | None = None) -> dict[ArtifactNode, StageAndGrade]:
         """Stage and grade of each file of a version; see `dsvc.porcelain.stages.stages`."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import os
+from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import path_fields, show_line, show_name
+from dsvc.cli.i18n import _, language
+from dsvc.cli.names import path_fields
 from dsvc.cli.session import Session
-from dsvc.cli.verb import complete_refs, verb
+from dsvc.cli.verb import PathWord, complete_refs, verb
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
     from dsvc.lineage.validation import Violation
+    from dsvc.porcelain.check import CheckResult
 
-_SHOWN: Final = 20
+_MAX_PACK_BYTES = 4 << 20
 
 
 def _fields(violation: Violation) -> dict[str, object]:
@@ -27,74 +29,134 @@ def _fields(violation: Violation) -> dict[str, object]:
         "hint": violation.hint,
         "clause": violation.clause,
         "outcome": violation.outcome.value,
+        "digest": violation.digest.hex(),
+        "pack": violation.pack,
+        "sources": list(violation.sources),
+        "settled_by": violation.settled_by,
+        "inherited": violation.inherited,
+        "waiver": violation.waiver,
+        "blocks": violation.blocks,
     }
 
 
-def _show(session: Session, violations: tuple[Violation, ...]) -> None:
-    """List violations by rule: what is about many paths is cut short."""
-    from dsvc.lineage.validation import Outcome
+def verdict_fields(result: CheckResult) -> dict[str, object]:
+    """Give a verdict as JSON."""
+    return {
+        "outcome": result.outcome.value,
+        "policy": list(result.policy),
+        "violations": [_fields(violation) for violation in result.violations],
+        "exit_code": result.gate_exit_code,
+        "version": result.version,
+        "commit": result.commit,
+        "stage": result.stage.value,
+        "as_of": result.as_of,
+        "packs": [{"name": pack.name, "digest": pack.digest} for pack in result.packs],
+        "policy_changes": [
+            {"what": each.what, "before": each.before, "after": each.after, "weaker": each.weaker}
+            for each in result.policy_changes
+        ],
+        "verdict": result.digest,
+    }
+
+
+def _pack(path: str | None) -> tuple[bytes, str] | None:
+    if path is None:
+        return None
+    with open(path, "rb") as stream:
+        data = stream.read(_MAX_PACK_BYTES + 1)
+    if len(data) > _MAX_PACK_BYTES:
+        raise UsageError(_("{path} is too long for a policy pack").format(path=path))
+    return data, os.path.basename(path)
+
+
+def _report(session: Session, result: CheckResult, form: str) -> None:
+    from dsvc.cli.check_text import show_verdict
+    from dsvc.cli.output import encode_json
+    from dsvc.policy.rule_texts import title_of
 
     output = session.output
-    rules = dict.fromkeys(violation.rule for violation in violations)
-    for rule in rules:
-        found = [violation for violation in violations if violation.rule == rule]
-        for violation in found[:_SHOWN]:
-            unknown = violation.outcome is Outcome.INCOMPLETE
-            mark = " " + _("can't be told") if unknown else ""
-            subject = show_name(violation.subject)
-            label = output.style(rule, "warning" if unknown else "error")
-            output.answer(f"{label}{mark} {subject}: {show_line(violation.message)}")
-        if len(found) > _SHOWN:
-            output.answer("  " + _("and {n} more").format(n=len(found) - _SHOWN))
-    hints = dict.fromkeys(violation.hint for violation in violations if violation.hint)
-    for hint in list(hints)[:3]:
-        output.hint(show_line(hint))
+    output.json(verdict_fields(result))
+    if form in ("text", "json"):
+        show_verdict(output, result)
+        return
+    ids = {rule.id for rule in result.rules} | {each.rule for each in result.violations}
+    titles = {id_: title_of(id_, language()) for id_ in ids}
+    if form == "sarif":
+        from dsvc.cli.check_sarif import sarif
+
+        output.exact(encode_json(sarif(result, titles)))
+        return
+    from dsvc.cli.check_junit import junit
+
+    output.exact(junit(result, titles).removesuffix("\n"))
 
 
 @verb("check")
 @click.argument("rev", required=False, metavar="[REV]", shell_complete=complete_refs)
 @click.option("--staged", is_flag=True, help=_("judge what is staged, with the runs that wait for a commit"))
 @click.option(
+    "--policy", metavar="FILE", type=PathWord(), help=_("ask this policy pack too, besides those in force")
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "junit"]),
+    default="text",
+    help=_("how to write the answer"),
+)
+@click.option(
     "--stage",
     type=click.Choice(["commit", "push", "release"]),
     help=_("up to which gate; without: commit and push"),
 )
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help=_("how to write the answer"),
+    "--target",
+    metavar="BRANCH",
+    shell_complete=complete_refs,
+    help=_("the branch that it goes to, whose policy counts too; without: that of policy.target"),
 )
+@click.option("--as-of", metavar="DATE", help=_("judge as on that day, YYYY-MM-DD"))
+@click.option("--rescan", is_flag=True, help=_("have detectors look again at what they have seen before"))
+@click.option("--html", metavar="FILE", type=PathWord(), help=_("write a page for auditors, too"))
 @click.option(
     "--gate",
     "as_gate",
     is_flag=True,
-    help=_("exit as hooks and CI need it: 22 where lineage is broken, 21 where it can't be told"),
+    help=_("exit as hooks and CI need it: 22 where lineage is broken, 20, 21 or 23 by the policy"),
 )
 def command(
-    session: Session, rev: str | None, staged: bool, stage: str | None, form: str, as_gate: bool
+    session: Session,
+    rev: str | None,
+    staged: bool,
+    policy: str | None,
+    form: str,
+    stage: str | None,
+    target: str | None,
+    as_of: str | None,
+    rescan: bool,
+    html: str | None,
+    as_gate: bool,
 ) -> int:
-    """Judge a version."""
+    """Judge a version by the policy in force."""
     if staged and rev is not None:
         raise UsageError(_("--staged judges what is staged, not a revision"))
     if form == "json":
         session.settings.as_json = True
     from dsvc.lineage.validation import Gate
 
-    repo = session.repository()
-    result = repo.check(rev, staged=staged, gate=None if stage is None else Gate(stage))
-    output = session.output
-    output.json(
-        {
-            "outcome": result.outcome.value,
-            "policy": list(result.policy),
-            "violations": [_fields(violation) for violation in result.violations],
-        }
+    result = session.repository().check(
+        rev,
+        staged=staged,
+        gate=None if stage is None else Gate(stage),
+        target=target,
+        policy=_pack(policy),
+        as_of=as_of,
+        rescan=rescan,
     )
-    _show(session, result.violations)
-    if result.violations:
-        output.line(ngettext("{n} violation", "{n} violations", len(result.violations)))
-    else:
-        output.line(_("all data has a source, and its lineage is whole"))
+    if html is not None:
+        from dsvc.cli.check_html import page
+        from dsvc.cli.file_output import write_page
+
+        write_page(session, html, page(result))
+    _report(session, result, form)
     return result.gate_exit_code if as_gate else int(result.gate_exit_code != 0)

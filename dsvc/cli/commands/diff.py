@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from dsvc.cli.diff_html import page
 from dsvc.cli.diff_text import Parts, diff_fields, write_diff, write_name_status, write_stat
+from dsvc.cli.file_output import write_bytes, write_page
 from dsvc.cli.i18n import _
-from dsvc.cli.names import show_name
 from dsvc.cli.paths import tree_paths
 from dsvc.cli.revisions import split_words
 from dsvc.cli.session import Session
@@ -44,18 +42,6 @@ def key_columns(words: Sequence[str]) -> list[str] | None:
     if not names:
         raise UsageError(_("--key needs the name of a column"))
     return names
-
-
-def _write_bytes(session: Session, file: str | None, parts: Iterable[bytes]) -> None:
-    if file is None or file == "-":
-        sys.stdout.flush()
-        for part in parts:
-            sys.stdout.buffer.write(part)
-        sys.stdout.buffer.flush()
-        return
-    with open(file, "wb") as stream:
-        stream.writelines(parts)
-    session.output.line(_("wrote {file}").format(file=show_name(os.fsencode(file))))
 
 
 def _check(
@@ -147,15 +133,11 @@ def command(
     parts = Parts(rows=rows or not schema, schema=schema or not rows, stats=stats)
     by_row = None if text else tables
     if patch:
-        _write_bytes(session, output, repo.diff_patch(result, key=key_columns(key)))
+        write_bytes(session, output, repo.diff_patch(result, key=key_columns(key)))
     if session.as_json:
         session.output.json(diff_fields(result, tables, stats=stats))
     if html is not None:
-        page_text = "".join(page(repo, result, by_row))
-        if html != "-":
-            _write_bytes(session, html, [page_text.encode("utf-8", "backslashreplace")])
-        elif not session.as_json:
-            sys.stdout.write(page_text)
+        write_page(session, html, page(repo, result, by_row))
     elif not session.as_json and not patch:
         _show(session, result, by_row, parts, stat=stat, name_status=name_status)
     return 1 if tables.errors or (exit_code and result.changes) else 0

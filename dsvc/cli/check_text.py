@@ -1,0 +1,115 @@
+"""A verdict for people, by source: what is missing, which clause asks, who can settle it and how."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dsvc.cli.i18n import _, language, ngettext
+from dsvc.cli.names import show_line, show_name
+from dsvc.lineage.validation import Outcome, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dsvc.cli.output import Output
+    from dsvc.lineage.validation import Violation
+    from dsvc.porcelain.check import CheckResult
+
+_SHOWN: Final = 20
+
+
+def show_verdict(output: Output, result: CheckResult) -> None:
+    """Write a verdict."""
+    for source, violations in by_source(result).items():
+        output.answer(output.style(heading(source), "title"))
+        for rule in dict.fromkeys(each.rule for each in violations):
+            _show_rule(output, result, rule, [each for each in violations if each.rule == rule])
+    for change in result.policy_changes:
+        weaker = _("weaker") if change.weaker else _("not weaker")
+        text = _("the policy changes: {what}: {before} → {after} ({weaker})")
+        line = text.format(what=change.what, before=change.before, after=change.after, weaker=weaker)
+        output.answer(show_line(line))
+    _show_sum(output, result)
+
+
+def by_source(result: CheckResult) -> dict[str | None, list[Violation]]:
+    """Sort violations by the source that they are about; None: about no source that is known."""
+    found: dict[str | None, list[Violation]] = {}
+    for violation in sorted(result.violations, key=lambda each: not each.blocks):
+        names = violation.sources or (None,)
+        for name in names:
+            found.setdefault(name, []).append(violation)
+    return dict(sorted(found.items(), key=lambda each: (each[0] is not None, each[0] or "")))
+
+
+def heading(source: str | None) -> str:
+    """Name a group of violations."""
+    return _("no source") if source is None else _("source {id}").format(id=show_line(source))
+
+
+def status_of(violation: Violation) -> str:
+    """Say in a word what a violation amounts to."""
+    if violation.waiver is not None:
+        return _("waived by {id}").format(id=violation.waiver)
+    if violation.inherited:
+        return _("as before")
+    if violation.outcome is Outcome.INCOMPLETE:
+        return _("can't be told")
+    if violation.severity is Severity.BLOCKING:
+        return _("refused")
+    return _("warning") if violation.severity is Severity.WARNING else _("for information")
+
+
+def clause_of(result: CheckResult, rule: str) -> str:
+    """Name the clauses that ask for a rule, and say where one was not compared with the primary text."""
+    found: dict[str, bool] = {}
+    for each in result.rules:
+        if each.id == rule and each.clause:
+            found[each.clause] = found.get(each.clause, False) or each.verified
+    unverified = _("not verified against the primary text")
+    return "; ".join(name if verified else f"{name} ({unverified})" for name, verified in found.items())
+
+
+def title(rule: str) -> str:
+    """Title of a rule in the language that is spoken."""
+    from dsvc.policy.rule_texts import title_of
+
+    found = title_of(rule, language())
+    return "" if found == rule else found
+
+
+def remedy(rule: str) -> str:
+    """How to settle what a rule finds, in the language that is spoken."""
+    from dsvc.policy.rule_texts import spoken, text_of
+
+    return spoken(text_of(rule).remedy, language())
+
+
+def _show_rule(output: Output, result: CheckResult, rule: str, found: Sequence[Violation]) -> None:
+    blocks = any(each.blocks for each in found)
+    label = output.style(rule, "error" if blocks else "warning")
+    output.answer(f"  {label} {show_line(title(rule))}".rstrip())
+    for violation in found[:_SHOWN]:
+        subject = show_name(violation.subject) if violation.subject else _("the whole version")
+        output.answer(f"    {status_of(violation)}: {subject}: {show_line(violation.message)}")
+    if len(found) > _SHOWN:
+        output.answer("    " + _("and {n} more").format(n=len(found) - _SHOWN))
+    clause = clause_of(result, rule)
+    if clause:
+        output.answer("    " + _("clause: {clause}").format(clause=show_line(clause)))
+    how = list(dict.fromkeys(each.hint for each in found if each.hint))[:3] or [remedy(rule)]
+    role = found[0].settled_by
+    for number, hint in enumerate(each for each in how if each):
+        who = _("settled by {role}: {how}") if not number and role else "{how}"
+        output.answer("    " + who.format(role=role, how=show_line(hint)))
+
+
+def _show_sum(output: Output, result: CheckResult) -> None:
+    if result.packs:
+        names = ", ".join(pack.name for pack in result.packs)
+        note = _("policy: {packs}, as of {day}; this is no legal advice")
+        output.line(note.format(packs=names, day=result.as_of))
+    if result.violations:
+        output.line(ngettext("{n} violation", "{n} violations", len(result.violations)))
+    else:
+        output.line(_("all data has a source, and its lineage is whole"))
