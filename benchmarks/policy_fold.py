@@ -1,10 +1,10 @@
 """The licence fold: what may be done with 10,000 artifacts that come from 200 sources.
 
-`python -m benchmarks.policy_fold` prints what `python -m benchmarks policy` measures of it. Each source has one
-of 24 licences, some with a choice; every third one limits purposes, consumers or gain, every third one the last
-day. Folded are 10,000 sets of 1 to 200 of these, all different; then, with all that rules ask of licences, the
-files of a lineage: each artifact made by a run of its own of one to three others. That one is made in memory:
-what reading a lineage takes is measured elsewhere.
+`python -m benchmarks.policy_fold` prints what `python -m benchmarks policy` measures of it. Each source has
+one of 24 licences, some with a choice; every third one limits purposes, consumers or gain, every third one
+the last day. Folded are 10,000 sets of 1 to 200 of these, all different; then, with all that rules ask of
+licences, the files of a lineage: each artifact made by a run of its own of one to three others. That one is
+made in memory: what reading a lineage takes is measured elsewhere.
 """
 
 import random
