@@ -9,22 +9,27 @@ or ZIP, is unknown.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from dsvc.model.detection import Detection
 from dsvc.policy.detectors.detector import DetectorUnavailableError, ScannedFile
 from dsvc.policy.detectors.pii_kinds import PiiKind
-from dsvc.policy.detectors.pii_patterns import FOLDED, WIDE
+from dsvc.policy.detectors.pii_patterns import FOLDED, WIDE, narrow
 from dsvc.policy.detectors.pii_recognisers import RECOGNISERS, Line, Recogniser
 from dsvc.policy.detectors.text_blocks import Units, in_characters
 from dsvc.policy.detectors.text_scan import Finder, Found, Scan
 
+if TYPE_CHECKING:
+    from dsvc.table.line_match import LineBlock
+
 _VERSION: Final = "1"
 
 
+@cache
 def library_version(package: str, extra: str) -> str:
     """Name a library with its version.
 
@@ -112,8 +117,8 @@ class PiiFinder:
         self._kinds = kinds
         self._recognisers = [each for each in RECOGNISERS if each.kinds & kinds]
         self._prefilter = prefilter
-        distinct = dict.fromkeys(each.lines for each in self._recognisers)
-        self._any = "|".join(f"(?:{lines})" for lines in (*distinct, WIDE))
+        self._distinct = tuple(dict.fromkeys(each.lines for each in self._recognisers))
+        self._any = "|".join(f"(?:{lines})" for lines in self._distinct)
 
     def find(self, lines: Units) -> Iterator[Found]:
         """Find it, line by line."""
@@ -128,16 +133,24 @@ class PiiFinder:
         from dsvc.table.line_match import LineBlock
 
         block = LineBlock(lines.data, lines.offsets)
+        asked = self._chosen(block)
+        wide = block.matching(WIDE) if b"\xef" in lines.data else ()
+        if len(wide):
+            texts = [narrow(lines.text(unit)) for unit in wide]
+            offsets = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+            for unit in wide:
+                asked.pop(int(unit), None)
+            narrowed = self._chosen(LineBlock(b"".join(texts), offsets))
+            asked.update((int(wide[place]), found) for place, found in narrowed.items())
+        return asked
+
+    def _chosen(self, block: LineBlock) -> dict[int, list[Recogniser]]:
         among = block.matching(self._any)
-        if not len(among):
-            return {}
-        wide = block.matching(WIDE, among)
         asked: dict[int, list[Recogniser]] = {}
-        matching: dict[str, list[int]] = {}
+        if not len(among):
+            return asked
+        matching = {lines: block.matching(lines, among).tolist() for lines in self._distinct}
         for each in self._recognisers:
-            if each.lines not in matching:
-                found = block.matching(each.lines, among)
-                matching[each.lines] = np.union1d(found, wide).tolist() if len(wide) else found.tolist()
             for unit in matching[each.lines]:
                 asked.setdefault(unit, []).append(each)
         return asked

@@ -17,6 +17,17 @@ FOLDED: Final = {
 }
 """Characters of full width, and other spaces and dashes, made plain; one for one."""
 WIDE: Final = r"\xef\xbc[\x90-\x99\xa0\x8b\x8e\xa1-\xba]|\xef\xbd[\x81-\x9a]"
+_WIDE_SIGN: Final = re.compile(rb"\xef(?:\xbc[\x81-\xbf]|\xbd[\x80-\x9e])")
+
+
+def narrow(text: bytes) -> bytes:
+    """Write signs of full width, in UTF-8, as those of ASCII."""
+    return _WIDE_SIGN.sub(_narrow_sign, text)
+
+
+def _narrow_sign(found: re.Match[bytes]) -> bytes:
+    return bytes((ord(found[0].decode()) - 0xFEE0,))
+
 
 _S: Final = r"(?:[ \-]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]|\xe2\x88\x92|\xe3\x80\x80|\xef\xbc\x8d)"
 _SHUT: Final = r"(?:\)|\xef\xbc\x89)"
@@ -83,8 +94,8 @@ PHONE_LINES: Final = (
     rf"|{_START}[2-9][0-9]{{2}}{_SHUT}?(?:{_S}|\.){{1,2}}[2-9][0-9]{{2}}(?:{_S}|\.)[0-9]{{4}}{_END}"
 )
 PHONE: Final = re.compile(
-    r"(?<![0-9A-Za-z.+)])\+[1-9][0-9]{0,2}[ .-]?(?:\(0?[0-9]{1,4}\)[ .-]?)?[0-9](?:[ .-]?[0-9]){5,12}"
-    r"(?![0-9A-Za-z])(?![.,][0-9])"
+    r"(?<![0-9A-Za-z.+)])\+[1-9][0-9]{0,2}[ .-]?(?:\(0?[0-9]{1,4}\)[ .-]?)?[0-9]+(?:[ .-][0-9]{2,12}){0,5}"
+    r"(?![0-9A-Za-z])(?![.,-][0-9])"
 )
 PHONE_US: Final = re.compile(
     _NO_PART

@@ -41,6 +41,10 @@ class Plugin(NamedTuple):
         if self.is_keyword:
             return _keyword_values(self.plugin, text, unquoted)
         found = self.plugin.analyze_string(text)
+        if self.kind == "basic_auth_credentials":
+            from detect_secrets.filters.heuristic import is_templated_secret
+
+            return {each for each in found if not is_templated_secret(each)}
         if hasattr(self.plugin, "entropy_limit"):
             limit = self.plugin.entropy_limit
             return {each for each in found if self.plugin.calculate_shannon_entropy(each) > limit}

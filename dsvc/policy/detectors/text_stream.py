@@ -19,6 +19,8 @@ from dsvc.table.kind import Compression, TableFormat, TableKind
 
 CHUNK_BYTES: Final = 4 << 20
 _SAMPLE_BYTES: Final = 64 << 10
+_LEAST_SAMPLE: Final = _SAMPLE_BYTES - 4
+"""What is left of a full sample without its byte order mark."""
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -117,6 +119,10 @@ def _read(stream: BinaryIO, size: int) -> bytes:
 
 
 def _chunks(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
+    if len(first) < _LEAST_SAMPLE:  # there is no more, and looking for it would claim memory for a whole chunk
+        if first:
+            yield first
+        return
     chunk = first + _read(stream, CHUNK_BYTES - len(first))
     while chunk:
         yield chunk
