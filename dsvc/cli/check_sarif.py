@@ -82,9 +82,7 @@ def _result(violation: Violation, place: int) -> dict[str, Any]:
         found["properties"]["level"] = found["level"]
         found["level"] = "none"
     if violation.waiver is not None:
-        found["suppressions"] = [
-            {"kind": "external", "status": "accepted", "justification": f"waiver {violation.waiver}"}
-        ]
+        found["suppressions"] = [{"kind": "external", "justification": f"waiver {violation.waiver}"}]
     return found
 
 
