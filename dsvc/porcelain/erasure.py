@@ -29,6 +29,7 @@ from dsvc.model.rights_request import (
     RequestVerb,
     Unsearched,
 )
+from dsvc.porcelain.erased_subjects import store_codes
 from dsvc.porcelain.erasure_chunks import SharedContentError, SubjectChunks, subject_chunks
 from dsvc.porcelain.gc import exclusive, remove_leftovers, roots
 from dsvc.porcelain.live_redaction import LiveFile, live_files, redact
@@ -265,7 +266,8 @@ def _announce(
     )
     operation = RequestOperation(verb=RequestVerb.ERASE, time=time, reason=reason)
     ids = [*now.chunks, *chunks.chosen()]
-    return append_request(repo, record, operation, now.commit, ids)
+    codes = store_codes(repo, found.versions.values())
+    return append_request(repo, record, operation, now.commit, ids, codes)
 
 
 class _Done(NamedTuple):
@@ -305,7 +307,7 @@ def _prove(repo: Workspace, now: RequestHead, *, lenient: bool) -> int:
             raise StillThereError(
                 f"request {now.record.request_id}: rows can still be read", hint="run the erasure again"
             )
-        return len(left.searched)
+        return len(left.searched - left.recalled.keys())
 
 
 def _certify(repo: Workspace, now: RequestHead, certificate: Certificate) -> RequestRecord:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from dsvc.model.errors import DsvcError
-from dsvc.model.manifest import ChunkRef
+from dsvc.model.errors import DsvcError, ErasedError
+from dsvc.model.manifest import ChunkRef, Entry
 from dsvc.porcelain.stored_versions import StoredVersions
 from dsvc.porcelain.subject_search import FoundVersion, Search
 from dsvc.porcelain.workspace import Workspace
@@ -68,26 +68,26 @@ def subject_chunks(repo: Workspace, search: Search, known: Collection[bytes]) ->
     """
     found = SubjectChunks()
     for version in search.versions.values():
-        refs = [(ref.id, ref.length_bytes) for ref in chunks_of(repo.store, version.entry) if ref.id]
         if version.rows is None:
-            found.exact |= dict(refs)
+            found.exact |= _readable(repo, version.entry)
+            continue
+        exact = _chunks_of_rows(repo, version)
+        if exact is None:
+            found.loose |= _readable(repo, version.entry)
         else:
-            exact = _chunks_of_rows(repo, version)
-            if exact is None:
-                found.loose |= dict(refs)
-            else:
-                found.exact |= exact
+            found.exact |= exact
     already = set(known)
     for digest, entry in search.partly.items():
         if digest not in already:
-            # Where a hole is nobody can tell any more whose rows stand around it.
-            found.loose |= {
-                ref.id: ref.length_bytes
-                for ref in chunks_of(repo.store, entry)
-                if ref.id and repo.store.has(ref.id)
-            }
+            found.loose |= _readable(repo, entry)
     _leave_shared(repo, found, {*search.versions, *search.partly, *already})
     return found
+
+
+def _readable(repo: Workspace, entry: Entry) -> dict[bytes, int]:
+    """Chunks of a file that were not erased, with their lengths."""
+    refs = chunks_of(repo.store, entry)
+    return {ref.id: ref.length_bytes for ref in refs if ref.id and repo.store.has(ref.id)}
 
 
 def _leave_shared(repo: Workspace, found: SubjectChunks, affected: Collection[bytes]) -> None:
@@ -104,18 +104,24 @@ def _leave_shared(repo: Workspace, found: SubjectChunks, affected: Collection[by
 
 
 def _chunks_of_rows(repo: Workspace, version: FoundVersion) -> dict[bytes, int] | None:
-    """Chunks that some rows stand in; None where rows have no place of their own."""
+    """Chunks that some rows stand in; None where rows have no place of their own.
+
+    Neither have they where something was erased before: nobody can tell any more whose rows stand around it.
+    """
     from dsvc.porcelain.row_indexes import RowIndexes
     from dsvc.porcelain.table_diff import known_table
     from dsvc.table.text_donor import TextDonor
 
-    table = known_table(repo, version.entry)
-    if table is None or not table.kind.is_plain_text:
-        return None
     assert version.rows is not None
-    positions = RowIndexes(repo).get(table).records(version.rows)
-    with TextDonor(table.source, table.kind) as text:
-        ranges = text.starts[positions], text.ends[positions]
+    try:
+        table = known_table(repo, version.entry)
+        if table is None or not table.kind.is_plain_text:
+            return None
+        positions = RowIndexes(repo).get(table).records(version.rows)
+        with TextDonor(table.source, table.kind) as text:
+            ranges = text.starts[positions], text.ends[positions]
+    except ErasedError:
+        return None
     refs = list(chunks_of(repo.store, version.entry))
     return {ref.id: ref.length_bytes for ref in _overlapping(refs, *ranges) if ref.id}
 

@@ -1,7 +1,8 @@
 """The chain of a request: ``refs/dsvc/requests/ID``, one commit for each operation, as that of a source is.
 
 The manifest of such a commit holds ``record`` and ``operation``, and once something was to be erased
-``chunks``: the ids, so that an erasure that was interrupted goes on, and is proven again at any time.
+``chunks``: the ids, so that an erasure that was interrupted goes on, and is proven again at any time; and
+``subjects/DIGEST``: see `dsvc.porcelain.erased_subjects`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
 from dsvc.store.materialize import read_content
 
 REQUEST_REFS: Final = "refs/dsvc/requests/"
-RECORD, OPERATION, CHUNKS = b"record", b"operation", b"chunks"
+RECORD, OPERATION, CHUNKS, SUBJECTS = b"record", b"operation", b"chunks", b"subjects"
 _ID_BYTES: Final = 32
 
 
@@ -136,6 +137,7 @@ def append_request(
     operation: RequestOperation,
     before: CommitId | None,
     chunks: Sequence[bytes] = (),
+    codes: Iterable[Entry] = (),
 ) -> RequestHead:
     """Record an operation on a request; the caller holds `repo.changing()`.
 
@@ -145,6 +147,8 @@ def append_request(
         The state that it follows; None for a new request.
     chunks : sequence of bytes
         Ids of the chunks that it erases.
+    codes : iterable of Entry
+        Stored codes of tables (`dsvc.porcelain.erased_subjects`), beside those that the request has.
 
     Raises
     ------
@@ -156,8 +160,12 @@ def append_request(
     ids = sorted(set(chunks))
     if ids:
         parts[CHUNKS] = b"".join(ids)
-    entries = [(path, _stored(repo, path, data)) for path, data in sorted(parts.items())]
-    root = Manifest(repo.store, EMPTY_ROOT).update(entries)
+    entries = {path: _stored(repo, path, data) for path, data in parts.items()}
+    if before is not None:
+        old = Manifest(repo.store, repo.history.read_commit(before).manifest)
+        entries |= {entry.path: entry for entry in old.entries(SUBJECTS)}
+    entries |= {entry.path: entry for entry in codes}
+    root = Manifest(repo.store, EMPTY_ROOT).update(sorted(entries.items()))
     repo.store.publish()
     who = repo.signature()
     count, size = Manifest(repo.store, root).totals()

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from dsvc.model.errors import DsvcError, ErasedError
 from dsvc.model.manifest import Entry
 from dsvc.model.rights_request import FoundArtifact, Reach, Selector, Unsearched
+from dsvc.porcelain.erased_subjects import ErasedSubjects
 from dsvc.porcelain.request_chain import salt
 from dsvc.porcelain.stored_versions import StoredVersions
 from dsvc.porcelain.table_rules import table_rules
 from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.workspace import Workspace
+from dsvc.store.chunk_list import chunks_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +57,10 @@ class Search:
         Mixed rows, and artifacts of which nobody knows which rows.
     unsearched : list of Unsearched
     partly : dict of bytes to Entry
-        Tables of which chunks were erased before, so that they can't be searched any more.
+        Tables of which chunks were erased before, so that they can't be searched any more, and which have
+        the subject or may have it.
+    recalled : dict of bytes to Rows
+        Rows of the subject in tables that can't be searched, where codes that were noted then tell them.
     searched : set of bytes
         Digests of the tables that were searched.
     """
@@ -64,6 +69,7 @@ class Search:
     other: list[FoundArtifact] = field(default_factory=list)
     unsearched: list[Unsearched] = field(default_factory=list)
     partly: dict[bytes, Entry] = field(default_factory=dict)
+    recalled: dict[bytes, Rows] = field(default_factory=dict)
     searched: set[bytes] = field(default_factory=set)
 
     def artifacts(self) -> tuple[FoundArtifact, ...]:
@@ -108,13 +114,19 @@ def search(
     walk = StoredVersions(repo)
     digests = frozenset(selector.digests)
     searcher = SubjectSearcher(repo, selector)
+    erased = ErasedSubjects(repo)
     for number, entry in enumerate(walk.files()):
         if progress is not None and number % 100 == 0:
             progress("files", number, None)
         if entry.digest in digests:
-            _place(found, FoundVersion(entry, None, Reach.DIRECT))
+            if entry.digest not in known or _is_whole(repo, entry):
+                _place(found, FoundVersion(entry, None, Reach.DIRECT))
         elif entry.digest not in found.versions and entry.digest not in found.partly:
-            _search_entry(searcher, entry, found, known)
+            try:
+                _search_entry(searcher, entry, found)
+            except ErasedError:
+                if entry.digest not in known:
+                    _recall(erased, selector, entry, found)
     _follow(repo, walk, found)
     wanted = found.versions
     for entry in StoredVersions(repo).files():
@@ -122,6 +134,10 @@ def search(
             wanted[entry.digest].paths.add(entry.path)
             wanted[entry.digest].entry = _plainest(wanted[entry.digest].entry, entry)
     return found
+
+
+def _is_whole(repo: Workspace, entry: Entry) -> bool:
+    return all(ref.id is None or repo.store.has(ref.id) for ref in chunks_of(repo.store, entry))
 
 
 def _plainest(one: Entry, other: Entry) -> Entry:
@@ -134,13 +150,24 @@ def _place(found: Search, version: FoundVersion) -> None:
     known.paths.add(version.entry.path)
 
 
-def _search_entry(searcher: SubjectSearcher, entry: Entry, found: Search, known: Collection[bytes]) -> None:
+def _recall(erased: ErasedSubjects, selector: Selector, entry: Entry, found: Search) -> None:
+    """Look a table up that can't be read any more."""
+    from dsvc.table.subject_rows import rows_with
+
+    codes = erased.codes(entry.digest)
+    rows = None if codes is None else rows_with(codes, selector.subjects)
+    if rows is None or len(rows):
+        found.partly[entry.digest] = entry
+    if rows is not None:
+        found.searched.add(entry.digest)
+        found.recalled[entry.digest] = rows
+
+
+def _search_entry(searcher: SubjectSearcher, entry: Entry, found: Search) -> None:
     try:
         rows = searcher.rows(entry)
     except ErasedError:
-        if entry.digest not in known:
-            found.partly[entry.digest] = entry
-        return
+        raise
     except DsvcError as error:
         said = Unsearched(path=entry.path, digest=entry.digest, reason=error.message)
         if said not in found.unsearched:
@@ -200,8 +227,8 @@ class SubjectSearcher:
 
 def _follow(repo: Workspace, walk: StoredVersions, found: Search) -> None:
     """Follow what was found through all runs that were met on the way."""
-    if not (walk.runs and found.versions):
-        _note_closed(found, {})
+    if not (walk.runs and (found.versions or found.partly)):
+        _note_closed(found, found.recalled)
         return
     from dsvc.lineage.builder import LineageBuilder
     from dsvc.lineage.graph_index import RunIndex
@@ -211,7 +238,8 @@ def _follow(repo: Workspace, walk: StoredVersions, found: Search) -> None:
 
     index = RunIndex(repo.store, walk.runs)
     flow = RowFlow(repo.store, LineageBuilder(index, KnownSources({}, {})))
-    starts = {digest: version.rows for digest, version in found.versions.items()}
+    starts: dict[bytes, Rows | None] = {d: rows for d, rows in found.recalled.items() if len(rows)}
+    starts |= {digest: version.rows for digest, version in found.versions.items()}
     done = SubjectFlow(index, flow, starts, found.searched, found.partly)
     _note_closed(found, done.own)
     unplaced = {digest for digest in done.own if digest not in found.versions and digest not in found.partly}

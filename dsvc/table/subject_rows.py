@@ -14,7 +14,7 @@ import blake3
 import numpy as np
 import pyarrow as pa
 
-from dsvc.model.errors import NotFoundError
+from dsvc.model.errors import MalformedInputError, NotFoundError
 from dsvc.table.arrow_reader import open_arrow
 from dsvc.table.kind import TableKind
 from dsvc.table.source import TableSource
@@ -86,6 +86,56 @@ def find_subject(
         found.append(np.flatnonzero(hit).astype(np.int64) + row)
         row += batch.num_rows
     return SubjectRows(np.concatenate(found) if found else np.zeros(0, np.int64), row)
+
+
+def subject_codes(
+    source: TableSource, kind: TableKind, columns: Sequence[str], key: bytes
+) -> NDArray[np.uint64]:
+    """First 64 bits of the hash of each cell of subject columns, 0 for null; errors as `find_subject`.
+
+    Returns
+    -------
+    ndarray of uint64, shape (columns, rows)
+    """
+    parts = [np.zeros((len(columns), 0), np.uint64)]
+    for batch in _batches(source, kind, columns):
+        found = np.zeros((len(columns), batch.num_rows), np.uint64)
+        for number, column in enumerate(batch.columns):
+            codes, values = _distinct(column)
+            hashes = [_value_hashes(key, value) for value in values]
+            table = np.array([_code(each[0]) if each else 0 for each in hashes] + [0], np.uint64)
+            found[number] = table[codes]  # null is -1, the 0 at the end
+        parts.append(found)
+    return np.concatenate(parts, axis=1)
+
+
+def rows_with(codes: NDArray[np.uint64], wanted: Collection[bytes]) -> NDArray[np.int64]:
+    """Rows of which a cell has one of some hashes, by what `subject_codes` gave."""
+    chosen = np.array([_code(hash_) for hash_ in wanted], np.uint64)
+    return np.flatnonzero(np.isin(codes, chosen).any(axis=0)).astype(np.int64)
+
+
+def encode_codes(codes: NDArray[np.uint64]) -> bytes:
+    """Encode what `subject_codes` gave: number of columns, then the codes, column by column."""
+    return len(codes).to_bytes(8, "little") + codes.astype("<u8").tobytes()
+
+
+def decode_codes(data: bytes) -> NDArray[np.uint64]:
+    """Decode what `encode_codes` made.
+
+    Raises
+    ------
+    MalformedInputError
+        If it is anything else.
+    """
+    columns = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or not 0 < columns < 1000 or (len(data) - 8) % (8 * columns):
+        raise MalformedInputError("the subjects of a table are malformed")
+    return np.frombuffer(data, "<u8", offset=8).reshape(columns, -1)
+
+
+def _code(hash_: bytes) -> int:
+    return int.from_bytes(hash_[:8], "little")
 
 
 def hashes_of_rows(
