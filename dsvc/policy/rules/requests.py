@@ -55,11 +55,16 @@ class Refused(Rule):
         for request in case.requests:
             record = request.record
             if record.kind is RequestKind.REFUSAL and record.state is not RequestState.REFUSED:
-                yield from _told(request)
-                yield from _refused_data(case, request)
-                for source in case.sources:
-                    for _, state in case.stated(source):
-                        yield from _refused_source(source, state, record.selector, record.request_id)
+                yield from refused_by(case, request)
+
+
+def refused_by(case: Case, request: RightsRequest) -> Iterator[Finding]:
+    """Say what a refusal is about: files, rows and sources; and what could not be told of it."""
+    yield from _told(request)
+    yield from _refused_data(case, request)
+    for source in case.sources:
+        for _, state in case.stated(source):
+            yield from _refused_source(source, state, request.record.selector, request.record.request_id)
 
 
 def _register(case: Case, terms: Terms) -> Iterator[Finding]:
@@ -128,7 +133,8 @@ def _name(text: str) -> str:
 
 def _places(record: SourceRecord) -> set[tuple[str, str | None]]:
     """Hosts that a source names, each with the path below it, None for all of it."""
-    found: set[tuple[str, str | None]] = {(_host(each), None) for each in _values(record, "domains")}
+    domains = (each.partition("=")[0] for each in _values(record, "domains"))  # NAME=REQUESTS
+    found: set[tuple[str, str | None]] = {(_host(each), None) for each in domains}
     for field in ("url", "endpoint"):
         found |= {_place(each) for each in _values(record, field)}
     return {(host, path) for host, path in found if host}
