@@ -49,7 +49,7 @@ say only what is different. A world has::
     [[base.evaluation]]                  id, kind, outcome, of = "this" or "another"
     [[base.defect]]                      id, severity, status, path
     [[base.waiver]]                      id, rule, subject, standing
-    [base.audit]                         unlogged = [], bad_signatures = []
+    [base.audit]                         unlogged = [], bad_signatures = []; audit = false: that was not told
     [base.word_list]                     version, updated, words, risks = { RISK = n }
 
 Files are the same where their path is, sources where their id is, runs where their name is, all other items
@@ -248,7 +248,7 @@ class World(_Strict, frozen=True):
     evaluation: list[EvaluationEntry] = []
     defect: list[DefectEntry] = []
     waiver: list[WaiverEntry] = []
-    audit: AuditEntry | None = None
+    audit: AuditEntry | bool | None = None
     word_list: WordListEntry | None = None
 
     @property

@@ -41,6 +41,7 @@ from dsvc.model.source_record import Coverage, Evidence, SourceRecord
 from dsvc.policy.case import Case
 from dsvc.policy.example_detections import StatedDetections
 from dsvc.policy.example_text import (
+    AuditEntry,
     EvidenceEntry,
     ExampleError,
     FileEntry,
@@ -128,7 +129,9 @@ class _Builder:
             waivers=tuple(
                 WaiverFacts(each.id, each.rule, each.subject.encode(), each.standing) for each in world.waiver
             ),
-            audit=None if log is None else AuditFacts(tuple(log.unlogged), tuple(log.bad_signatures)),
+            audit=None
+            if not isinstance(log, AuditEntry)
+            else AuditFacts(tuple(log.unlogged), tuple(log.bad_signatures)),
             word_list=None
             if words is None
             else WordListFacts(words.version, words.updated, words.words, words.risks),
