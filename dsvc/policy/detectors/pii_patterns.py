@@ -123,18 +123,18 @@ NOT_A_PERSON: Final = re.compile(
     r"(?:order|serial|timestamp|trace|batch|sku|uuid|isbn|issn|doi|\bid|[_ ]id|Id|\bid[sx]|tweet|status|"
     r"version|hash|seed|size|offset|population|订单|单号|编号|流水|序号|批号|运单|快递|条码|时间戳|工单|"
     r"合同)(?:号|号码|[_ ]?(?:no|num|number|code|id))?[.\"'\s:：=#是为]{0,6}\Z",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 """In front of digits: they count or name something else."""
 CARD_WORDS: Final = re.compile(
     r"card|卡|bank|银行|visa|mastercard|账号|账户|帐号|帐户|account|\bpan\b|支付|付款|credit|debit|pay",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
-PHONE_WORDS: Final = re.compile(r"电话|座机|传真|热线|固话|致电|拨打|来电|tel|fax|phone|call", re.IGNORECASE)
-PASSPORT_WORDS: Final = re.compile(r"护照|passport", re.IGNORECASE)
-SSN_WORDS: Final = re.compile(r"\bssn\b|social[ _]security|社会安全|社保号|社安", re.IGNORECASE)
+PHONE_WORDS: Final = re.compile(r"电话|座机|传真|热线|固话|致电|拨打|来电|tel|fax|phone|call", re.IGNORECASE | re.ASCII)
+PASSPORT_WORDS: Final = re.compile(r"护照|passport", re.IGNORECASE | re.ASCII)
+SSN_WORDS: Final = re.compile(r"\bssn\b|social[ _]security|社会安全|社保号|社安", re.IGNORECASE | re.ASCII)
 VERSION_WORDS: Final = re.compile(
-    r"(?:\bv|ver|version|版本|release|build|section|§|chapter)[号\s:=.\"']{0,4}\Z", re.IGNORECASE
+    r"(?:\bv|ver|version|版本|release|build|section|§|chapter)[号\s:=.\"']{0,4}\Z", re.IGNORECASE | re.ASCII
 )
 FILE_ENDINGS: Final = frozenset(
     [

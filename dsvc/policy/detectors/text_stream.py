@@ -140,9 +140,9 @@ def _wide(sample: bytes) -> str | None:
     if half < 2 or b"\0" not in sample:
         return None
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if odd * 10 > half * 2 and even * 100 < half:
+    if odd * 5 > half and even * 8 < odd:
         found = "utf-16-le"
-    elif even * 10 > half * 2 and odd * 100 < half:
+    elif even * 5 > half and odd * 8 < even:
         found = "utf-16-be"
     else:
         return None
