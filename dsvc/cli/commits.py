@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dsvc.history.signature import Signature
     from dsvc.model.run_record import RunId
     from dsvc.porcelain.repository import Repository
+    from dsvc.porcelain.signed_commits import CommitSignature
 
 
 def show_person(who: Signature) -> str:
@@ -84,9 +85,37 @@ def one_line(output: Output, commit: Commit, names: str) -> str:
     return f"{output.style(commit.id[:8], 'id')}{names} {show_line(lines[0])}".rstrip()
 
 
-def full_lines(output: Output, commit: Commit, names: str) -> Iterator[str]:
+def signature_fields(signature: CommitSignature | None) -> dict[str, object] | None:
+    """Return the signature of a commit as JSON."""
+    if signature is None:
+        return None
+    return {
+        "state": signature.state.value,
+        "key": signature.key,
+        "signer": signature.signer,
+        "problem": signature.problem,
+    }
+
+
+def signature_line(output: Output, signature: CommitSignature) -> str:
+    """Return a line that says whose signature a commit carries."""
+    if signature.key is not None:
+        who = signature.signer or _("not on the roster")
+        text = _("{who}, {key}").format(who=show_line(who), key=signature.key)
+        return _("Signed: {text}").format(text=text)
+    problem = show_line(signature.problem or "")
+    if signature.state.value == "unknown":
+        return output.style(_("Signed: can't be told: {problem}").format(problem=problem), "warning")
+    return output.style(_("Signed: the signature is bad: {problem}").format(problem=problem), "error")
+
+
+def full_lines(
+    output: Output, commit: Commit, names: str, signature: CommitSignature | None = None
+) -> Iterator[str]:
     """Yield the lines of a commit in full, without an empty line at the end."""
     yield output.style(_("commit {id}").format(id=commit.id), "id") + names
+    if signature is not None:
+        yield signature_line(output, signature)
     if len(commit.parents) > 1:
         yield _("Merge:  {ids}").format(ids=" ".join(parent[:8] for parent in commit.parents))
     yield _("Author: {who}").format(who=show_line(show_person(commit.author)))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dsvc.cli.i18n import _
-from dsvc.cli.names import show_name
+from dsvc.cli.names import show_line, show_name
 from dsvc.cli.output import Output
 from dsvc.cli.paths import from_here
 from dsvc.cli.settings import Settings
@@ -15,6 +15,13 @@ from dsvc.cli.settings import Settings
 if TYPE_CHECKING:
     from dsvc.cli.progress import Report
     from dsvc.porcelain.repository import Repository
+
+
+def _ask_passphrase(path: str) -> str:
+    import click
+
+    question = _("passphrase of {path}").format(path=show_line(path))
+    return str(click.prompt(question, hide_input=True, err=True, default="", show_default=False))
 
 
 class Session:
@@ -47,7 +54,27 @@ class Session:
             name, email, self._identity_known = find_identity(self.settings)
             self._repository = Repository.open(".", author=Author(name, email))
             self.output.configured_color = self._repository.config.get("color.ui")
+            if self._repository.config.flag("commit.sign"):
+                self._prepare_signing(self._repository)
         return self._repository
+
+    def signing_repository(self) -> Repository:
+        """Open it for a verb that signs: passphrases can be asked for, agents be found."""
+        repo = self.repository()
+        self._prepare_signing(repo)
+        return repo
+
+    def _prepare_signing(self, repo: Repository) -> None:
+        import sys
+
+        from dsvc.cli.settings import is_terminal
+        from dsvc.porcelain.signing import Signing
+
+        repo.signing = Signing(
+            environ=self.settings.environ,
+            home=self.settings.variable("HOME"),
+            ask=_ask_passphrase if is_terminal(sys.stdin) and not self.as_json else None,
+        )
 
     def close(self) -> None:
         """Close what is open."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dsvc.model.detection_run import DetectionRun
 from dsvc.model.errors import (
@@ -20,6 +20,9 @@ from dsvc.porcelain.commit_lineage import CommitLineage
 from dsvc.porcelain.coverage import CommitCoverage, coverage_of_commit
 from dsvc.porcelain.lineage_facts import rules_file
 from dsvc.porcelain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.check import CheckResult
 
 _LISTED: Final = 10
 _REFUSALS: Final[dict[int, type[DsvcError]]] = {
@@ -73,6 +76,7 @@ def commit_gate(
     if not _may_name_policy(repo, parents, root):
         found = coverage_of_commit(repo, parents, root, lineage)
         return LetIn(None, found, found.unreadable)
+    from dsvc.policy.waivers import Standing
     from dsvc.porcelain.check import check_commit
     from dsvc.porcelain.judged_version import planned_version
 
@@ -90,6 +94,11 @@ def commit_gate(
         ]
         if len(blocking) > _LISTED:
             lines.append(f"and {len(blocking) - _LISTED} more")
+        lines += [
+            f"waiver {use.id} of {use.rule or 'an unknown rule'} doesn't count: {use.why}"
+            for use in result.waivers
+            if use.standing is not Standing.COUNTS
+        ][:_LISTED]
         raise _REFUSALS[result.gate_exit_code](
             "\n  ".join([f"the policy ({packs}) refuses this commit:", *lines]),
             hint="dsvc check --staged says more; --no-verify commits all the same, and the commit says so",
@@ -101,8 +110,18 @@ def commit_gate(
                 ],
             },
         )
-    warnings = tuple(f"{each.rule} {each.message}" for each in result.violations[:_LISTED])
-    return LetIn(result.outcome.value, CommitCoverage(), warnings, tuple(detections))
+    return LetIn(result.outcome.value, CommitCoverage(), tuple(_warnings(result)), tuple(detections))
+
+
+def _warnings(result: CheckResult) -> Iterator[str]:
+    """Say what is wrong and let in all the same, and by which waiver."""
+    if result.first_roster is not None:
+        yield "the roster in dsvc.toml, [roles], is the first, and trusted from now on"
+    waivers = {use.id: use for use in result.waivers}
+    for each in result.violations[:_LISTED]:
+        use = waivers.get(each.waiver or "")
+        waived = "" if use is None else f"; waived until {use.until} by {use.by}: {use.reason}"
+        yield f"{each.rule} {each.message}{waived}"
 
 
 def _may_name_policy(repo: Workspace, parents: Sequence[CommitId], root: NodeId) -> bool:

@@ -14,6 +14,7 @@ from dsvc.porcelain.request_verbs import RequestVerbs
 from dsvc.porcelain.run_verbs import RunVerbs
 from dsvc.porcelain.source_verbs import SourceVerbs
 from dsvc.porcelain.table_verbs import TableVerbs
+from dsvc.porcelain.waiver_verbs import WaiverVerbs
 
 if TYPE_CHECKING:
     from dsvc.diff.delta import Change
@@ -73,7 +74,7 @@ class _Open:
         return open_repository if instance is None else instance.open_file
 
 
-class Repository(RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs, RequestVerbs):
+class Repository(RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs, RequestVerbs, WaiverVerbs):
     """A dsvc repository and its working tree.
 
     Paths are bytes relative to the working tree, ``/``-separated; ``b""`` is the tree itself. Revisions are
@@ -335,11 +336,11 @@ class Repository(RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs, Requ
 
         return clean(self, list(paths), dry_run=dry_run)
 
-    def archive(self, rev: str, output: str) -> int:
+    def archive(self, rev: str, output: str, *, internal: bool = False) -> int:
         """Write a version as tar or zip; see `dsvc.porcelain.archive.archive`."""
         from dsvc.porcelain.archive import archive
 
-        return archive(self, rev, output)
+        return archive(self, rev, output, internal=internal)
 
     def fsck(
         self, *, read_data: bool = False, repair: bool = False, progress: Progress | None = None

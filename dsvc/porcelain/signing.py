@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat as stat_module
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
@@ -93,7 +91,10 @@ class Signing:
             return PrivateKey(data)
         except PassphraseError:
             if self.ask is None:
-                raise
+                raise PassphraseError(
+                    f"{path} is encrypted, and nobody is there to ask for its passphrase",
+                    hint="run it in a terminal; or name the .pub file, and have an SSH agent hold the key",
+                ) from None
             return PrivateKey(data, self.ask(path).encode("utf-8", "surrogateescape"))
         except SigningKeyError as error:
             raise SigningKeyError(f"{path}: {error.message}", hint=error.hint) from error
@@ -142,6 +143,9 @@ class _AgentKey:
         SigningKeyError
             If that isn't installed, or can't.
         """
+        import shutil
+        import subprocess
+
         program = shutil.which("ssh-keygen", path=self._environ.get("PATH", os.defpath))
         if program is None:
             raise SigningKeyError(

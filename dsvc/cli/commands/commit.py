@@ -79,6 +79,12 @@ def _warn(session: Session, result: CommitResult) -> None:
 @click.option("-a", "--all", "everything", is_flag=True, help=_("first stage what changed in tracked files"))
 @click.option("--amend", is_flag=True, help=_("replace the newest commit of the branch"))
 @click.option("--allow-empty", is_flag=True, help=_("also with nothing to commit"))
+@click.option(
+    "-S",
+    "--sign/--no-sign",
+    default=None,
+    help=_("sign it with the SSH key of user.signingKey; without either: as commit.sign says"),
+)
 @click.option("--no-verify", is_flag=True, help=_("skip the local gate; recorded in the commit"))
 def command(
     session: Session,
@@ -87,10 +93,11 @@ def command(
     everything: bool,
     amend: bool,
     allow_empty: bool,
+    sign: bool | None,
     no_verify: bool,
 ) -> None:
     """Record what is staged as a new version."""
-    repo = session.repository()
+    repo = session.signing_repository() if sign else session.repository()
     message = _message(session, messages, file, amend)
     if not message.strip():
         raise UsageError(_("the message is empty; nothing was committed"))
@@ -101,6 +108,7 @@ def command(
             allow_empty=allow_empty,
             no_verify=no_verify,
             amend=amend,
+            sign=sign,
             progress=progress,
         )
     output = session.output

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from dsvc.cli.commits import RefNames, commit_summary_fields, full_lines, one_line
+from dsvc.cli.commits import RefNames, commit_summary_fields, full_lines, one_line, signature_fields
 from dsvc.cli.i18n import _
 from dsvc.cli.log_graph import Graph
 from dsvc.cli.paths import tree_paths
@@ -16,25 +16,34 @@ from dsvc.cli.session import Session
 from dsvc.cli.verb import after_dashes, complete_words, verb
 
 if TYPE_CHECKING:
+    from dsvc.porcelain.signed_commits import SignatureReader
     from dsvc.porcelain.values import LogEntry
 
 
-def _texts(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> Iterator[list[str]]:
+class _Look(NamedTuple):
+    """How commits are shown."""
+
+    oneline: bool
+    signatures: SignatureReader | None
+
+
+def _texts(session: Session, entries: Iterable[LogEntry], look: _Look) -> Iterator[list[str]]:
     """Yield the lines of each commit."""
     output = session.output
     names = RefNames(session.repository())
     for entry in entries:
         shown = names.show(output, entry.commit, entry.refs)
-        if oneline:
+        if look.oneline:
             yield [one_line(output, entry.commit, shown)]
         else:
-            yield list(full_lines(output, entry.commit, shown))
+            signature = None if look.signatures is None else look.signatures.read(entry.commit)
+            yield list(full_lines(output, entry.commit, shown, signature))
 
 
-def _write(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> None:
+def _write(session: Session, entries: Iterable[LogEntry], look: _Look) -> None:
     number = 0
-    for number, lines in enumerate(_texts(session, entries, oneline=oneline), 1):
-        if number > 1 and not oneline:
+    for number, lines in enumerate(_texts(session, entries, look), 1):
+        if number > 1 and not look.oneline:
             session.output.answer()
         for line in lines:
             session.output.answer(line)
@@ -42,19 +51,19 @@ def _write(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> N
         session.output.line(_("no commits"))
 
 
-def _draw(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> None:
+def _draw(session: Session, entries: Iterable[LogEntry], look: _Look) -> None:
     """Write the commits with their lines of descent beside them."""
     output = session.output
     graph = Graph()
     listed = list(entries)
     shown = {entry.commit.id for entry in listed}
-    for entry, text in zip(listed, _texts(session, listed, oneline=oneline), strict=True):
+    for entry, text in zip(listed, _texts(session, listed, look), strict=True):
         parents = [parent for parent in entry.commit.parents if parent in shown]
         above, star, below = graph.rows(entry.commit.id, parents)
         for row in above:
             output.answer(row)
         output.answer(f"{star} {text[0]}")
-        rest = text[1:] if oneline else [*text[1:], ""]
+        rest = text[1:] if look.oneline else [*text[1:], ""]
         for line in rest:
             margin = below.pop(0) if below else graph.margin()
             output.answer(f"{margin:{len(star)}} {line}".rstrip())
@@ -70,8 +79,15 @@ def _draw(session: Session, entries: Iterable[LogEntry], *, oneline: bool) -> No
 @click.option("--oneline", is_flag=True, help=_("one line a commit"))
 @click.option("--graph", is_flag=True, help=_("draw the lines of descent"))
 @click.option("--all", "everything", is_flag=True, help=_("from all branches and tags"))
+@click.option("--show-signature", "signatures", is_flag=True, help=_("check and show who signed"))
 def command(
-    session: Session, words: tuple[str, ...], limit: int | None, oneline: bool, graph: bool, everything: bool
+    session: Session,
+    words: tuple[str, ...],
+    limit: int | None,
+    oneline: bool,
+    graph: bool,
+    everything: bool,
+    signatures: bool,
 ) -> None:
     """Show the history."""
     repo = session.repository()
@@ -82,11 +98,25 @@ def command(
         paths=tree_paths(paths, repo.root),
         all=everything,
     )
+    look = _Look(oneline, _reader(session) if signatures else None)
     with session.paged():
         if session.as_json:
             for entry in entries:
-                session.output.json(commit_summary_fields(entry.commit, entry.refs, entry.runs))
+                session.output.json(_fields(entry, look.signatures))
         elif graph:
-            _draw(session, entries, oneline=oneline)
+            _draw(session, entries, look)
         else:
-            _write(session, entries, oneline=oneline)
+            _write(session, entries, look)
+
+
+def _reader(session: Session) -> SignatureReader:
+    from dsvc.porcelain.signed_commits import SignatureReader
+
+    return SignatureReader(session.repository())
+
+
+def _fields(entry: LogEntry, signatures: SignatureReader | None) -> dict[str, object]:
+    fields = commit_summary_fields(entry.commit, entry.refs, entry.runs)
+    if signatures is not None:
+        fields["signature"] = signature_fields(signatures.read(entry.commit))
+    return fields

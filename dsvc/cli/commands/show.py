@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
 from dsvc.cli.changes import LETTERS, STYLES, count_files
-from dsvc.cli.commits import RefNames, commit_summary_fields, full_lines
+from dsvc.cli.commits import RefNames, commit_summary_fields, full_lines, signature_fields
 from dsvc.cli.diff_text import change_fields, show_path, show_sizes
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.session import Session
 from dsvc.cli.sizes import show_bytes
 from dsvc.cli.verb import complete_refs, verb
+
+if TYPE_CHECKING:
+    from dsvc.history.commit_codec import Commit
+    from dsvc.porcelain.repository import Repository
+    from dsvc.porcelain.signed_commits import CommitSignature
+
+
+def _signature(repo: Repository, commit: Commit) -> CommitSignature | None:
+    if commit.signature is None:
+        return None
+    from dsvc.porcelain.signed_commits import SignatureReader
+
+    return SignatureReader(repo).read(commit)
 
 
 @verb("show")
@@ -21,6 +35,7 @@ def command(session: Session, revision: str) -> None:
     """Show one commit."""
     repo = session.repository()
     shown = repo.show(revision)
+    signature = _signature(repo, shown.commit)
     output = session.output
     counts = Counter(change.kind.value for change in shown.changes)
     summary = {kind: counts[kind] for kind in ("added", "removed", "modified", "renamed")}
@@ -28,6 +43,7 @@ def command(session: Session, revision: str) -> None:
         {
             **commit_summary_fields(shown.commit, shown.refs, shown.runs),
             "verdict": None,
+            "signature": signature_fields(signature),
             "summary": summary,
             "changes": [change_fields(change) for change in shown.changes],
         }
@@ -36,7 +52,7 @@ def command(session: Session, revision: str) -> None:
         return
     with session.paged():
         names = RefNames(repo).show(output, shown.commit, shown.refs)
-        for line in full_lines(output, shown.commit, names):
+        for line in full_lines(output, shown.commit, names, signature):
             output.answer(line)
         output.answer()
         output.answer(count_files(summary))

@@ -1,0 +1,62 @@
+"""How a waiver looks: for people and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dsvc.cli.i18n import N_, _
+from dsvc.cli.names import path_fields, show_line, show_name
+from dsvc.cli.output import Output
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.waivers import WaiverUse
+
+STANDINGS: Final = {
+    "counts": N_("counts"),
+    "unsigned": N_("not signed"),
+    "not-on-roster": N_("signer not on the roster"),
+    "self-made": N_("made by the author"),
+    "expired": N_("expired"),
+    "not-yet": N_("made later"),
+    "revoked": N_("revoked"),
+    "other-subject": N_("for other content"),
+    "forged": N_("forged signature"),
+    "unknown-rule": N_("unknown rule"),
+    "malformed": N_("malformed"),
+    "untold": N_("can't be told"),
+}
+
+
+def waiver_fields(use: WaiverUse) -> dict[str, object]:
+    """Return a waiver and what it is worth as JSON."""
+    return {
+        "id": use.id,
+        "standing": use.standing.value,
+        "why": use.why,
+        "rule": use.rule,
+        **path_fields(use.subject, "subject"),
+        "digest": use.digest,
+        "reason": use.reason,
+        "until": use.until,
+        "made_at": use.made_at,
+        "by": use.by,
+        "key": use.key,
+    }
+
+
+def waiver_lines(output: Output, use: WaiverUse) -> list[str]:
+    """Return a waiver for people: what it is for and worth, then why and by whom."""
+    counts = use.standing.value == "counts"
+    standing = output.style(_(STANDINGS[use.standing.value]), "added" if counts else "warning")
+    if use.rule is None:
+        return [f"{output.style(use.id, 'id')} {standing}: {show_line(use.why)}"]
+    subject = show_name(use.subject) if use.subject else _("the whole version")
+    until = _("until {day}").format(day=use.until)
+    lines = [f"{output.style(use.id, 'id')} {use.rule} {subject} {until}: {standing}"]
+    if not counts:
+        lines.append("  " + show_line(use.why))
+    by = _("{reason}; by {who}").format(reason=show_line(use.reason or ""), who=show_line(use.by or ""))
+    lines.append("  " + by)
+    if use.key is not None:
+        lines.append(f"  {use.key}")
+    return lines

@@ -1,0 +1,54 @@
+"""Verbs on waivers: what an officer lets stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dsvc.porcelain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.waivers import WaiverUse
+
+
+class WaiverVerbs(Workspace):
+    """The part of `dsvc.Repository` that knows waivers."""
+
+    def waive(
+        self,
+        rule: str,
+        subject: bytes,
+        *,
+        reason: str,
+        until: str,
+        key: str | None = None,
+        rev: str | None = None,
+    ) -> WaiverUse:
+        """Let a violation stand, signed; see `dsvc.porcelain.waivers.make_waiver`.
+
+        Parameters
+        ----------
+        subject : bytes
+            As the violation names it; ``b""`` is the whole version.
+        until : str
+            Last day, ``YYYY-MM-DD``.
+        key : str or None
+            File of the key to sign with; None: ``user.signingKey``.
+        """
+        from dsvc.porcelain.check import today
+        from dsvc.porcelain.waivers import make_waiver
+
+        return make_waiver(self, rule, subject, reason=reason, until=until, day=today(), key=key, rev=rev)
+
+    def waivers(self, rev: str | None = None, *, as_of: str | None = None) -> list[WaiverUse]:
+        """Every waiver and what it is worth to a version; see `dsvc.porcelain.waivers.list_waivers`."""
+        from dsvc.porcelain.check import today
+        from dsvc.porcelain.waivers import list_waivers
+
+        return list_waivers(self, as_of or today(), rev)
+
+    def revoke_waiver(self, id: str, reason: str) -> WaiverUse:  # noqa: A002
+        """End a waiver before its day; see `dsvc.porcelain.waivers.revoke`."""
+        from dsvc.porcelain.check import today
+        from dsvc.porcelain.waivers import revoke
+
+        return revoke(self, id, reason, today())
