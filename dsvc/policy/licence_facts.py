@@ -12,6 +12,7 @@ from dsvc.lineage.graph import ArtifactNode
 from dsvc.policy.adaptation import Columns, Content, contents_of
 from dsvc.policy.licence_fold import LicenceFolds, Use, permits_use, use_of
 from dsvc.policy.licence_settings import declared_licences
+from dsvc.policy.licence_terms import licences_in, terms_of
 from dsvc.policy.licence_vector import YES, Choices, Vector, choose
 from dsvc.policy.settings import PolicySettings
 from dsvc.table.roles import TableRules
@@ -58,7 +59,7 @@ class LicenceFacts:
     ) -> None:
         self._origins = origins
         self._closure = closure
-        self._settings = settings
+        self.settings = settings
         self._tables = tables
         self._columns = columns
         self._day = day
@@ -94,12 +95,12 @@ class LicenceFacts:
     def use(self, names: tuple[str, ...]) -> Use:
         """What data that come from some sources are meant for."""
         if names not in self._uses:
-            modes = [self._settings.operating_mode]
+            modes = [self.settings.operating_mode]
             for name in names:
                 for record in self.folds.sources.get(name, ()):
                     mode = record.fields.get("operating_mode")
                     modes.append(None if mode is None else str(mode))
-            self._uses[names] = use_of(self._settings.purpose, modes, self._day)
+            self._uses[names] = use_of(self.settings.purpose, modes, self._day)
         return self._uses[names]
 
     def chosen(self, names: tuple[str, ...], whole: bool = True) -> Choices:
@@ -124,6 +125,15 @@ class LicenceFacts:
         texts = [f"{name} ({self.licence(name)})" for name in listed[:_SHOWN]]
         more = len(listed) - len(texts)
         return ", ".join(texts) + (f" and {more} more" if more else "")
+
+    def has_own_terms(self, name: str) -> bool:
+        """Whether a licence of a source has terms that a person has to read, or none that are known."""
+        for record in self.folds.sources.get(name, ()):
+            for each in licences_in(record.license_expression):
+                terms = terms_of(each, self.declared)
+                if terms is None or terms.own_terms:
+                    return True
+        return False
 
     def licence(self, name: str) -> str:
         """Licence of a source; of several that are judged, all."""

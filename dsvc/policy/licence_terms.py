@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from dsvc.lineage.license_text import licence_tree
+from dsvc.lineage.license_text import LicenceTree, licence_tree
 from dsvc.lineage.source_fields import UNDETERMINED
 from dsvc.policy.licence_vector import NO, UNKNOWN, YES, Choices, Permission, Vector, both, either
 
@@ -143,6 +143,19 @@ def terms_of(id_: str, declared: Declared = NOTHING_DECLARED) -> LicenceTerms | 
     return known_terms(bare) or declared.get(bare)
 
 
+def licences_in(expression: str) -> tuple[str, ...]:
+    """List the licences that an expression names, each with its exception; raises as `choices_of`."""
+    return tuple(dict.fromkeys(_leaves(licence_tree(expression))))
+
+
+def _leaves(tree: LicenceTree) -> Iterator[str]:
+    if isinstance(tree, str):
+        yield tree
+        return
+    for part in tree[1]:
+        yield from _leaves(part)
+
+
 def choices_of(expression: str, declared: Declared = NOTHING_DECLARED) -> Choices:
     """What an expression permits: ``AND``: what both do, ``OR``: one of them, as the user chooses.
 
@@ -165,7 +178,7 @@ def choices_of(expression: str, declared: Declared = NOTHING_DECLARED) -> Choice
     return _choices(licence_tree(expression), declared)
 
 
-def _choices(tree: Any, declared: Declared) -> Choices:
+def _choices(tree: LicenceTree, declared: Declared) -> Choices:
     if isinstance(tree, str):
         found = terms_of(tree, declared)
         return UNKNOWN if found is None else frozenset([found.vector])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat as stat_module
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import IO, Final, NamedTuple, Protocol, cast
 
+from dsvc.fs import files
 from dsvc.model.errors import MalformedInputError, UsageError
+from dsvc.model.ids import CommitId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_SYMLINK, Entry, Kind
 from dsvc.model.paths import display_path
 from dsvc.porcelain.output_file import Output, write_output
@@ -44,7 +48,7 @@ class Member(NamedTuple):
 Writer = Callable[[ChunkStore, Iterator[Member], Output, int], None]
 
 
-def archive(repo: Workspace, rev: str, output: str) -> int:
+def archive(repo: Workspace, rev: str, output: str, *, internal: bool = False) -> int:
     """Write a version into a file, replacing one that stands there once the new one is whole.
 
     The kind follows from the name: ``.tar``, ``.tar.gz`` or ``.tgz``, ``.tar.zst`` or ``.tzst``, ``.zip``.
@@ -58,6 +62,9 @@ def archive(repo: Workspace, rev: str, output: str) -> int:
         A commit.
     output : str
         The file to write.
+    internal : bool
+        That it stays in one's own house: licences aren't asked whether it may be given to others, and
+        ``.dsvc/audit.jsonl`` says so.
 
     Returns
     -------
@@ -70,13 +77,17 @@ def archive(repo: Workspace, rev: str, output: str) -> int:
         If the name says no known kind, or is a folder's, or a zip can't hold a path that is not UTF-8.
     NotFoundError
         If there is no such revision.
+    MayNotBeSharedError, SharingUndeterminedError
+        If a policy is in force, and a licence does not permit to give it to others.
     StorageError
         If the file can't be written.
     MissingDataError, ErasedError, CorruptDataError, MalformedInputError
         If content can't be had; what stood at `output` stays.
     """
     write = _writer_for(output)
-    commit = repo.history.read_commit(repo.history.revisions.resolve(rev))
+    id_ = repo.history.revisions.resolve(rev)
+    commit = repo.history.read_commit(id_)
+    _check_sharing(repo, id_, output, internal=internal)
     manifest = repo.manifest(commit.manifest)
 
     def fill(stream: Output) -> None:
@@ -84,6 +95,18 @@ def archive(repo: Workspace, rev: str, output: str) -> int:
 
     write_output(repo, output, fill)
     return manifest.totals()[0]
+
+
+def _check_sharing(repo: Workspace, commit: CommitId, output: str, *, internal: bool) -> None:
+    from dsvc.porcelain.licences import check_export
+
+    seconds = int(time.time())
+    if not internal:
+        check_export(repo, commit, datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d"))
+        return
+    name = display_path(os.fsencode(os.path.basename(output)))
+    event = {"event": "archive-internal", "time": seconds, "commit": str(commit), "file": name}
+    files.append(repo.layout.audit, json.dumps(event).encode() + b"\n")
 
 
 def _writer_for(output: str) -> Writer:

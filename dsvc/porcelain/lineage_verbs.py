@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dsvc.lineage.validation import Gate
     from dsvc.porcelain.catalogue import Found
     from dsvc.porcelain.check import CheckResult
+    from dsvc.porcelain.licences import LicenceAnswer
     from dsvc.porcelain.lineage_impact import ImpactResult
     from dsvc.porcelain.lineage_target import LineageTarget
     from dsvc.porcelain.lineage_trace import TraceResult
@@ -73,6 +74,23 @@ class LineageVerbs(Workspace):
         from dsvc.porcelain.stages import stages
 
         return stages(self, rev)
+
+    def licence_of(
+        self, target: str | LineageTarget | None = None, *, day: str | None = None
+    ) -> LicenceAnswer:
+        """What may be done with a file, a folder or a source; see `dsvc.porcelain.licences.licence_of`.
+
+        Parameters
+        ----------
+        day : str or None
+            On which day, ``YYYY-MM-DD``; None: today.
+        """
+        from dsvc.porcelain.check import today
+        from dsvc.porcelain.licences import licence_of
+        from dsvc.porcelain.lineage_target import parse_lineage_target
+
+        parsed = parse_lineage_target(target) if isinstance(target, str) else target
+        return licence_of(self, parsed, day or today())
 
     def find(
         self,

@@ -17,9 +17,10 @@ from dsvc.cli.verb import PathWord, complete_refs, verb
 @click.option(
     "-o", "--output", "file", required=True, metavar="FILE", type=PathWord(), help=_("the file to write")
 )
-def command(session: Session, revision: str, file: str) -> None:
+@click.option("--internal", is_flag=True, help=_("it stays in your own house: don't ask licences"))
+def command(session: Session, revision: str, file: str, internal: bool) -> None:
     """Write a version into a file."""
-    count = session.repository().archive(revision, file)
+    count = session.repository().archive(revision, file, internal=internal)
     name = os.fsencode(file)
     session.output.json({**path_fields(name), "files": count})
     session.output.line(
