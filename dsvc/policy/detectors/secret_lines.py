@@ -25,7 +25,7 @@ _KEYS: Final = r"(?:key|pwd?|pass(?:word)?|token)"
 LINES: Final = {
     "AWSKeyDetector": (
         r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{8}"
-        r"|(?i:aws[^\n]*" + _KEYS + r"[^\n]*['\"][0-9a-z/+]{16}['\"])"
+        r"|(?i:aws[^\n]*" + _KEYS + r"[^\n]*['\"][0-9a-z/+]{16})"
     ),
     "AliyunAccessKeyDetector": r"LTAI[0-9A-Za-z]{12}",
     "ArtifactoryDetector": r"AKC[a-zA-Z0-9]{10}|AP[0-9A-F][a-zA-Z0-9]{8}",
@@ -51,7 +51,7 @@ LINES: Final = {
     "PypiTokenDetector": r"pypi-AgE",
     "SendGridDetector": r"SG\.[a-zA-Z0-9_\-]{22}\.",
     "SlackDetector": r"(?i:xox[abposr]-|hooks\.slack\.com/services)",
-    "SoftlayerDetector": rf"(?i:(?:softlayer|sl)[_\-]?(?:api)?{_KEYS}{_GIVEN}|api.softlayer.com/soap)",
+    "SoftlayerDetector": rf"(?i:(?:softlayer|sl)[_\-]?(?:api)?[_\-]?{_KEYS}{_GIVEN}|api.softlayer.com/soap)",
     "SquareOAuthDetector": r"sq0csp-",
     "StripeDetector": r"[rs]k_live_[0-9a-zA-Z]{8}",
     "TelegramBotTokenDetector": r"[0-9]{8}:[0-9A-Za-z_\-]{8}",
