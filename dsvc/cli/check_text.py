@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.i18n import _, language, ngettext
 from dsvc.cli.names import show_line, show_name
+from dsvc.cli.waiver_text import waiver_lines
 from dsvc.lineage.validation import Outcome, Severity
 
 if TYPE_CHECKING:
@@ -29,7 +30,21 @@ def show_verdict(output: Output, result: CheckResult) -> None:
         text = _("the policy changes: {what}: {before} → {after} ({weaker})")
         line = text.format(what=change.what, before=change.before, after=change.after, weaker=weaker)
         output.answer(show_line(line))
+    _show_waivers(output, result)
     _show_sum(output, result)
+
+
+def _show_waivers(output: Output, result: CheckResult) -> None:
+    """Show what waivers let stand, and those that count for nothing."""
+    if result.waivers:
+        output.answer(output.style(_("waivers"), "heading"))
+    for use in result.waivers:
+        for line in waiver_lines(output, use):
+            output.answer("  " + line)
+    if result.first_roster is not None:
+        text = _("the roster of {commit} is the first, and trusted from now on: {officers}")
+        officers = show_line(_(", ").join(result.officers))
+        output.answer(text.format(commit=result.first_roster[:8], officers=officers))
 
 
 def by_source(result: CheckResult) -> dict[str | None, list[Violation]]:

@@ -65,7 +65,9 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     waivers : tuple of WaiverUse
         Waivers for what was found, those that don't count too; and those that can't be read.
     first_roster : str or None
-        Commit whose roster is trusted since none was in force before; something to be shown.
+        Commit whose roster is trusted since none was in force before, or ``STAGED``.
+    officers : tuple of str
+        Compliance officers of that roster, with the fingerprints of their keys: something to be shown.
     """
 
     outcome: Outcome
@@ -79,6 +81,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     policy_changes: tuple[PolicyChange, ...] = ()
     waivers: tuple[WaiverUse, ...] = ()
     first_roster: str | None = None
+    officers: tuple[str, ...] = ()
 
     @property
     def policy(self) -> tuple[str, ...]:
@@ -217,7 +220,8 @@ def judge_version(
         violations=tuple(violations),
         policy_changes=found.changes,
         waivers=() if waived is None else waived.uses,
-        first_roster=None if waived is None or not waived.roster.is_new else str(waived.roster.first),
+        first_roster=None if waived is None else waived.roster.first_use,
+        officers=() if waived is None else waived.roster.new_officers,
     )
 
 

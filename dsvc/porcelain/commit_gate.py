@@ -116,7 +116,7 @@ def commit_gate(
 def _warnings(result: CheckResult) -> Iterator[str]:
     """Say what is wrong and let in all the same, and by which waiver."""
     if result.first_roster is not None:
-        yield "the roster in dsvc.toml, [roles], is the first, and trusted from now on"
+        yield f"the roster in dsvc.toml is the first, and trusted from now on: {', '.join(result.officers)}"
     waivers = {use.id: use for use in result.waivers}
     for each in result.violations[:_LISTED]:
         use = waivers.get(each.waiver or "")

@@ -16,7 +16,7 @@ from dsvc.lineage.validation import Outcome, Severity, Violation
 from dsvc.model.errors import MalformedInputError, UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.ssh_key import SshKey
-from dsvc.policy.roster import Roster, read_roster
+from dsvc.policy.roster import Role, Roster, read_roster
 from dsvc.porcelain.lineage_facts import rules_file
 from dsvc.porcelain.table_rules import RULES_FILE
 from dsvc.porcelain.workspace import Workspace
@@ -108,6 +108,19 @@ class RosterInForce(NamedTuple):
     violations: tuple[Violation, ...] = ()
     is_inherited: bool = False
 
+    @property
+    def first_use(self) -> str | None:
+        """The commit whose roster the judged version is the first to trust, or ``STAGED``."""
+        return str(self.first or "STAGED") if self.is_new else None
+
+    @property
+    def new_officers(self) -> tuple[str, ...]:
+        """Officers of a roster that is trusted on first use."""
+        if self.roster is None or not self.is_new:
+            return ()
+        officers = self.roster.roles.get(Role.COMPLIANCE_OFFICER, ())
+        return tuple(f"{each.comment} {each.key.fingerprint}".strip() for each in officers)
+
 
 def roster_in_force(
     repo: Workspace,
@@ -149,7 +162,7 @@ def roster_in_force(
     return RosterInForce(
         roster=anchor.trusted,
         first=anchor.first,
-        is_new=not anchored and judged.trusted is not None,
+        is_new=not anchored and judged.trusted is not None and judged.trusted.has_officer,
         violations=tuple(_violations(judged, base if anchored else None)),
         is_inherited=bool(parents) and judged == states[parents[0]],
     )

@@ -11,6 +11,7 @@ from dsvc.cli.i18n import _, language
 from dsvc.cli.names import path_fields
 from dsvc.cli.session import Session
 from dsvc.cli.verb import PathWord, complete_refs, verb
+from dsvc.cli.waiver_text import waiver_fields
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def verdict_fields(result: CheckResult) -> dict[str, object]:
             {"what": each.what, "before": each.before, "after": each.after, "weaker": each.weaker}
             for each in result.policy_changes
         ],
+        "waivers": [waiver_fields(use) for use in result.waivers],
+        "first_roster": result.first_roster,
+        "officers": list(result.officers),
         "verdict": result.digest,
     }
 
