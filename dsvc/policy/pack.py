@@ -214,12 +214,14 @@ def _value(value: object, like: Value, what: str) -> Value:
 def _profiles(text: _PackText, name: str) -> dict[str, dict[str, dict[str, Value]]]:
     found: dict[str, dict[str, dict[str, Value]]] = {}
     for profile, rules in text.profiles.items():
+        # One that changes nothing is offered too: the pack as it is, by a name of its own.
+        found[profile] = {}
         for id_, values in rules.items():
             if id_ not in text.rules:
                 raise PackError(f"{name}: profile {profile}: the pack has no rule {id_}")
             base = _terms(id_, text.rules[id_], name).parameters
             _overridden(id_, base, find_rule(id_, name).parameters, values)
-            found.setdefault(profile, {})[id_] = dict(values)
+            found[profile][id_] = dict(values)
     return found
 
 

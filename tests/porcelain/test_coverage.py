@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from dsvc.lineage.lineage_rules import PROJECT, LineageRulesError
@@ -294,14 +296,10 @@ def test_fast_globs_are_those_of_gitignore(lab: Lab) -> None:
 
 
 def test_an_ongoing_source_attests_what_comes(lab: Lab) -> None:
-    lab.put({b"live/a.csv": numbered(1), b"dsvc.toml": POLICY})
-    fields = {
-        "title": "源",
-        "acquisition": "api",
-        "legal_basis": "contract",
-        "license_expression": "undetermined",
-    }
-    lab.repo.source_add("feed", [b"live"], fields={**fields, "ongoing": True})
+    lab.put({b"live/a.csv": numbered(1), b"dsvc.toml": POLICY, "合同.txt".encode(): b"contract"})
+    fields = {"title": "源", "acquisition": "api", "legal_basis": "contract", "license_expression": "MIT"}
+    contract = os.path.join(lab.repo.root, "合同.txt")
+    lab.repo.source_add("feed", [b"live"], fields={**fields, "ongoing": True}, evidence=[contract])
     commit(lab)
     lab.put({b"live/b.csv": numbered(2), b"live/a.csv": numbered(3)})
     result = commit(lab)
