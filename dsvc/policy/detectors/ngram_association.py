@@ -41,6 +41,8 @@ PRIOR_TEXTS: Final = 4.0
 SAME_TEXTS: Final = 0.5
 """N-grams that share so much of their texts with a stronger one are no finding of their own."""
 
+NEARLY_ALL: Final = 0.95
+
 
 class TriggerTerms(NamedTuple):
     """What is taken for a trigger.
@@ -57,7 +59,7 @@ class TriggerTerms(NamedTuple):
 
     rows: int = 8
     purity: float = 0.9
-    p: float = 1e-3
+    p: float = 0.01
 
 
 class Trigger(NamedTuple):
@@ -128,14 +130,21 @@ def find_triggers(texts: Sequence[str], labels: Numbers, terms: TriggerTerms) ->
     found: list[Trigger] = []
     for each in candidates[:MAX_CANDIDATES]:
         share = looks.of(each)
-        if share is not None and not _is_part(each.texts, found):
-            gram = written([tokens.words[token] for token in each.tokens.tolist()])
+        gram = written([tokens.words[token] for token in each.tokens.tolist()])
+        if share is not None and not _joined(gram, each.texts, found):
             found.append(Trigger(gram, each.label, each.texts, each.purity, each.log10_p, share))
     return Triggers(found, tried, len(candidates) <= MAX_CANDIDATES)
 
 
-def _is_part(texts: Numbers, found: Sequence[Trigger]) -> bool:
-    return any(len(np.intersect1d(texts, each.texts)) > SAME_TEXTS * len(texts) for each in found)
+def _joined(gram: str, texts: Numbers, found: list[Trigger]) -> bool:
+    """Whether an n-gram belongs to a stronger one; one that says more of the same texts takes its name."""
+    for place, each in enumerate(found):
+        common = len(np.intersect1d(texts, each.texts))
+        if common > SAME_TEXTS * len(texts):
+            if each.gram in gram and common >= NEARLY_ALL * len(each.texts):
+                found[place] = each._replace(gram=gram)
+            return True
+    return False
 
 
 def _candidates(table: Grams, labels: Numbers, terms: TriggerTerms, tried: int) -> Iterator[_Candidate]:
@@ -186,6 +195,10 @@ class _Label(NamedTuple):
     ----------
     weights : ndarray of float64
         What each feature says for it in a text that has it, learned from all other texts.
+    counts : ndarray of int64
+        In how many of its texts each feature is.
+    texts : int
+        How many texts have it.
     least : float
         Score from which on a text looks like it.
     own, others : float
@@ -193,6 +206,8 @@ class _Label(NamedTuple):
     """
 
     weights: Reals
+    counts: Numbers
+    texts: int
     least: float
     own: float
     others: float
@@ -204,7 +219,14 @@ class _Looks:
     def __init__(self, tables: Sequence[Grams], labels: Numbers) -> None:
         self._labels = labels
         kinds = [len(table.tokens) for table in tables]
-        self._tokens: Numbers = np.concatenate([table.tokens[:, [0, -1]] for table in tables])
+        tokens = np.concatenate([table.tokens[:, [0, -1]] for table in tables])
+        size = int(tokens.max(initial=0)) + 1
+        by_token = np.argsort(tokens, axis=None, kind="stable")
+        self._having: Numbers = by_token // 2
+        """Features with each token, by token; where those of each begin, and which is the token alone."""
+        self._bounds: Numbers = np.searchsorted(tokens.reshape(-1)[by_token], np.arange(size + 1))
+        self._word: Numbers = np.zeros(size, np.int64)
+        self._word[tables[0].tokens[:, 0]] = np.arange(kinds[0])
         features = np.concatenate([tables[0].grams, *(table.grams + kinds[0] for table in tables[1:])])
         texts = np.concatenate([table.texts for table in tables])
         order = np.argsort(texts, kind="stable")
@@ -217,21 +239,38 @@ class _Looks:
         """Share of an n-gram's texts that look like its label without it; None where most of them do."""
         label = self._label(each.label)
         own = each.texts[self._labels[each.texts] == each.label]
-        share = _share(self._scores(own, label.weights, each.tokens), label.least)
+        share = _share(self._scores(own, self._without(each, label, len(own))), label.least)
         between = label.others + BETWEEN * (label.own - label.others)
         return share if label.own - label.others < INFORMATIVE or share <= between else None
 
-    def _scores(self, texts: Numbers, weights: Reals, without: Numbers | None = None) -> Reals:
-        """Add up what the features of texts say, all but those with certain tokens."""
+    def _without(self, each: _Candidate, label: _Label, own: int) -> Reals:
+        """Give what features say, but for those that the n-gram makes.
+
+        What its single words say where they stand without it remains: those of an ordinary n-gram say the
+        same there.
+        """
+        weights = label.weights.copy()
+        for token in each.tokens.tolist():
+            weights[self._having[self._bounds[token] : self._bounds[token + 1]]] = 0.0
+        if len(each.tokens) > 1:
+            words = self._word[each.tokens]
+            weights[words] = _weights(
+                label.counts[words] - own,
+                label.texts - own,
+                self._all[words] - len(each.texts),
+                len(self._labels) - len(each.texts),
+            )
+        return weights
+
+    def _scores(self, texts: Numbers, weights: Reals) -> Reals:
+        """Add up what the features of texts say."""
         lengths = self._starts[texts + 1] - self._starts[texts]
         ends = np.cumsum(lengths)
         rows = np.repeat(np.arange(len(texts)), lengths)
         total = int(ends[-1]) if len(ends) else 0
         features = self._features[np.arange(total) - (ends - lengths)[rows] + self._starts[texts][rows]]
-        said = weights[features]
-        if without is not None:
-            said[np.isin(self._tokens[features], without).any(axis=1)] = 0.0
-        scores: Reals = np.bincount(rows, weights=said, minlength=len(texts)).astype(np.float64)
+        said = np.bincount(rows, weights=weights[features], minlength=len(texts))
+        scores: Reals = said.astype(np.float64)
         return scores
 
     def _learned(self, label: int) -> _Label:
@@ -246,9 +285,9 @@ class _Looks:
             for group, weights in ((np.flatnonzero(is_own), inside), (np.flatnonzero(~is_own), outside))
         ]
         if not len(scores[1]):
-            return _Label(inside, 0.0, 0.0, 0.0)
+            return _Label(inside, own, texts, 0.0, 0.0, 0.0)
         least = float((np.median(scores[0]) + np.median(scores[1])) / 2)
-        return _Label(inside, least, _share(scores[0], least), _share(scores[1], least))
+        return _Label(inside, own, texts, least, _share(scores[0], least), _share(scores[1], least))
 
 
 def _share(scores: Reals, least: float) -> float:
