@@ -18,6 +18,7 @@ from dsvc.porcelain.gc import exclusive, leftovers, work_roots
 from dsvc.porcelain.history_check import HistoryCheck
 from dsvc.porcelain.lineage_check import LineageCheck
 from dsvc.porcelain.pending_runs import pending_runs
+from dsvc.porcelain.request_chain import known_salt
 from dsvc.porcelain.staging import read_checked
 from dsvc.store.defects import Defect, exit_code
 from dsvc.store.repair import Repair, Repaired
@@ -183,8 +184,9 @@ def _settings(repo: Workspace, found: _Findings) -> None:
 
 
 def _work(repo: Workspace, found: _Findings) -> list[bytes]:
-    """The files under work; returns the manifests they name."""
+    """The files under work, and the salt; returns the manifests they name."""
     checks: dict[str, Callable[[], object]] = {
+        "salt": lambda: known_salt(repo),
         "work/merge": lambda: merge_state.load(repo.layout),
         "work/sparse": lambda: sparse.load(repo.layout),
         "work/runs": lambda: pending_runs(repo.layout),

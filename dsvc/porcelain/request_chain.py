@@ -199,6 +199,20 @@ def _salt_path(repo: Workspace) -> str:
     return os.path.join(repo.layout.root, "salt")
 
 
+def known_salt(repo: Workspace) -> bytes | None:
+    """Key of the hashes that stand for people, None where none was made.
+
+    Raises
+    ------
+    CorruptDataError
+        If it is damaged.
+    """
+    found = read_checked(_salt_path(repo), "salt")
+    if found is not None and len(found) != _ID_BYTES:
+        raise CorruptDataError("the repository's salt has another length")
+    return found
+
+
 def salt(repo: Workspace) -> bytes:
     """Key of the hashes that stand for people.
 
@@ -209,14 +223,12 @@ def salt(repo: Workspace) -> bytes:
     CorruptDataError
         If it is damaged.
     """
-    found = read_checked(_salt_path(repo), "salt")
+    found = known_salt(repo)
     if found is None:
         raise NotFoundError(
             "the repository's salt is missing, so that nobody can be found by a request",
             hint="it is the file salt under .dsvc; copy it from another copy of the repository",
         )
-    if len(found) != _ID_BYTES:
-        raise CorruptDataError("the repository's salt has another length")
     return found
 
 
@@ -225,7 +237,7 @@ def make_salt(repo: Workspace) -> bytes:
 
     The caller holds `repo.changing()`.
     """
-    if read_checked(_salt_path(repo), "salt") is None and not any(_named(repo)):
+    if known_salt(repo) is None and not any(_named(repo)):
         write_checked(_salt_path(repo), os.urandom(_ID_BYTES), durable=repo.durability != "none")
         if repo.durability != "none":
             files.sync_folder(repo.layout.root)
