@@ -24,6 +24,7 @@ say only what is different. A world has::
     undetermined = ["contains_pi"]       fields for which two values met in a merge
     status = "active"                    with reason = "…" where it isn't
     now = { contains_pi = "yes" }        what was set after the judged version had seen it
+    unchecked = { license_expression = "?" }  what stands there although dsvc would refuse it
     lost = true                          the record can't be read
 
     [[base.run]]
@@ -130,6 +131,7 @@ class SourceEntry(_Strict, frozen=True):
     status: Status = Status.ACTIVE
     reason: str | None = None
     now: dict[str, Any] = {}
+    unchecked: dict[str, str] = {}
     lost: bool = False
     fields: dict[str, Any] = {}
 

@@ -116,6 +116,7 @@ class _Builder:
             entries=tuple(sorted(data, key=lambda each: each.path)),
             settings=msgspec.convert(world.settings, PolicySettings),
             detections=StatedDetections(data, world.detections),
+            columns=self._columns,
             tables=TableRules.parse(tables, "example") if tables else TableRules(),
             previous=self._before.get,
             requests=tuple(self._request(each) for each in world.request),
@@ -180,6 +181,10 @@ class _Builder:
             found.append(np.array(hashes, np.uint64))
         return found
 
+    def _columns(self, entry: Entry) -> frozenset[str] | None:
+        rows = next((each.rows for each in self._world.file if each.path.encode() == entry.path), None)
+        return None if not rows else frozenset(name for row in rows for name in row)
+
     # Sources
 
     def _source(self, each: SourceEntry) -> tuple[NodeId, ...]:
@@ -204,6 +209,7 @@ class _Builder:
             evidence=tuple(evidence),
             covers=tuple(Coverage(path=entry.path) for entry in entries),
             attested_at=_TIME,
+            **each.unchecked,
         )
         files = Manifest(self._store, EMPTY_ROOT).update([(entry.path, entry) for entry in entries])
         states = [record]

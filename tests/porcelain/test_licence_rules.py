@@ -237,6 +237,8 @@ def test_what_must_be_named_says_how(lab: Tables) -> None:
     lab.raw("unknown", "undetermined")
     expected = {"source:nameless": INCOMPLETE, "source:unknown": INCOMPLETE}
     assert of(lab.judge('purpose = "research"'), "LIC-05") == expected
+    lets_out = of(lab.judge('output_license = "MIT OR CC0-1.0"'), "LIC-05")
+    assert lets_out == {f"source:{name}": FAIL for name in ("named", "holders", "nameless", "unknown")}
     assert of(lab.judge("shared = false"), "LIC-05") == {}
 
 

@@ -148,7 +148,7 @@ def _among(allowed: object, meant: str | None, what: str) -> Iterator[_Answer]:
         return
     words = [str(each) for each in allowed] if isinstance(allowed, list | tuple) else []
     hint = f"[policy] {what} in dsvc.toml says it"
-    if meant is None:
+    if not meant:
         yield UNDETERMINED, f"it is limited to {what} {', '.join(words)}, and none is stated", hint
     elif normal_word(meant) not in {normal_word(each) for each in words}:
         yield NO, f"{what} {meant} is not among {', '.join(words) or 'none'}", hint

@@ -16,7 +16,7 @@ from dsvc.model.paths import display_path
 from dsvc.policy.case import Case
 from dsvc.policy.licence_facts import LicenceFacts
 from dsvc.policy.licence_fold import permits_use
-from dsvc.policy.licence_terms import Declared
+from dsvc.policy.licence_terms import Declared, choices_of
 from dsvc.policy.licence_vector import NO, UNDETERMINED, YES, Choices, Permission, Vector, choose, permission
 from dsvc.policy.notices import notice_of
 from dsvc.policy.rule import Rule, Terms
@@ -78,7 +78,7 @@ class Permitted(Rule):
                 known[descent.sources] = _permitted(case, facts, descent.sources)
             found, why = known[descent.sources]
             if found is not YES:
-                hint = _PURPOSE if case.settings.purpose is None else _STATE
+                hint = _STATE if case.settings.purpose else _PURPOSE
                 if found is NO:
                     hint = f"leave out what comes from them: dsvc trace {display_path(node.path)}"
                 yield Finding(node.path, f"{display_path(node.path)}: {why}", hint, _outcome(found))
@@ -94,7 +94,7 @@ def _permitted(case: Case, facts: LicenceFacts, names: tuple[str, ...]) -> tuple
     }
     named = facts.shown(name for name, each in alone.items() if each is found)
     what = "use for gain" if use.commercial else f"the purpose {case.settings.purpose!r}"
-    if case.settings.purpose is None and not use.commercial:
+    if not case.settings.purpose and not use.commercial:
         return found, f"it isn't said what the data are for, and use is limited by {named}"
     if found is NO:
         return found, f"{what} on {case.day} is not permitted by {named}"
@@ -189,7 +189,7 @@ class ShareAlike(Rule):
         wants = [name for name in names if _wants_alike(_united(facts, (name,)))]
         if sharing.permission is not YES:
             return self._incompatible(facts, names, wants, sharing)
-        if output is not None:
+        if output:
             found = permits_output(choices, output, facts.declared)
             if found is YES:
                 return None
@@ -240,7 +240,7 @@ def _any_of(sharing: Sharing) -> str:
 
 
 class Named(Rule):
-    """Of each source that must be named it is known how: title, rightsholder or issuer, licence."""
+    """Of each source that must be named it is known how, and the licence of the whole asks for it too."""
 
     id = "LIC-05"
     settled_by = "source_officer"
@@ -254,6 +254,13 @@ class Named(Rule):
             choices = facts.chosen((name,))
             if permission(choices, lambda vector: vector.unnamed) is YES:
                 continue
+            output = case.settings.output_license
+            if output and permission(choices_of(output, facts.declared), lambda v: v.unnamed) is YES:
+                yield Finding(
+                    source_subject(name),
+                    f"source {facts.shown([name])} must be named, and {output} lets that be left out",
+                    "[policy] output_license in dsvc.toml takes a licence that asks for attribution",
+                )
             for record in facts.folds.sources.get(name, ()):
                 missing = notice_of(record).missing
                 if missing:
