@@ -252,7 +252,8 @@ class Named(Rule):
         facts = case.licences
         for name in facts.names:
             choices = facts.chosen((name,))
-            if permission(choices, lambda vector: vector.unnamed) is YES:
+            unnamed = permission(choices, lambda vector: vector.unnamed)
+            if unnamed is YES:
                 continue
             output = case.settings.output_license
             if output and permission(choices_of(output, facts.declared), lambda v: v.unnamed) is YES:
@@ -260,6 +261,7 @@ class Named(Rule):
                     source_subject(name),
                     f"source {facts.shown([name])} must be named, and {output} lets that be left out",
                     "[policy] output_license in dsvc.toml takes a licence that asks for attribution",
+                    _outcome(unnamed),
                 )
             for record in facts.folds.sources.get(name, ()):
                 missing = notice_of(record).missing
