@@ -15,11 +15,13 @@ from dsvc.model.manifest import Entry, Kind
 from dsvc.model.paths import display_path
 from dsvc.model.run_record import RunKind
 from dsvc.policy.case import Case
+from dsvc.policy.detectors.set_options import columns_option
+from dsvc.policy.labelled import labelled_files
 from dsvc.policy.recorded_runs import KnownRun, runs_of, unread
 from dsvc.policy.reviews import Sampled, covered, final_files, items_of
 from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
 from dsvc.policy.sampling import clopper_pearson
-from dsvc.policy.table_questions import Question, answers, counted, places
+from dsvc.policy.table_questions import Question, answers, columns_of, counted, places
 
 if TYPE_CHECKING:
     from dsvc.policy.detectors.detector import Wanted
@@ -233,12 +235,33 @@ class NotPoisoned(Rule):
 
 
 def _screens(case: Case) -> list[Question]:
-    """Ask about each table: of files that are none, no screen is known."""
+    """Ask about each table, beside its version before: of files that are none, no screen is known."""
+    labelled = labelled_files(case)
     return [
-        Question.of(case, entry, "poisoning", ("content",), others=("label", "source", "batch"))
+        _screen(case, entry, (entry.path, entry.digest) in labelled)
         for entry in case.entries
         if entry.kind == Kind.TABLE
     ]
+
+
+def _screen(case: Case, entry: Entry, is_labelled: bool) -> Question:
+    roles: tuple[str, ...] = ("content",)
+    options: dict[str, str] = {}
+    before = case.previous(entry.path)
+    entries = [entry]
+    if is_labelled or columns_of(case, entry, "label"):
+        roles = ("content", "label")
+        if before is not None and before.digest != entry.digest and before.kind == Kind.TABLE:
+            entries.append(before)
+            options["previous"] = "1"
+    else:
+        # Without labels there are none that could be turned.
+        options["screens"] = "burst"
+    key = case.tables.for_path(entry.path).key
+    if key:
+        options["key"] = columns_option(key)
+    others = ("source", "batch", "annotator")
+    return Question.of_set(case, entry.path, entries, "poisoning", roles, others=others, options=options)
 
 
 RULES: Final = (
