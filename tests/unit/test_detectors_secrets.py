@@ -122,7 +122,8 @@ def test_choosing_lines_first_finds_the_same_of_every_kind(settings_file: bool) 
 SIGNS = st.sampled_from(
     [value for _, value in CASES[::3]]
     + ["password", "secret", "apikey", "token", "aws", "=", ":", ":=", "=>", '"', "'", "`", " ", "\u00a0",
-       "\u017fecret", ";", "中", "://", "@", "a", "Z9", "[", "]", ".", "-", "_", "!=", "==", "(", ")", "\\", "\x0b", "\u212a"]
+       "\u017fecret", ";", "中", "://", "@", "a", "Z9", "[", "]", ".", "-", "_", "!=", "==", "(", ")",
+       "\\", "\x0b", "\u212a"]
 )  # fmt: skip
 
 
