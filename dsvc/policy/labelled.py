@@ -1,3 +1,33 @@
 """Which judged files have labels, as far as lineage says so."""
 
 from __future__ import annotations
+
+from dsvc.model.errors import DsvcError
+from dsvc.model.run_record import RunKind
+from dsvc.model.source_record import Acquisition
+from dsvc.policy.case import Case
+from dsvc.policy.recorded_runs import runs_of
+
+
+def labelled_files(case: Case) -> set[tuple[bytes, bytes]]:
+    """Files that label runs gave out, or that come from the output of annotation elsewhere."""
+    found: set[tuple[bytes, bytes]] = set()
+    for run in runs_of(case, RunKind.LABEL):
+        try:
+            tree = case.judged.origins.runs.trees[run.id]
+            for number in range(len(run.run.outputs)):
+                found |= {(each.path, each.digest) for each in tree.output_files(number)}
+        except DsvcError:
+            # Said by `unread`, or by the rule that all records are whole.
+            continue
+    annotated = {
+        source.id
+        for source in case.sources
+        for _, record in case.stated(source)
+        if record.acquisition is Acquisition.ANNOTATION_OUTPUT
+    }
+    closure = case.judged.closure
+    for node in closure.roots if annotated else ():
+        if annotated.intersection(closure.sources_of(node)):
+            found.add((node.path, node.digest))
+    return found
