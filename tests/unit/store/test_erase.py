@@ -12,6 +12,7 @@ from dsvc.model.errors import ErasedError, NotFoundError, UsageError
 from dsvc.model.ids import ChunkId
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.erase import erase
+from dsvc.store.mark import Marks
 from dsvc.store.memory_backend import MemoryBackend
 from dsvc.store.prune import collect
 from dsvc.store.scrub import check_packs
@@ -79,3 +80,41 @@ def test_nodes_and_unknown_ids_are_refused() -> None:
     with pytest.raises(NotFoundError):
         erase(store, [ChunkId(b"x" * 32)])
     assert read_manifest(reopened(store), root) == TREE
+
+
+def test_gc_keeps_that_something_was_erased_though_nothing_needs_it() -> None:
+    store = ChunkStore(MemoryBackend())
+    put_manifest(store, TREE, raw=True)
+    erase(store, [ID])
+    for _ in range(3):
+        other = put_manifest(reopened(store), {b"other": noise(9000, 7)}, raw=True)
+        done = collect(reopened(store), lambda kept=other: [kept], contextlib.nullcontext, grace_seconds=0)
+    assert (done.candidates, done.deleted) == (0, 0), "the third time there is nothing to do"
+    fresh = reopened(store)
+    with pytest.raises(ErasedError):
+        fresh.get(ID)
+    with pytest.raises(ErasedError):
+        put_file(fresh, b"again", SECRET, raw=True)
+
+
+def test_what_nothing_needs_goes_with_it_at_once() -> None:
+    store = ChunkStore(MemoryBackend())
+    root = put_manifest(store, TREE, raw=True)
+    dead = noise(3000, 77)
+    put_manifest(reopened(store), {b"dead": dead}, raw=True)
+    (_, last) = sorted(
+        store.backend.list_packs(),
+        key=lambda pack: dead in bytes(store.backend.view(pack, 0, store.backend.size(pack))),
+    )
+    store.backend.trash([last], "000009-x")
+    fresh = reopened(store)
+    marks = Marks(fresh)
+    marks.manifests([root])
+    erase(fresh, [ID], needed=lambda id_: marks.marked_place(id_) is not None)
+    backend = store.backend
+    packs = [*backend.list_packs(), *(pack for run in backend.list_trash().values() for pack in run)]
+    for pack in packs:
+        data = bytes(backend.view(pack, 0, backend.size(pack)))
+        assert dead[:50] not in data
+        assert SECRET[:50] not in data
+    assert read_manifest(reopened(store), put_manifest(reopened(store), {b"z": b"z"})) == {b"z": b"z"}
