@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
 from dsvc.model.detection import Detection, DetectionStatus, decode_detection, encode_detection
-from dsvc.policy.detectors.detector import ScannedFile, ScannedTable
+from dsvc.policy.detectors.detector import DetectorUnavailableError, ScannedFile, ScannedTable
 from dsvc.policy.detectors.label_conflicts import LabelConflicts
 from dsvc.policy.detectors.language import Language
+from dsvc.policy.detectors.registry import set_detector
 from dsvc.policy.detectors.set_options import columns_option
 from dsvc.policy.detectors.shingles import normalised
 from dsvc.table.memory_source import MemorySource
@@ -149,3 +152,24 @@ def test_what_has_no_text_and_what_can_not_be_read(name: str, data: bytes, statu
     found = Language().scan(ScannedFile.of(name.encode(), MemorySource(name, data)))
     assert found.status is status
     assert found.reason
+
+
+@pytest.mark.parametrize(
+    ("package", "detector"),
+    [("lingua", "language"), ("datasketch", "near_duplicates"), ("datasketch", "poisoning")],
+)
+def test_a_detector_without_its_package_names_the_extra(
+    package: str, detector: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    # What Python itself does where a package is not installed.
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("importlib.metadata.version", absent)
+    made = Language() if detector == "language" else set_detector(detector)
+    with pytest.raises(DetectorUnavailableError) as refusal:
+        made.version()
+    assert refusal.value.hint is not None
+    assert "dsvc[detectors]" in refusal.value.hint
+    assert refusal.value.exit_code == 21
