@@ -155,9 +155,11 @@ class Scenario:
         check(root, self.expected(), rerun=self.again)
 
     def loop(self, folder: Path, fault: Fault, *, step: int = 1, first: int = 1) -> int:
-        """Try the fault at every operation; returns at how many."""
+        """Try the fault at every operation, or at some and both ends; returns at how many."""
         count = 0
-        for root, outcome in points(self.image, str(folder), self.run, fault, step=step, first=first):
+        ends = fault.kills and step > 1
+        tried = points(self.image, str(folder), self.run, fault, step=step, first=first, ends=ends)
+        for root, outcome in tried:
             if not outcome.fired:
                 assert outcome.error is None
                 with repository(root) as repo:

@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 from dsvc.fs.failpoints import Action
 from dsvc.porcelain.repository import Repository
@@ -143,18 +144,24 @@ COMMANDS: dict[str, tuple[Callable[[str], object], Command, tuple[str, ...]]] = 
 }
 
 
+_made: dict[str, Scenario] = {}
+
+
 def make(name: str, folder: Path) -> Scenario:
-    """A scenario, prepared in a folder that is made for it."""
+    """A scenario, prepared in a folder that is made for it; once in each process, since none is changed."""
+    if name in _made:
+        return _made[name]
     folder.mkdir()
     prepare, command, already = COMMANDS[name]
     scenario = Scenario.make(folder, prepare, command, already)
     # What is stored first moves HEAD first: the tree of the version before is then nobody's any more.
     scenario.leaves_files = name == "checkout-force"
+    _made[name] = scenario
     return scenario
 
 
 MAIN = ("add", "commit", "checkout", "restore", "merge", "gc")
-"""The commands that are killed at each of their operations in every run of the tests."""
+"""The commands that are killed at many of their operations in every run of the tests."""
 
 
 _OF_LINEAGE = (*KILLS, Fault(action=Action.EIO), Fault(action=Action.ENOSPC, persistent=True))
@@ -164,20 +171,20 @@ _OF_LINEAGE = (*KILLS, Fault(action=Action.EIO), Fault(action=Action.ENOSPC, per
 def strides(fault: Fault) -> list[tuple[str, int, int]]:
     """Command, step and first operation for a run of a minute; the soak tests take every operation.
 
-    Each kind of error begins elsewhere, so that together they meet many operations.
+    Each kind of fault begins elsewhere, so that together they meet many operations.
     """
-    rare = 1 if fault.kills else 3 if fault in ERRORS[:1] else 12
+    rare = 3 if fault.kills else 4 if fault in ERRORS[:1] else 12
     offset = (KILLS + ERRORS).index(fault)
     found = []
     for name in COMMANDS:
-        step = rare if name in MAIN else rare * 4
+        step = rare if name in MAIN else rare * 3
         if name in lineage_scenarios.COMMANDS:
             # Of what they share with other commands enough was seen there.
             if fault not in _OF_LINEAGE:
                 continue
-            step = rare * 10
+            step = rare * 5
         step = min(step, 3) if fault.of_writes else step
-        found.append((name, step, 1 + offset % step))
+        found.append((name, step, 1 + (offset + crc32(name.encode())) % step))
     return found
 
 

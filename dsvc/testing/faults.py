@@ -221,6 +221,7 @@ def points(
     *,
     step: int = 1,
     first: int = 1,
+    ends: bool = False,
 ) -> Iterator[tuple[str, Outcome]]:
     """Lay the image out and run the command with the fault at its n-th operation, for every n that there is.
 
@@ -231,11 +232,14 @@ def points(
     ----------
     step, first : int
         Which operations are taken.
+    ends : bool
+        Whether the first and the last operation are taken besides.
     """
     names = count_operations(image, folder, command)
     writes = {number for number, name in enumerate(names, 1) if name == "write"}
     wanted = {min(writes)} if fault.persistent and writes else writes
-    for at in range(first, MAX_POINTS, step):
+    also = {1, len(names)} if ends else set()
+    for at in sorted({*range(first, MAX_POINTS, step), *also}):
         if fault.of_writes and at <= len(names) and at not in wanted:
             continue
         root = os.path.join(folder, f"{at}")

@@ -17,6 +17,7 @@ from dsvc.testing.checker import Expected, check, check_files, tree_state, uncha
 from dsvc.testing.faults import ERRORS, Fault, Image, points, run_in_child, tried
 from tests import scenarios
 from tests.faultkit import commit_all, open_in, repository, write
+from tests.slim import in_slim_process
 
 
 def _id(fault: Fault) -> str:
@@ -28,11 +29,13 @@ def _id(fault: Fault) -> str:
     [(fault, *stride) for fault in ERRORS for stride in scenarios.strides(fault)],
     ids=scenarios.ids(ERRORS),
 )
+@in_slim_process
 def test_errors_of_every_kind(fast_path: Path, fault: Fault, name: str, step: int, first: int) -> None:
     scenarios.make(name, fast_path / "scenario").loop(fast_path, fault, step=step, first=first)
 
 
 @pytest.mark.parametrize("fault", ERRORS, ids=_id)
+@in_slim_process
 def test_init(fast_path: Path, fault: Fault) -> None:
     (fast_path / "before").mkdir()
     write(fast_path / "before", {b"mine": b"my file\n"})
@@ -50,6 +53,7 @@ def test_init(fast_path: Path, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("name", ["add", "commit"])
+@in_slim_process
 def test_an_error_is_told_and_names_what_to_do(fast_path: Path, name: str) -> None:
     """Without an error of its own a command that met ENOSPC throughout has done its work."""
     scenario = scenarios.make(name, fast_path / "scenario")

@@ -26,6 +26,7 @@ from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.local_backend import LocalBackend
 from dsvc.store.memory_backend import MemoryBackend
 from dsvc.store.prune import collect
+from tests.slim import in_slim_process
 from tests.storekit import local_store, noise, prose, put_file, put_manifest, read_manifest, reopened
 
 LIVE = {b"live": prose(9000, 1), b"raw": noise(3000, 1)}
@@ -206,10 +207,11 @@ def prepared(folder: Path) -> tuple[ChunkStore, NodeId, NodeId]:
     "action", [Action.KILL, Action.EIO, Action.ENOSPC, Action.SHORT_WRITE, Action.TORN_WRITE]
 )
 @pytest.mark.parametrize("grace", [0.0, 1e6], ids=["at once", "with grace"])
-def test_gc_stopped_at_any_operation_loses_nothing(tmp_path: Path, action: Action, grace: float) -> None:
+@in_slim_process
+def test_gc_stopped_at_any_operation_loses_nothing(fast_path: Path, action: Action, grace: float) -> None:
     for number in itertools.count(1):
         assert number < 200
-        folder = tmp_path / str(number)
+        folder = fast_path / str(number)
         folder.mkdir()
         store, live, other = prepared(folder)
         assert isinstance(store.backend, LocalBackend)

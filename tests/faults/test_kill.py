@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from dsvc.testing.checker import Expected, check, check_files, commit_contents, 
 from dsvc.testing.faults import KILLS, Fault, Image, points, run_in_child, tried
 from tests import scenarios
 from tests.faultkit import Scenario, commit_all, open_in, repository, write
+from tests.slim import in_slim_process
 
 
 @pytest.mark.parametrize(
@@ -28,12 +31,14 @@ from tests.faultkit import Scenario, commit_all, open_in, repository, write
     [(fault, *stride) for fault in KILLS for stride in scenarios.strides(fault)],
     ids=scenarios.ids(KILLS),
 )
+@in_slim_process
 def test_killed_at_every_operation(fast_path: Path, fault: Fault, name: str, step: int, first: int) -> None:
     scenario = scenarios.make(name, fast_path / "scenario")
     assert scenario.loop(fast_path, fault, step=step, first=first)
 
 
 @pytest.mark.parametrize("fault", KILLS, ids=lambda fault: fault.action.value)
+@in_slim_process
 def test_init_killed_at_every_operation(fast_path: Path, fault: Fault) -> None:
     (fast_path / "before").mkdir()
     write(fast_path / "before", {b"mine": b"my file\n"})
@@ -60,6 +65,7 @@ def test_init_killed_at_every_operation(fast_path: Path, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("name", ["checkout-force", "restore", "reset-hard"])
+@in_slim_process
 def test_what_a_killed_verb_discarded_comes_back(fast_path: Path, name: str) -> None:
     """At each kill point work is still in the tree, or `undo` brings it back."""
     scenario = scenarios.make(name, fast_path / "scenario")
@@ -75,6 +81,7 @@ def test_what_a_killed_verb_discarded_comes_back(fast_path: Path, name: str) -> 
         assert {path: now.get(path) for path in work} == {path: scenario.before[path] for path in work}
 
 
+@in_slim_process
 def test_recovery_is_killed_too(fast_path: Path) -> None:
     """A command killed while it cleans up after a killed one is no worse than either."""
     scenario = scenarios.make("commit", fast_path / "scenario")
@@ -111,17 +118,20 @@ def _many(root: str) -> None:
     write(root, {b"%d/file%d" % (n % 5, n): b"changed %d\n" % n for n in range(0, 40, 3)})
 
 
-@pytest.fixture
-def early_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextlib.contextmanager
+def _early_workers() -> Iterator[None]:
     """Workers are forked for a few files already."""
-    monkeypatch.setattr(tree_scan, "FORK_FROM", 2)
-    monkeypatch.setattr(tree_update, "FORK_FROM", 2)
-    monkeypatch.setattr("dsvc.porcelain.tree_scan.worker_count", lambda: 2, raising=False)
-    monkeypatch.setattr("dsvc.store.workers.worker_count", lambda: 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree_scan, "FORK_FROM", 2)
+        patch.setattr(tree_update, "FORK_FROM", 2)
+        patch.setattr("dsvc.porcelain.tree_scan.worker_count", lambda: 2, raising=False)
+        patch.setattr("dsvc.store.workers.worker_count", lambda: 2)
+        yield
 
 
-@pytest.mark.usefixtures("early_workers")
 @pytest.mark.parametrize("verb", ["add", "checkout"])
+@in_slim_process
+@_early_workers()
 def test_killed_with_workers(fast_path: Path, verb: str) -> None:
     """The armed plan counts in each process; whichever comes first to its n-th operation dies."""
     commands = {"add": lambda r: r.add(all=True), "checkout": lambda r: r.checkout("HEAD", force=True)}
@@ -129,7 +139,7 @@ def test_killed_with_workers(fast_path: Path, verb: str) -> None:
     scenario = Scenario.make(fast_path / "scenario", _many, commands[verb])
     count = 0
     for root, outcome in points(
-        scenario.image, str(fast_path), scenario.run, Fault(action=Action.KILL), step=2
+        scenario.image, str(fast_path), scenario.run, Fault(action=Action.KILL), step=5
     ):
         # Killed in a worker alone, the command ends with a typed error.
         assert outcome.error is None or isinstance(outcome.error, StorageError)
@@ -143,7 +153,8 @@ def _kill_a_worker(grandparent: int, at: int, number: int, _name: str, _path: st
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.usefixtures("early_workers")
+@in_slim_process
+@_early_workers()
 def test_a_worker_that_dies_is_a_storage_error(fast_path: Path) -> None:
     (fast_path / "scenario").mkdir()
     scenario = Scenario.make(fast_path / "scenario", _many, lambda r: r.add(all=True))

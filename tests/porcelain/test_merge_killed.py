@@ -13,6 +13,7 @@ from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import WouldOverwriteError
 from dsvc.porcelain.values import MergeOutcome
 from tests.porcelain.working import EMPTY_FOLDER, Work, link, program, text
+from tests.slim import in_slim_process
 
 CN = "数据/一.txt".encode()
 LINES = b"".join(b"line %d\n" % n for n in range(12))
@@ -91,14 +92,15 @@ def check_end(work: Work, case: str, outcome: MergeOutcome, was: object) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", list(THEIRS))
-def test_killed_at_every_step_and_run_again(tmp_path: Path, case: str) -> None:
-    first = prepared(tmp_path, case)
+@in_slim_process
+def test_killed_at_every_step_and_run_again(fast_path: Path, case: str) -> None:
+    first = prepared(fast_path, case)
     was = first.repo.history.refs.head().commit
     before = first.tree()
     at, killed = 0, True
     while killed:
         at += 1
-        copy = tmp_path / str(at)
+        copy = fast_path / str(at)
         shutil.copytree(first.folder, copy, symlinks=True)
         work = Work(copy)
         killed = killed_at(work, at)
@@ -126,14 +128,15 @@ def test_killed_at_every_step_and_run_again(tmp_path: Path, case: str) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_given_up(tmp_path: Path) -> None:
+@in_slim_process
+def test_killed_and_given_up(fast_path: Path) -> None:
     """Whatever a kill left of a merge with conflicts: where it's in progress, abort takes it back."""
-    first = prepared(tmp_path, "conflicts")
+    first = prepared(fast_path, "conflicts")
     before = first.tree()
     at, killed, given_up = 0, True, 0
     while killed:
         at += 3
-        copy = tmp_path / str(at)
+        copy = fast_path / str(at)
         shutil.copytree(first.folder, copy, symlinks=True)
         work = Work(copy)
         killed = killed_at(work, at)

@@ -13,6 +13,7 @@ from dsvc.model.run_record import RunKind
 from dsvc.porcelain.run_spec import RunSpec
 from tests.porcelain.running import pending, table
 from tests.porcelain.working import Work
+from tests.slim import in_slim_process
 
 SPEC = RunSpec(name="half", kind=RunKind.FILTER, inputs=[b"a.csv"], outputs=[b"b.csv"], keys={None: ("id",)})
 COMMAND = ["head -n 5 a.csv > b.csv"]
@@ -51,10 +52,11 @@ def killed_at(work: Work, at: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def test_killed_anywhere(tmp_path: Path) -> None:
+@in_slim_process
+def test_killed_anywhere(fast_path: Path) -> None:
     at, killed = 1, True
     while killed:
-        work = prepared(tmp_path / str(at))
+        work = prepared(fast_path / str(at))
         killed = killed_at(work, at)
         whole(work)
         work.repo.gc(grace_seconds=0)
@@ -69,10 +71,11 @@ def test_killed_anywhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("persistent", [False, True])
-def test_out_of_space_anywhere(tmp_path: Path, persistent: bool) -> None:
+@in_slim_process
+def test_out_of_space_anywhere(fast_path: Path, persistent: bool) -> None:
     at, failed = 2, True
     while failed:
-        work = prepared(tmp_path / str(at))
+        work = prepared(fast_path / str(at))
         failed = False
         with armed(Plan(action=Action.ENOSPC, at=at, persistent=persistent)) as plan:
             try:
