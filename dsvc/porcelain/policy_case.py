@@ -54,7 +54,14 @@ def case_of(
     else:
         entries, changed = repo.manifest(version.root).entries(), frozenset[str]()
     case = _case(repo, known, entries, settings, gate, day, version.root)
-    return replace(case, changed_sources=changed, previous=repo.manifest(before).get)
+    from dsvc.porcelain.request_facts import rights_requests
+
+    return replace(
+        case,
+        changed_sources=changed,
+        previous=repo.manifest(before).get,
+        requests=rights_requests(repo, case.entries),
+    )
 
 
 def parent_case(

@@ -163,3 +163,51 @@ def test_what_is_erased_and_comes_back_is_known(work: Work) -> None:
     assert holding(work.folder, "Bill") == []
     (facts,) = rights_requests(work.repo, list(work.repo.manifest_of("HEAD").entries()))
     assert (facts.matched, facts.readable) == ((), 0)
+
+
+PACK = """id = "own"
+version = "1"
+date = "2026-11-22"
+title = { en = "Own", zh = "自有" }
+[rules.PII-04]
+severity = "blocking"
+stage = "push"
+clause = "GDPR 17"
+[rules.PII-05]
+severity = "blocking"
+stage = "push"
+clause = "GDPR 17"
+"""
+
+
+def judged(work: Work) -> list[tuple[str, str]]:
+    found = work.reopen().check().violations
+    return [(each.rule, each.outcome.value) for each in found if each.rule.startswith("PII")]
+
+
+def test_the_gate_knows_of_requests(work: Work) -> None:
+    rules = RULES + b'[policy]\npacks = ["own.toml"]\n'
+    work.write({b"dsvc.toml": rules, b"own.toml": PACK.encode(), b"a.csv": ROWS})
+    work.repo.add(all=True)
+    work.repo.source_add(
+        "people",
+        [b"a.csv"],
+        fields={
+            "title": "People",
+            "acquisition": "user_input",
+            "legal_basis": "consent",
+            "license_expression": "LicenseRef-own",
+        },
+    )
+    work.repo.commit("1", no_verify=True)
+    assert judged(work) == []
+    work.repo.request_add("r", "deletion", subjects=["8"])
+    assert set(judged(work)) == {("PII-04", "INCOMPLETE"), ("PII-04", "FAIL")}
+    work.repo.request_find("r")
+    assert set(judged(work)) == {("PII-04", "FAIL")}
+    work.repo.request_erase("r", "asked for")
+    assert judged(work) == []
+    work.write({b"a.csv": ROWS + b"9,Nina\n"})
+    work.repo.add(all=True)
+    work.repo.commit("again", no_verify=True)
+    assert judged(work) == [("PII-05", "FAIL")]
