@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.cli.licence_text import licence_fields, licence_lines
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.run_record import RunKind
 from dsvc.porcelain.licences import LicenceAnswer, MayNotBeSharedError, SharingUndeterminedError
@@ -112,3 +113,28 @@ def test_what_may_not_be_given_to_others_is_not_exported(lab: Tables, tmp_path: 
     lab.repo.commit("unchecked", no_verify=True)
     with pytest.raises(SharingUndeterminedError, match="not all that they come from is known"):
         lab.repo.archive("HEAD", target)
+
+
+def test_what_may_be_done_is_told_to_people(lab: Tables) -> None:
+    nc = lab.raw("nc", "CC-BY-NC-4.0", purposes_allowed=["research"], territory=["CN"], expiry="2027-01-01")
+    own = lab.raw("own", "LicenseRef-own")
+    lab.make("mixed.csv", [nc, own], RunKind.MIX)
+    lab.commit()
+    found = lab.repo.licence_of("mixed.csv", day=DAY)
+    assert list(licence_lines(found)) == [
+        "1 file, from 2 sources",
+        "  use, whatever for: not known, by nc (CC-BY-NC-4.0), own (LicenseRef-own)",
+        "  use for gain: no, by nc (CC-BY-NC-4.0)",
+        "  adapt it: not known, by own (LicenseRef-own)",
+        "  give it to others adapted: not known, by own (LicenseRef-own)",
+        "  give it to others as it is: not known, by own (LicenseRef-own)",
+        "  give it to others united in one file: not known",
+        "only for: research",
+        "only in: cn",
+        "until 2027-01-01",
+        "name: nc (CC-BY-NC-4.0), own (LicenseRef-own)",
+        "read the terms of: own (LicenseRef-own)",
+    ]
+    fields = licence_fields("mixed.csv", found)
+    assert (fields["target"], fields["files"], fields["expiry"]) == ("mixed.csv", 1, "2027-01-01")
+    assert json.dumps(fields)
