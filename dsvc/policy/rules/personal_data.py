@@ -223,13 +223,15 @@ class Assessed(Rule):
     settled_by = "compliance_officer"
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
-        """Look at the sources with personal data."""
+        """Look at the sources with personal data, and at those that may have some."""
         for facts in states(case):
             reasons = list(_reasons(facts, shared=case.settings.shared))
             if not reasons:
                 continue
             reference = facts.text("pipia_ref")
-            if reference is None:
+            if reference is None and facts.text("contains_pi") is None:
+                yield facts.lacks_field("contains_pi", "none", "personal data needs an impact assessment")
+            elif reference is None:
                 yield facts.lacks_field("pipia_ref", "REFERENCE", reasons[0])
             elif reference.casefold() in _DENIALS:
                 yield facts.fails(
@@ -240,7 +242,7 @@ class Assessed(Rule):
 
 def _reasons(facts: SourceFacts, *, shared: bool | None) -> Iterator[str]:
     """Why an assessment is needed; what isn't known counts as if it were so."""
-    if facts.text("contains_pi") != "yes" and not facts.is_open("contains_pi"):
+    if facts.text("contains_pi") == "none":
         return
     if facts.text("sensitive_pi") != "no":
         yield "personal data is sensitive, or may be"

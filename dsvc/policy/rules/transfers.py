@@ -89,7 +89,7 @@ class Transferred(Rule):
                 if facts.text("cross_border.transit") != "yes":
                     leaving.append(facts)
             elif facts.text("cross_border.direction") is None:
-                yield from _unsaid(facts, case.settings.region, terms.text("home"))
+                yield from _unsaid(facts, _region(case), terms.text("home"))
         for facts in leaving:
             yield from _uncounted(facts)
         needed = _needed(_counters(leaving), terms)
@@ -97,17 +97,25 @@ class Transferred(Rule):
             yield from _mechanism(facts, needed, case.day)
 
 
+def _region(case: Case) -> str | None:
+    return (case.settings.region or "").strip() or None
+
+
 def _unsaid(facts: SourceFacts, region: str | None, home: str) -> Iterator[Finding]:
-    """Sources that don't say whether they leave, and may: what else they say hints at it."""
-    why = ""
+    """A source that doesn't say whether it leaves, and may do so."""
     if facts.record.fields.get("cross_border"):
         why = "the rest of cross_border says that it is transferred"
-    elif region is not None and not lies_within(region, [home]) and facts.text("contains_pi") != "none":
+    elif facts.text("contains_pi") == "none" or (region is not None and lies_within(region, [home])):
+        return
+    else:
         origins = facts.texts("origin_geography")
-        if not origins or touches(home, origins):
-            why = f"it is kept in {region}, and has personal data from {home}, or may have"
-    if why:
-        yield facts.lacks_field("cross_border.direction", "out", why)
+        if origins and not touches(home, origins):
+            return
+        place = (
+            "where it is kept isn't known ([policy] region)" if region is None else f"it is kept in {region}"
+        )
+        why = f"{place}, and it has personal data from {home}, or may have"
+    yield facts.lacks_field("cross_border.direction", "out", why)
 
 
 def _uncounted(facts: SourceFacts) -> Iterator[Finding]:
@@ -174,7 +182,7 @@ class Placed(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Compare the region of the settings with what sources allow and forbid."""
-        region = (case.settings.region or "").strip() or None
+        region = _region(case)
         for facts in states(case):
             for act in ("storage", "processing"):
                 yield from _placed(facts, act, region)
@@ -204,20 +212,28 @@ class Approved(Rule):
 
     id = "XB-03"
     settled_by = "compliance_officer"
-    parameters: ClassVar = MappingProxyType({"critical_operator": Parameter(False)})
+    parameters: ClassVar = MappingProxyType({"critical_operator": Parameter(False), "home": Parameter("CN")})
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Look at the sources that leave, by their grade."""
         for facts in states(case):
+            grade, direction = facts.text("grade"), facts.text("cross_border.direction")
+            is_strict = grade in _IMPORTANT or terms.flag("critical_operator")
             if facts.is_open("cross_border"):
                 yield facts.lacks_field("cross_border.direction", "out")
-            if facts.text("cross_border.direction") not in _OUT:
-                continue
-            grade = facts.text("grade")
-            if facts.is_open("grade"):
-                yield facts.lacks_field("grade", "general", "it is transferred")
-            elif grade in _IMPORTANT or terms.flag("critical_operator"):
+            elif direction is None and is_strict and not _is_home(case, terms):
+                yield facts.lacks_field(
+                    "cross_border.direction", "out", "where it is kept isn't said to be home"
+                )
+            elif direction in _OUT and is_strict:
                 yield from _approval(facts, case.day)
+            elif direction in _OUT and grade is None:
+                yield facts.lacks_field("grade", "general", "it is transferred")
+
+
+def _is_home(case: Case, terms: Terms) -> bool:
+    region = _region(case)
+    return region is not None and lies_within(region, [terms.text("home")])
 
 
 def _approval(facts: SourceFacts, day: str) -> Iterator[Finding]:

@@ -69,7 +69,11 @@ def test_what_does_not_leave_does_not_count() -> None:
     assert transferred(many.replace('"out"', '"out", transit = "yes"')).outcome is PASS
     assert transferred(many.replace('direction = "out",', "")).outcome is INCOMPLETE
     assert transferred(many + '\nundetermined = ["cross_border"]').outcome is INCOMPLETE
-    assert transferred('contains_pi = "yes"').outcome is PASS
+    home = 'settings = { region = "CN" }'
+    for lines in ('contains_pi = "yes"', 'contains_pi = "unknown"', ""):
+        assert transferred(lines, head=home).outcome is PASS
+        assert transferred(lines).outcome is INCOMPLETE, "it may be anywhere"
+    assert transferred('contains_pi = "none"').outcome is PASS
 
 
 def test_personal_data_that_is_kept_abroad_must_say_whether_it_left() -> None:
@@ -151,7 +155,11 @@ def test_important_data_leaves_after_an_assessment_only() -> None:
     assert outcome("standard contract", whole) is FAIL
     assert outcome("", whole) is outcome("安全评估", 'filing_no = "7"') is INCOMPLETE
     assert outcome("安全评估", 'valid_to = "2030-01-01"') is INCOMPLETE
-    assert outcome("合同", grade='grade = "general"') is outcome("合同", grade="") is PASS
+    assert outcome("合同", grade='grade = "general"') is PASS
+    assert outcome("合同", grade="") is INCOMPLETE, "what leaves is graded"
+    stays = 'grade = "core"'
+    assert transferred(stays, rule="XB-03").outcome is INCOMPLETE
+    assert transferred(stays, rule="XB-03", head='settings = { region = "CN" }').outcome is PASS
     assert outcome("合同", grade="", critical_operator=True) is FAIL
     assert outcome("合同", grade='undetermined = ["grade"]') is INCOMPLETE
     assert outcome("合同", grade='grade = "core"\nundetermined = ["cross_border"]') is INCOMPLETE
