@@ -157,8 +157,18 @@ def _mobile_pattern() -> re.Pattern[str]:
     return re.compile(china.mobile.national_number_pattern)
 
 
+def _may_begin(text: str, place: int) -> bool:
+    front = text[max(0, place - 8) : place]
+    return bool(patterns.MOBILE_BEFORE.search(front)) and not patterns.DIGIT_BEFORE.search(front)
+
+
 def _mobile(found: re.Match[str], line: Line) -> Found | None:
-    number = _bare(found[1])
+    number = _bare(found[0])[-11:]
+    # With the country's number in front of it, or, where that is part of another word, without.
+    if not any(
+        _may_begin(line.text, place) for place in (found.start(), found.end() - (13 if found[1] else 11))
+    ):
+        return None
     if not _mobile_pattern().fullmatch(number):
         return None
     if number == found[0] and patterns.NOT_A_PERSON.search(line.before(found.start())):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from dsvc.table.text_cells import TextCells
 
 _JSON: Final = (TableFormat.JSON, TableFormat.JSONL)
-_ESCAPED: Final = r'\\(?:u[0-9a-fA-F]{4}|["nrt/\\])|""'
+_ESCAPED: Final = r'\\(?:u[0-9a-fA-F]{4}|["nrt/\\])'
+_DOUBLED: Final = '""'
 
 
 class Found(NamedTuple):
@@ -132,7 +133,7 @@ class Scan:
             numbered = opened.content is Content.TEXT
             for block in blocks(opened.chunks):
                 view = changed(block, unescape) if is_json else block
-                for kept in self._found(list(units(view))):
+                for kept in self._found(list(units(view)), doubled=not is_json):
                     self._add(kept.found, kept.line if numbered else None, None, None)
         self._tally.scanned_bytes = file.size
         return None
@@ -143,7 +144,7 @@ class Scan:
         assert file.kind is not None
         table = CellText(file.source, file.kind)
         for cells in table:
-            for kept in self._found(list(_cell_units(cells))):
+            for kept in self._found(list(_cell_units(cells)), doubled=True):
                 record = int(cells.records[kept.line or 0])
                 self._add(kept.found, None, record, cells.column)
             self._tally.scanned_records = table.rows
@@ -160,8 +161,8 @@ class Scan:
         for finder in self._finders:
             yield from finder.find(lines)
 
-    def _found(self, parts: list[Units]) -> list[Kept]:
-        """What is in a block, in its order, once: by number of the line, kind, place."""
+    def _found(self, parts: list[Units], *, doubled: bool) -> list[Kept]:
+        """What is in a block, in its order; `doubled`: quotes may be."""
         found: list[tuple[int, int, Found]] = []
         for part in parts:
             seen: set[tuple[int, str, str]] = set()
@@ -169,7 +170,7 @@ class Scan:
                 number = int(part.numbers[each.unit])
                 seen.add((number, each.kind, each.value))
                 found.append((number, each.at, each))
-            bare = _without_escapes(part)
+            bare = _without_escapes(part, doubled=doubled)
             if bare is None:
                 continue
             for each in self._all(bare):
@@ -181,13 +182,13 @@ class Scan:
         return [Kept(each, number, None, None) for number, _, each in found]
 
 
-def _without_escapes(part: Units) -> Units | None:
+def _without_escapes(part: Units, *, doubled: bool) -> Units | None:
     """Those lines that have escapes, without them; None where no line has any."""
-    if b"\\" not in part.data and b'""' not in part.data:
+    if b"\\" not in part.data and not (doubled and b'""' in part.data):
         return None
     from dsvc.table.line_match import LineBlock
 
-    places = LineBlock(part.data, part.offsets).matching(_ESCAPED)
+    places = LineBlock(part.data, part.offsets).matching(f"{_ESCAPED}|{_DOUBLED}" if doubled else _ESCAPED)
     if not len(places):
         return None
     texts, first, stop = [], [], []
