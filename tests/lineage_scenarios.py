@@ -10,6 +10,7 @@ from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.rerun import Carrier
 from dsvc.porcelain.run_spec import RunSpec
 from tests.faultkit import Command, commit_all, open_in, write
+from tests.signkit import person
 
 _FIELDS = {
     "title": "Words",
@@ -114,6 +115,29 @@ def _pending(root: str) -> None:
     _manual(_made(root))
 
 
+def _roster(root: str) -> Repository:
+    """An officer on the roster, who made nothing of what there is, and a policy of nobody."""
+    officer = person("officer@example.org")
+    roster = f"[roles]\ncompliance_officer = ['{officer.line}']\n"
+    repo = _begun(root)
+    write(root, {b"dsvc.toml": roster.encode(), b"officer.key": officer.private})
+    commit_all(repo, "roster")
+    repo.config.set("user.signingKey", "officer.key")
+    return repo
+
+
+def _waive(repo: Repository) -> object:
+    return repo.waive("SRC-01", b"raw.csv", reason="on its way", until="2999-12-31")
+
+
+def _waived(root: str) -> None:
+    _waive(_roster(root))
+
+
+def _revoke(repo: Repository) -> object:
+    return repo.revoke_waiver(repo.waivers()[0].id, "it came")
+
+
 def _undo(verb: str) -> Command:
     """By its id: undo alone takes back the next older operation when it's run again."""
     return lambda repo: repo.undo(next(str(each.id) for each in repo.operations() if each.verb == verb))
@@ -133,6 +157,9 @@ COMMANDS: dict[str, tuple[Callable[[str], object], Command, tuple[str, ...]]] = 
     "run-manual": (_made, _manual, ()),
     "run-manual-edited": (_edited, _correct, ()),
     "commit-runs": (_waiting, lambda r: r.commit("second"), ("nothing-to-commit",)),
+    "waive": (_roster, _waive, ()),
+    "waive-revoke": (_waived, _revoke, ("malformed-waiver",)),
+    "commit-signed": (_roster, lambda r: r.commit("signed", sign=True, allow_empty=True), ()),
     "undo-run": (_pending, _undo("run"), ()),
     "undo-source": (_grown, _undo("source add"), ("concurrent-change",)),
     "undo-commit-runs": (_committed, _undo("commit"), ("concurrent-change",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -276,3 +277,23 @@ def test_names_that_are_no_text(forger: Forger) -> None:
     assert decode_waiver(encode_waiver(waiver)) == waiver
     forger.plant(signed(waiver))
     assert waivers.list_waivers(forger.work.repo, today())[0].standing is Standing.COUNTS
+
+
+def test_without_the_packages_that_check_nothing_counts(
+    forger: Forger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forger.plant(signed(forger.waiver()))
+    repo = forger.work.repo
+    key = OFFICER.save(forger.work.folder.parent)
+    repo.config.set("user.signingKey", str(key))
+    forger.work.write({b"dsvc.toml": f"[roles]\ncompliance_officer = ['{ANN.line}']\n".encode()})
+    repo.add([b"dsvc.toml"])
+    repo.commit("a change with a signature", sign=True)
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("sshsig", "cryptography"):
+            monkeypatch.setitem(sys.modules, name, None)
+    assert forger.ask() == [Standing.UNTOLD]
+    wrong = apply_waivers(repo, judged_version(repo), [], today()).violations
+    assert [(each.rule, each.outcome, each.exit_code) for each in wrong] == [
+        ("ROLES", Outcome.INCOMPLETE, 21)
+    ]
