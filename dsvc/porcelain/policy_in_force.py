@@ -153,13 +153,27 @@ def in_force(
             side = "" if number == 0 else "of the branch that it goes to: "
             problems.append(side + error.message)
     united: list[Policy] = []
-    for policy in found or [Policy()]:
+    for policy in _with_licences(found) or [Policy()]:
         if not any(_same(policy, other) for other in united):
             united.append(policy)
     changes = () if problems or len(found) < 2 else tuple(_changes(found[1], found[0]))
     if more is not None:
-        united.append(put_in_force(PolicySettings(), [parse_pack(*more)]))
+        settings = msgspec.structs.replace(united[0].settings, parameters={}, profile=None)
+        united.append(put_in_force(settings, [parse_pack(*more)]))
     return InForce(tuple(united), changes, tuple(problems))
+
+
+def _with_licences(found: Sequence[Policy]) -> list[Policy]:
+    """Let each policy know licences that only another one declares: a new contract comes with its terms."""
+    known: dict[str, Mapping[str, object]] = {}
+    for policy in found:
+        known |= policy.settings.licences
+    return [
+        policy._replace(
+            settings=msgspec.structs.replace(policy.settings, licences=known | dict(policy.settings.licences))
+        )
+        for policy in found
+    ]
 
 
 def invariants() -> Policy:
