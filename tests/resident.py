@@ -77,7 +77,7 @@ class Resident:
 
     def run(
         self, *arguments: str, folder: Path, environ: Mapping[str, str]
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run a command without input, and capture what it prints."""
         with open(os.devnull, "rb") as nothing, _captured() as output, _captured() as errors:
             code = call(
@@ -90,7 +90,7 @@ class Resident:
             said = []
             for stream in (output, errors):
                 stream.seek(0)
-                said.append(stream.read().decode("utf-8"))
+                said.append(stream.read())
         return subprocess.CompletedProcess(["dsvc", *arguments], code, *said)
 
 

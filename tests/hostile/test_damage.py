@@ -48,8 +48,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copied(whole: Path, tmp_path: Path) -> Path:
-    target = tmp_path / "copy"
+def copied(whole: Path, fast_path: Path) -> Path:
+    target = fast_path / "copy"
     shutil.copytree(whole, target, symlinks=True)
     return target
 
@@ -99,25 +99,26 @@ def flip(path: Path, offset: int, bit: int) -> None:
     path.write_bytes(data)
 
 
-def places(data: bytes) -> list[int]:
+def places(data: bytes, sample: int) -> list[int]:
     """Every byte of headers, footer and trailer of a pack, and a sample of the bodies of its blocks."""
     generator = random.Random(11)
     offset, length = pack.TRAILER.unpack(data[-pack.TRAILER.size :])[1:3]
     found = set(range(len(pack.HEADER)))
     found.update(range(len(data) - pack.TRAILER.size, len(data)))
-    found.update(generator.sample(range(offset, offset + length), min(length, 40)))
+    found.update(generator.sample(range(offset, offset + length), min(length, sample)))
     found.update(range(len(pack.HEADER), len(pack.HEADER) + block.HEADER.size + 8))
-    found.update(generator.sample(range(len(pack.HEADER), offset), min(offset - len(pack.HEADER), 60)))
+    found.update(generator.sample(range(len(pack.HEADER), offset), min(offset - len(pack.HEADER), sample)))
     return sorted(found)
 
 
-def test_every_flipped_bit_of_a_pack_is_named(whole: Path, copied: Path) -> None:
+@pytest.mark.parametrize(("sample", "least"), [(12, 150), pytest.param(60, 300, marks=pytest.mark.soak)])
+def test_every_flipped_bit_of_a_pack_is_named(whole: Path, copied: Path, sample: int, least: int) -> None:
     generator = random.Random(12)
     count = 0
     for original in stored(whole, folder="packs"):
         path = copied / original.relative_to(whole)
         data = original.read_bytes()
-        for offset in places(data):
+        for offset in places(data, sample):
             flip(path, offset, generator.randrange(8))
             found = check(copied)
             assert is_named(found), f"{path.name} at {offset}"
@@ -127,7 +128,7 @@ def test_every_flipped_bit_of_a_pack_is_named(whole: Path, copied: Path) -> None
                 assert reads_are_honest(copied), f"{path.name} at {offset}"
             path.write_bytes(data)
             count += 1
-    assert count > 300
+    assert count > least
     assert not is_named(check(copied))
 
 

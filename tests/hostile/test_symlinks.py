@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -125,19 +126,24 @@ def moments(counted: Plan) -> list[int]:
     return sorted(in_tree | before | set(range(1, len(counted.seen) + 1, 9)))
 
 
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("at", ["data", "data/sub"])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_symlink_planted_meanwhile(template: Path, tmp_path: Path, name: str, at: str) -> None:
-    """Before each operation of the command in the tree, the folder is exchanged for a symlink."""
+def test_a_symlink_planted_meanwhile(template: Path, fast_path: Path, name: str, at: str, step: int) -> None:
+    """Before operations of the command in the tree, the folder is exchanged for a symlink.
+
+    The two folders take other operations each; the soak tests take all.
+    """
     counted = Plan()
     with suppress(DsvcError), failpoints.armed(counted):
-        COMMANDS[name](fresh(template, tmp_path / "count").repo)
-    outside = make_outside(tmp_path)
+        COMMANDS[name](fresh(template, fast_path / "count").repo)
+    outside = make_outside(fast_path)
     target = outside / "sub" if at.endswith("sub") else outside
     before = snapshot(outside)
     assert counted.seen or name == "sparse checkout"
-    for number in moments(counted):
-        base = tmp_path / str(number)
+    found = moments(counted)
+    for number in sorted({*found[:1], *found[crc32(f"{name} {at}".encode()) % step :: step], *found[-1:]}):
+        base = fast_path / str(number)
         work = fresh(template, base)
 
         def plant(now: int, _name: str, _path: str, number: int = number, work: Work = work) -> None:

@@ -12,6 +12,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -97,14 +98,34 @@ def on_terminal(folder: Path, *arguments: str | bytes, **more: str) -> tuple[int
     return process.wait(timeout=60), bytes(seen)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    work = tmp_path / "work"
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository without commits."""
+    work = tmp_path_factory.mktemp("begun") / "work"
     work.mkdir()
     assert piped(work, "init").returncode == 0
     for name in EVIL_NAMES:
         Path(os.fsdecode(os.path.join(os.fsencode(work), name))).write_text("one\n")
     return work
+
+
+@pytest.fixture(scope="module")
+def twice(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with two commits."""
+    work = tmp_path_factory.mktemp("twice") / "work"
+    shutil.copytree(begun, work, symlinks=True)
+    commit_twice(work)
+    return work
+
+
+@pytest.fixture
+def folder(begun: Path, fast_path: Path) -> Path:
+    return Path(shutil.copytree(begun, fast_path / "work", symlinks=True))
+
+
+@pytest.fixture
+def committed(twice: Path, fast_path: Path) -> Path:
+    return Path(shutil.copytree(twice, fast_path / "work", symlinks=True))
 
 
 def commit_twice(folder: Path) -> None:
@@ -142,26 +163,26 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: " ".join(map(repr, words)))
-def test_nothing_but_our_own_colours_reaches_a_terminal_or_a_pipe(folder: Path, arguments: list[str]) -> None:
-    commit_twice(folder)
-    (folder / "untracked\x1b[2J").write_text("x")
-    code, seen = on_terminal(folder, *arguments)
+def test_nothing_but_our_own_colours_reaches_a_terminal_or_a_pipe(
+    committed: Path, arguments: list[str]
+) -> None:
+    (committed / "untracked\x1b[2J").write_text("x")
+    code, seen = on_terminal(committed, *arguments)
     assert code in {0, 2, 14, 41}, seen
     plain = COLOR.sub(b"", seen)
     assert not CONTROL.search(plain), plain
-    done = piped(folder, *arguments)
+    done = piped(committed, *arguments)
     assert done.returncode == code
     assert not CONTROL.search(done.stdout + done.stderr), done.stdout + done.stderr
     assert b"Traceback" not in done.stderr
 
 
-def test_content_in_a_diff_is_escaped_on_a_terminal_and_exact_in_a_pipe(folder: Path) -> None:
-    commit_twice(folder)
-    code, seen = on_terminal(folder, "diff", "HEAD~1", "HEAD")
+def test_content_in_a_diff_is_escaped_on_a_terminal_and_exact_in_a_pipe(committed: Path) -> None:
+    code, seen = on_terminal(committed, "diff", "HEAD~1", "HEAD")
     assert code == 0
     assert not CONTROL.search(COLOR.sub(b"", seen))
     assert b"\\x1b]52" in seen
-    assert b"+\x1b]52;c;" in piped(folder, "diff", "HEAD~1", "HEAD").stdout
+    assert b"+\x1b]52;c;" in piped(committed, "diff", "HEAD~1", "HEAD").stdout
 
 
 def test_json_has_every_name_exactly(folder: Path) -> None:
@@ -177,10 +198,9 @@ def test_json_has_every_name_exactly(folder: Path) -> None:
         assert ("path_b64" in item) == ("\ufffd" in item["path"])
 
 
-def test_the_page_of_a_diff_runs_nothing(folder: Path) -> None:
-    commit_twice(folder)
-    assert piped(folder, "diff", "HEAD~1", "HEAD", "--html", "../page.html").returncode == 0
-    page = (folder.parent / "page.html").read_text(encoding="utf-8")
+def test_the_page_of_a_diff_runs_nothing(committed: Path) -> None:
+    assert piped(committed, "diff", "HEAD~1", "HEAD", "--html", "../page.html").returncode == 0
+    page = (committed.parent / "page.html").read_text(encoding="utf-8")
     assert "<script" not in page.lower()
     assert "&lt;script&gt;alert(2)&lt;/script&gt;" in page
     assert "default-src 'none'" in page

@@ -175,7 +175,7 @@ def made(work: Work, nodes: Sequence[Node], path: bytes, order: Sequence[int]) -
     return ids
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=9, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories(), st.sampled_from(sorted(FORMATS)), st.lists(st.integers(0, 400), min_size=1, max_size=4))
 def test_random_histories(nodes: list[Node], path: bytes, order: list[int]) -> None:
     folder = tempfile.mkdtemp()
@@ -198,7 +198,7 @@ def test_random_histories(nodes: list[Node], path: bytes, order: list[int]) -> N
         shutil.rmtree(folder)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=9, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories(), st.sampled_from(sorted(FORMATS)))
 def test_random_histories_without_a_key(nodes: list[Node], path: bytes) -> None:
     folder = tempfile.mkdtemp()

@@ -18,6 +18,7 @@ from dsvc.model.errors import MissingDataError, NotFoundError, StorageError
 from dsvc.model.manifest import ChunkClass
 from dsvc.store.chunk_list import chunks_of
 from tests.porcelain.working import Work, link, program
+from tests.slim import in_slim_process
 
 CN = "数据/评价.parquet".encode()
 
@@ -228,11 +229,12 @@ def killed_at(work: Work, at: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def test_killed_anywhere_no_byte_is_lost(tmp_path: Path) -> None:
+@in_slim_process
+def test_killed_anywhere_no_byte_is_lost(fast_path: Path) -> None:
     files = {CN: OLD, b"b.parquet": parquet(500, 3)}
     at = 1
     while True:
-        work = Work(tmp_path / str(at))
+        work = Work(fast_path / str(at))
         work.commit("base", files)
         killed = killed_at(work, at)
         repo = work.reopen()

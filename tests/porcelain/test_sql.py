@@ -8,7 +8,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -21,6 +20,7 @@ from dsvc.porcelain.sql import open_query
 from dsvc.table.source import NotATableError
 from dsvc.table.sql import SqlError
 from tests.porcelain.working import Work
+from tests.resident import resident
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -216,13 +216,7 @@ def test_missing_content_is_said_to_be_missing(name: str, versions: Work) -> Non
 
 
 def dsvc(work: Work, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "dsvc", "-C", str(work.folder), "sql", *arguments],
-        capture_output=True,
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
-    )
+    return resident().run("sql", *arguments, folder=work.folder, environ={"LC_ALL": "C.UTF-8"})
 
 
 VALUES = (

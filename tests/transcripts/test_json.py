@@ -23,7 +23,7 @@ class Shell:
         self.used: set[str] = set()
         folder.mkdir()
 
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[bytes]:
         done = resident().run(
             *arguments,
             folder=self.folder,
@@ -36,14 +36,14 @@ class Shell:
                 "DSVC_LANG": "zh_CN",
             },
         )
-        assert done.returncode == code, done.stdout + done.stderr
+        assert done.returncode == code, (done.stdout + done.stderr).decode()
         return done
 
     def lines(self, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
         """Run a listing; each line is one object."""
         self.used.add(arguments[0])
         done = self.run(arguments[0], "--json", *arguments[1:], code=code)
-        assert code not in {0, 1} or done.stderr == ""
+        assert code not in {0, 1} or done.stderr == b""
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def one(self, *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_init_add_commit(fast_path: Path) -> None:
 
 def test_nothing_to_commit_exits_with_1_and_an_error_object(filled: Shell) -> None:
     done = filled.run("commit", "-m", "Again", "--json", code=1)
-    assert done.stdout == ""
+    assert done.stdout == b""
     assert json.loads(done.stderr)["code"] == "nothing-to-commit"
 
 
@@ -228,7 +228,7 @@ def test_checkout_and_restore(filled: Shell) -> None:
     filled.write("changed.csv", "mine")
     done = filled.run("checkout", "HEAD~1", "--json", code=15)
     assert json.loads(done.stderr)["code"] == "would-overwrite"
-    assert done.stdout == ""
+    assert done.stdout == b""
     assert set(filled.one("reset", "--hard", "HEAD~1")) >= keys
 
 
@@ -261,7 +261,7 @@ def test_merge_conflicts_resolve(filled: Shell) -> None:
     assert conflict["path"] == "changed.csv"
     assert conflict["rows"] is None
     done = filled.run("commit", "-m", "Too early", "--json", code=16)
-    assert done.stdout == ""
+    assert done.stdout == b""
     assert json.loads(done.stderr)["kind"] == "error"
     (detail,) = filled.lines("conflicts")
     assert set(detail) >= {"path", "kind", "base", "ours", "theirs"}
@@ -370,5 +370,5 @@ def test_every_verb_takes_json(tmp_path: Path) -> None:
     for name in VERBS:
         done = resident().run(name, "--json", "--no-such-option", folder=tmp_path, environ={})
         assert done.returncode == 2
-        assert done.stdout == ""
+        assert done.stdout == b""
         assert json.loads(done.stderr)["code"] == "usage", name

@@ -68,7 +68,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
     ids=["int64", "double", "bool", "string"],
 )
 def test_text_hashes_as_parquet(values: st.SearchStrategy[Any], type_: pa.DataType) -> None:
-    @settings(deadline=None, max_examples=15)
+    @settings(deadline=None, max_examples=9)
     @given(st.lists(values | st.none(), min_size=1, max_size=12))
     def each(column: list[Any]) -> None:
         expected = of_parquet(column, type_)
