@@ -1,7 +1,11 @@
 """Rules over what web sites say about the use of what they publish: robots.txt, TDMRep, AIPREF.
 
-A crawl must have stored what the sites said, and what that was must be known; one refusal is enough. Other
+A crawl must have stored what the sites said, and what that was must be known; one refusal is enough. A
+snapshot speaks for the site that its name has in it, or for all where the source has one site only. Other
 kinds of acquisition need no such snapshot, but a refusal that they recorded counts as well.
+
+Of several snapshots of one site all count. Whoever takes the only one that refuses out of the record hides
+it: the chain of the source shows that (`dsvc source show`), these rules don't.
 """
 
 from __future__ import annotations
@@ -37,8 +41,7 @@ def _snapshots(facts: SourceFacts, *types: str) -> list[Evidence]:
 class Crawlable(Rule):
     """The stored robots.txt let our crawler in.
 
-    A snapshot speaks for the site that its name has in it, or for all where the source has one site. Of
-    sites without a snapshot, and of snapshots that can't be read, the field ``robots_verdict`` can tell.
+    Of sites without a snapshot, and of snapshots that can't be read, the field ``robots_verdict`` can tell.
     """
 
     id = "SRC-07"
@@ -80,9 +83,8 @@ def _unknown_verdicts(facts: SourceFacts) -> Iterator[Finding]:
             yield facts.lacks(f"it isn't known whether {each.name} let our crawler in{agent}", hint)
     silent = _silent_hosts(facts, snapshots)
     if silent:
-        more = f" and {len(silent) - _SHOWN} more" if len(silent) > _SHOWN else ""
         yield facts.lacks(
-            f"no robots.txt is named after {', '.join(silent[:_SHOWN])}{more}",
+            f"no robots.txt is named after {_listed(silent)}",
             f"{facts.adding(ROBOTS)} with the host in its name, or {facts.setting('robots_verdict=allowed')}",
         )
 
@@ -92,8 +94,18 @@ def _silent_hosts(facts: SourceFacts, snapshots: list[Evidence]) -> list[str]:
     hosts = sorted({site.host for site in sites_of(facts.texts("domains"))})
     if len(hosts) < 2:
         return []
-    names = [f"{each.name}\n{(each.path or b'').decode('utf-8', 'replace')}".casefold() for each in snapshots]
-    return [host for host in hosts if not any(host in name for name in names)]
+    spoken: set[str] = set()
+    for each in snapshots:
+        name = f"{each.name}\n{(each.path or b'').decode('utf-8', 'replace')}".casefold()
+        found = [host for host in hosts if host in name]
+        # The name of news.example.org has example.org in it, and doesn't speak for that.
+        spoken.update(host for host in found if not any(host in other != host for other in found))
+    return [host for host in hosts if host not in spoken]
+
+
+def _listed(hosts: list[str]) -> str:
+    more = f" and {len(hosts) - _SHOWN} more" if len(hosts) > _SHOWN else ""
+    return ", ".join(hosts[:_SHOWN]) + more
 
 
 class Unreserved(Rule):
@@ -156,6 +168,14 @@ def _unknown_reservations(facts: SourceFacts, *, aipref: bool) -> list[Finding]:
             facts.lacks(
                 "it isn't known whether the site reserves text and data mining",
                 f"{facts.adding(TDMREP)}, or {facts.setting('tdm_reservation=0')}",
+            )
+        )
+    silent = [] if stated or found else _silent_hosts(facts, snapshots)
+    if silent:
+        found.append(
+            facts.lacks(
+                f"neither tdmrep.json nor headers are named after {_listed(silent)}",
+                f"{facts.adding(TDMREP)} with the host in its name, or {facts.setting('tdm_reservation=0')}",
             )
         )
     if aipref and facts.is_open("aipref"):

@@ -64,6 +64,10 @@ def test_a_snapshot_speaks_for_the_site_that_it_is_named_after() -> None:
     assert "a.org, b.org" in answer.messages
     assert "b.org" in crawled("SRC-07", named[0], fields=both).messages
     assert crawled("SRC-07", *named, fields=both).outcome is PASS
+    within = 'domains = ["a.org=1", "b.org=2", "new-a.org=3"]'
+    other = snapshot("robots_txt", "robots-new-a.org.txt", robots_verdict="allowed")
+    assert "after a.org |" in crawled("SRC-07", named[1], other, fields=within).messages
+    assert crawled("SRC-07", *named, other, fields=within).outcome is PASS
     assert crawled("SRC-07", bare, fields=both + '\nrobots_verdict = "allowed"').outcome is PASS
 
 
@@ -105,6 +109,16 @@ def test_reservations() -> None:
     assert mined(free, fields='undetermined = ["tdm_reservation"]') is INCOMPLETE
     assert crawled("SRC-08", acquisition="api").outcome is PASS
     assert crawled("SRC-08", held, acquisition="api", fields='legal_basis = "statutory"').outcome is FAIL
+
+
+def test_each_site_says_what_it_reserves() -> None:
+    sites = 'domains = ["a.org=1", "b.org=2"]'
+    free = [snapshot("tdmrep", f"tdmrep-{host}.json", tdm_reservation="0") for host in ("a.org", "b.org")]
+    held = snapshot("tdmrep", "tdmrep-b.org.json", tdm_reservation="1")
+    assert mined(*free, fields=sites) is PASS
+    assert mined(free[0], held, fields=sites) is FAIL
+    assert mined(free[0], fields=sites) is INCOMPLETE, "taking the refusal away doesn't help"
+    assert mined(free[0], fields=sites + '\ntdm_reservation = "0"') is PASS
 
 
 def test_a_licence_settles_a_reservation_while_its_text_holds() -> None:
