@@ -66,6 +66,7 @@ VERBS: Final[dict[str, Entry]] = {
     "impact": Entry("impact", N_("Show what came of a source, a run, a file or a row"), PROVE),
     "check": Entry("check", N_("Check that all data has a source, and that lineage is whole"), PROVE),
     "request": Entry("request", N_("Record what people ask for: leave out, take back, erase"), PROVE),
+    "policy": Entry("policy", N_("Show, explain and test what is in force"), PROVE),
     "waive": Entry("waive", N_("Let a violation stand, signed by an officer who isn't its author"), PROVE),
     "fsck": Entry("fsck", N_("Check that every stored byte is right"), CARE),
     "gc": Entry("gc", N_("Free what no version needs"), CARE),

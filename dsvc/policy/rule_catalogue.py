@@ -64,9 +64,14 @@ def find_rule(id_: str, where: str | None = None) -> Rule:
         found = _module_rules(name).get(id_)
         if found is not None:
             return found
+    from difflib import get_close_matches
+
     begin = "" if where is None else f"{where}: "
+    close = get_close_matches(id_.upper()[:80], [rule.id for rule in all_rules()], 3, 0.6)
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
     raise UnknownRuleError(
-        f"{begin}there is no rule {id_[:80]!r}", hint="dsvc policy list --rules shows those that there are"
+        f"{begin}there is no rule {id_[:80]!r}",
+        hint=f"{meant}dsvc policy list --rules shows those that there are",
     )
 
 

@@ -99,10 +99,12 @@ def _unescape(text: str) -> str:
     multiple=True,
     metavar="K=V…",
     help=_(
-        "what its kind asks for; any: tool, rules, batch, by=human|model, model; label: annotator, reviewer, "
-        "corrected_from=RUN|FILE, auto_share=0..1, agreement=-1..1, agreement_metric; review: also "
-        "review=automatic|cross|expert, verdict=pass|fail, sample=ITEMS; synthesize, augment: generator, "
-        "version, prompt_hash, config_hash, seed_data"
+        "what its kind asks for; any: tool, rules, batch, by=human|model, model; label: annotator, "
+        "reviewer, qualification, purpose=functional|safety, corrected_from=RUN|FILE, auto_share=0..1, "
+        "agreement=-1..1, agreement_metric; review: also review=automatic|cross|expert, "
+        "aspect=labels|safety|quality, verdict=pass|fail, sample=ITEMS, passed=ITEMS, precision=0..1, "
+        "consistency, timeliness, completeness, neutrality; synthesize, augment: generator, version, "
+        "prompt_hash, config_hash, seed_data"
     ),
 )
 @click.option(
