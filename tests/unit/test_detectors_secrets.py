@@ -146,6 +146,11 @@ def test_each_kind_is_found_in_files_of_every_sort(kind: str, value: str) -> Non
     assert kind in kinds(SECRETS, gzip.compress(f"{value}\n".encode()), "a.bin")
 
 
+def test_every_password_of_a_long_line_is_found() -> None:
+    text = " and ".join(f'password = "hunter{number:04}" {"." * 700}' for number in range(30))
+    assert kinds(SECRETS, text) == {"secret_keyword": 30}
+
+
 def test_no_comment_in_the_data_hides_a_secret() -> None:
     for mark in (
         "# pragma: allowlist secret",
