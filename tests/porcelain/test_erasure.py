@@ -119,6 +119,10 @@ def test_two_people_one_after_the_other(peopled: Work) -> None:
     for number, who in enumerate([WHO, "p-0003"]):
         work.repo.request_add(f"r{number}", "deletion", subjects=[who])
         work.repo.request_erase(f"r{number}", "asked for")
+    plan = work.repo.request("r1").record
+    assert (b"totals.csv", 1, Reach.MIXED) in places(plan.found), "a row of many people is kept"
+    assert plan.certificate is not None
+    assert "mixed" in plan.certificate.limits
     assert holding(work.folder) == []
     assert holding(work.folder, "name 3743") == []
     assert holding(work.folder, "name 9574"), "of p-0005"
@@ -141,6 +145,24 @@ def test_rows_of_parquet_go(tmp_path: Path) -> None:
     assert pq.read_table(work.folder / "t.parquet")["id"].to_pylist() == [n for n in range(500) if n != 7]
     assert holding(work.folder) == []
     assert work.reopen().fsck(read_data=True).ok
+
+
+def test_another_branch_and_a_stash_are_named(peopled: Work) -> None:
+    work = peopled
+    work.branch("other")
+    work.write({b"orders.csv": b"order,buyer,note\n1,p-0007,-\n"})
+    work.repo.stash()
+    work.repo.checkout("main")
+    work.repo.create_tag("v1")
+    work.repo.request_add("r", "deletion", subjects=[WHO])
+    refs = work.repo.request_plan("r").refs
+    assert {"refs/heads/other", "refs/tags/v1"} < set(refs)
+    assert any("stash" in ref for ref in refs)
+    work.repo.request_erase("r", "asked for")
+    with pytest.raises(ErasedError):
+        work.repo.checkout("other")
+    assert work.clean()
+    assert holding(work.folder) == []
 
 
 def test_a_whole_file_goes(tmp_path: Path) -> None:
