@@ -14,6 +14,7 @@ from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
 from dsvc.policy.source_facts import SourceFacts, states
 
 _OUT: Final = ("out", "both")
+_REGION: Final = 'set region = "…" in the section [policy] of dsvc.toml'
 _IMPORTANT: Final = ("important", "core")
 
 
@@ -111,10 +112,13 @@ def _unsaid(facts: SourceFacts, region: str | None, home: str) -> Iterator[Findi
         origins = facts.texts("origin_geography")
         if origins and not touches(home, origins):
             return
-        place = (
-            "where it is kept isn't known ([policy] region)" if region is None else f"it is kept in {region}"
-        )
-        why = f"{place}, and it has personal data from {home}, or may have"
+        if region is None:
+            yield facts.lacks(
+                f"whether its data leaves {home} isn't known: neither where it is kept nor cross_border says so",
+                f"{_REGION}, or {facts.setting('cross_border.direction=out')}",
+            )
+            return
+        why = f"it is kept in {region}, and it has personal data from {home}, or may have"
     yield facts.lacks_field("cross_border.direction", "out", why)
 
 
@@ -198,7 +202,7 @@ def _placed(facts: SourceFacts, act: str, region: str | None) -> Iterator[Findin
         if within or without:
             yield facts.lacks(
                 f"{allowed if within else forbidden} limits where it may be, and where it is isn't known",
-                'set region = "…" in the section [policy] of dsvc.toml, an ISO 3166 code',
+                f"{_REGION}, an ISO 3166 code",
             )
         return
     if touches(region, without):
@@ -223,7 +227,7 @@ class Approved(Rule):
                 yield facts.lacks_field("cross_border.direction", "out")
             elif direction is None and is_strict and not _is_home(case, terms):
                 yield facts.lacks_field(
-                    "cross_border.direction", "out", "where it is kept isn't said to be home"
+                    "cross_border.direction", "out", "region doesn't say that it is kept at home"
                 )
             elif direction in _OUT and is_strict:
                 yield from _approval(facts, case.day)
