@@ -114,7 +114,7 @@ def _unsaid(facts: SourceFacts, region: str | None, home: str) -> Iterator[Findi
             return
         if region is None:
             yield facts.lacks(
-                f"whether its data leaves {home} isn't known: neither where it is kept nor cross_border says so",
+                f"whether its data leaves {home} isn't known: neither region nor cross_border says so",
                 f"{_REGION}, or {facts.setting('cross_border.direction=out')}",
             )
             return
