@@ -18,6 +18,7 @@ from dsvc.porcelain.run_storage import RunResult
 from tests.porcelain.working import Work
 
 Row = Mapping[str, Any]
+ROWS = [{"id": n, "x": n * 7 % 10, "文": f"行{n}"} for n in range(40)]
 PRELUDE = """
 import csv, json, os, sys, pathlib
 def read(path):

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -19,7 +18,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsvc.lineage.carry import LostRowIdsWarning
-from dsvc.lineage.link_file import LinkFile
 from dsvc.lineage.row_ids import RowIdError
 from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 from dsvc.model.run_record import Capture
@@ -27,15 +25,10 @@ from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.run_recording import InputChangedError, OutputMissingError
 from dsvc.porcelain.run_spec import RunSpec
 from dsvc.porcelain.run_storage import RunResult
+from tests.porcelain.transforming import LEFT, OTHERS, RIGHT, ROWS, recorded, truth
 from tests.porcelain.working import Work
 
 LIBRARIES = ["pandas", "polars", "duckdb", "arrow", "dataset"]
-LEFT = "左.csv"
-RIGHT = "right.parquet"
-WORDS = ["a b", "c", "", "d e f", "g", "a b", "h i", "", "c", "j"]
-ROWS = [{"rid": row, "k": row % 4, "v": row % 3, "w": word} for row, word in enumerate(WORDS)]
-OTHERS = [{"rid": 1000 + row, "k": row // 2 + 1, "z": row} for row in range(6)]
-Frame = Any
 
 
 @pytest.fixture
@@ -44,168 +37,6 @@ def work(work: Work) -> Work:
     work.write({LEFT.encode(): "\n".join(lines).encode() + b"\n"})
     pq.write_table(pa.Table.from_pylist(OTHERS), work.folder / RIGHT)
     return work
-
-
-def truth(table: pa.Table) -> set[tuple[int, str, int]]:
-    """Output rows with their parents, by the hidden column."""
-    found = set()
-    for name in [name for name in table.column_names if "rid" in name]:
-        for row, value in enumerate(table.column(name).to_pylist()):
-            for each in value if isinstance(value, list) else [value]:
-                if each is not None and each == each:
-                    found.add((row, RIGHT if each >= 1000 else LEFT, int(each) % 1000))
-    return found
-
-
-def recorded(
-    work: Work, result: RunResult, output: str = "out.parquet", capture: Capture = Capture.CARRIED
-) -> set[tuple[int, str, int]]:
-    tree = work.repo.load_run(result.id.hex())
-    paths = [each.path for each in tree.run.outputs]
-    number = paths.index(output.encode())
-    assert tree.run.outputs[number].capture is capture
-    found = set()
-    for place, each in enumerate(tree.run.inputs):
-        data = tree.part(b"maps/%d-%d" % (number, place))
-        pairs = (
-            [] if data is None else list(zip(*(part.tolist() for part in LinkFile(data).all()), strict=True))
-        )
-        found |= {(row, each.path.decode(), parent) for row, parent in pairs}
-    return found
-
-
-def pandas_ops() -> dict[str, Callable[[Frame, Frame], Frame]]:
-    return {
-        "filter": lambda a, b: a[a.v > 0],
-        "sort": lambda a, b: a.sort_values(["v", "w"], ascending=False),
-        "join": lambda a, b: a.merge(b, on="k"),
-        "outer": lambda a, b: a.merge(b, on="k", how="outer"),
-        "group": lambda a, b: a.groupby("v").agg({"rid": list, "_dsvc_row": list, "k": "sum"}),
-        "joined group": lambda a, b: a.merge(b, on="k", how="left").groupby("v").agg(list),
-        "explode": lambda a, b: a.assign(w=a.w.fillna("").str.split(" ")).explode("w"),
-        "concat": lambda a, b: pd.concat([a, b, a.head(2)]),
-        "unique": lambda a, b: a.drop_duplicates("w"),
-        "index": lambda a, b: a.set_index(["k", "_dsvc_row"]).sort_index(),
-    }
-
-
-def polars_ops() -> dict[str, Callable[[Frame, Frame], Frame]]:
-    return {
-        "filter": lambda a, b: a.filter(pl.col("v") > 0),
-        "sort": lambda a, b: a.lazy().sort("v", "w", descending=True),
-        "join": lambda a, b: a.join(b, on="k"),
-        "outer": lambda a, b: a.join(b, on="k", how="full"),
-        "group": lambda a, b: a.group_by("v").agg("rid", "_dsvc_row", pl.col("k").sum()),
-        "joined group": lambda a, b: a.join(b, on="k", how="left").group_by("v").agg(pl.all()),
-        "explode": lambda a, b: a.with_columns(pl.col("w").str.split(" ")).explode("w"),
-        "concat": lambda a, b: pl.concat([a, b, a.head(2)], how="diagonal"),
-        "unique": lambda a, b: a.unique("w", maintain_order=True),
-    }
-
-
-def duckdb_ops() -> dict[str, Callable[[Frame, Frame], Frame]]:
-    def query(text: str) -> Callable[[Frame, Frame], Frame]:
-        def run(a: Frame, b: Frame) -> Frame:
-            return duckdb.sql(text)  # which names the frames
-
-        return run
-
-    return {
-        "filter": lambda a, b: a.filter("v > 0"),
-        "sort": lambda a, b: a.order("v DESC, w DESC"),
-        "join": query("SELECT *, a.rid AS rid_a, b.rid AS rid_b FROM a JOIN b USING (k)"),
-        "outer": query("FROM a FULL JOIN b USING (k)"),
-        "group": query("SELECT v, list(rid), list(_dsvc_row), sum(k) FROM a GROUP BY v"),
-        "joined group": query(
-            "SELECT v, list(a.rid) AS rid, list(b.rid) AS rid_b, list(a._dsvc_row), list(b._dsvc_row) "
-            "FROM a LEFT JOIN b USING (k) GROUP BY v"
-        ),
-        "explode": query("SELECT rid, _dsvc_row, unnest(split(w, ' ')) AS w FROM a"),
-        "concat": query("FROM a UNION ALL BY NAME FROM b UNION ALL BY NAME (FROM a LIMIT 2)"),
-        "unique": query("SELECT DISTINCT ON (w) * FROM a ORDER BY rid"),
-    }
-
-
-def arrow_ops() -> dict[str, Callable[[pa.Table, pa.Table], Frame]]:
-    def join(a: pa.Table, b: pa.Table, how: str = "inner") -> pa.Table:
-        return a.join(b, "k", join_type=how, left_suffix="_l", right_suffix="_r")
-
-    def explode(a: pa.Table, b: pa.Table) -> pa.Table:
-        words = pc.split_pattern(pc.fill_null(a["w"], ""), " ")
-        return a.take(pc.list_parent_indices(words.combine_chunks()))
-
-    return {
-        "filter": lambda a, b: a.filter(pc.greater(a["v"], 0)),
-        "sort": lambda a, b: a.sort_by([("v", "descending"), ("rid", "ascending")]),
-        "join": join,
-        "outer": lambda a, b: join(a, b, "full outer"),
-        "group": lambda a, b: a.group_by("v").aggregate(
-            [("rid", "list"), ("_dsvc_row", "list"), ("k", "sum")]
-        ),
-        "explode": explode,
-        "concat": lambda a, b: pa.concat_tables([a, b, a.slice(0, 2)], promote_options="default"),
-        "unique": lambda a, b: a.group_by("w", use_threads=False).aggregate(
-            [("rid", "first"), ("_dsvc_row", "first")]
-        ),
-    }
-
-
-def dataset_ops() -> dict[str, Callable[[Frame, Frame], Frame]]:
-    import datasets
-
-    datasets.disable_progress_bars()
-
-    def explode(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        parts = [(place, word) for place, text in enumerate(rows["w"]) for word in (text or "").split(" ")]
-        return {
-            **{name: [rows[name][place] for place, _ in parts] for name in ("rid", "_dsvc_row")},
-            "w": [word for _, word in parts],
-        }
-
-    return {
-        "filter": lambda a, b: a.filter(lambda row: row["v"] > 0),
-        "sort": lambda a, b: a.sort("w"),
-        "map": lambda a, b: a.map(lambda row: {"w": (row["w"] or "").upper()}),
-        "explode": lambda a, b: a.map(explode, batched=True, remove_columns=a.column_names),
-        "concat": lambda a, b: datasets.concatenate_datasets([a, b, a.select(range(2))]),
-        "unique": lambda a, b: a.select([0, 1, 2, 3]),
-        "group": lambda a, b: datasets.Dataset.from_pandas(
-            a.to_pandas().groupby("v").agg({"rid": list, "_dsvc_row": list})
-        ),
-        "join": lambda a, b: datasets.Dataset.from_pandas(a.to_pandas().merge(b.to_pandas(), on="k")),
-    }
-
-
-OPERATIONS = {
-    "pandas": pandas_ops(),
-    "polars": polars_ops(),
-    "duckdb": duckdb_ops(),
-    "arrow": arrow_ops(),
-    "dataset": dataset_ops(),
-}
-
-
-@pytest.mark.parametrize(
-    ("library", "name"), [(library, name) for library, found in OPERATIONS.items() for name in found]
-)
-def test_parents_are_the_true_ones(work: Work, library: str, name: str) -> None:
-    with work.repo.transform(name, inputs=[LEFT, RIGHT], kind="transform") as t:
-        frames = t.read(LEFT, as_=library), t.read(RIGHT, as_=library)
-        t.write("out.parquet", OPERATIONS[library][name](*frames))
-    table = pq.read_table(work.folder / "out.parquet")
-    assert not [each for each in table.column_names if "_dsvc_row" in each]
-    expected = truth(table)
-    assert expected
-    assert recorded(work, t.result) == expected
-    run = t.result.run
-    assert run.complete
-    assert run.outputs[0].records == table.num_rows
-    for each, rows in zip(run.inputs, (ROWS, OTHERS), strict=True):
-        assert each.fates is not None
-        assert each.fates.total == len(rows)
-        parents = {parent for _, path, parent in expected if path == each.path.decode()}
-        assert each.fates.dropped == len(rows) - len(parents)
-    assert pending_runs(work.repo.layout) == [t.result.id]
 
 
 @pytest.mark.parametrize("output", ["out.csv", "out.tsv", "out.jsonl", "out.arrow", "深/out.csv.gz"])

@@ -1,0 +1,22 @@
+"""What the tests of diff share."""
+
+from __future__ import annotations
+
+import os
+
+from dsvc.diff.delta import Change
+from dsvc.porcelain.values import DiffResult
+from tests.porcelain.working import Work
+
+
+def status(result: DiffResult) -> list[tuple[str, ...]]:
+    letters = {"added": "A", "removed": "D", "modified": "M", "renamed": "R"}
+    return sorted(
+        (letters[c.kind.value], *(os.fsdecode(p) for p in (c.old_path, c.path) if p is not None))
+        for c in result.changes
+    )
+
+
+def lines_of(work: Work, change: Change, result: DiffResult) -> list[str] | None:
+    lines = work.repo.unified_diff(change, result)
+    return None if lines is None else list(lines)
