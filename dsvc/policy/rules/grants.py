@@ -12,6 +12,7 @@ from dsvc.policy.case import Case
 from dsvc.policy.licence_facts import LicenceFacts
 from dsvc.policy.licence_settings import normal_word
 from dsvc.policy.licence_vector import NO, UNDETERMINED, YES, Permission, Vector, permission
+from dsvc.policy.recorded_runs import unread
 from dsvc.policy.rule import Rule, Terms
 
 TRAINING: Final = frozenset(
@@ -44,6 +45,7 @@ class GeneratorTerms(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Look for what breaks it."""
+        yield from unread(case)
         facts = case.licences
         for name in facts.names:
             if any(_is_synthetic(record) for record in facts.folds.sources.get(name, ())):
@@ -113,6 +115,7 @@ class Granted(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Look for what breaks it."""
+        yield from unread(case)
         facts = case.licences
         for name in facts.names:
             for record in facts.folds.sources.get(name, ()):

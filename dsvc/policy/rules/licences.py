@@ -19,6 +19,7 @@ from dsvc.policy.licence_fold import permits_use
 from dsvc.policy.licence_terms import Declared, choices_of
 from dsvc.policy.licence_vector import NO, UNDETERMINED, YES, Choices, Permission, Vector, choose, permission
 from dsvc.policy.notices import notice_of
+from dsvc.policy.recorded_runs import unread
 from dsvc.policy.rule import Rule, Terms
 from dsvc.policy.share_alike import Sharing, best_sharing, permits_output, sharing_of
 
@@ -42,6 +43,7 @@ class Readable(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Look for what breaks it."""
+        yield from unread(case)
         for source in case.sources:
             subject = source_subject(source.id)
             hint = f"dsvc source set {source.id} license_expression=…"
@@ -67,6 +69,7 @@ class Permitted(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Look for what breaks it."""
+        yield from unread(case)
         facts = case.licences
         known: dict[tuple[str, ...], tuple[Permission, str]] = {}
         for node, descent in facts.files():
@@ -109,6 +112,7 @@ class Adapted(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Look for what breaks it."""
+        yield from unread(case)
         facts = case.licences
         told: set[str] = set()
         roots = case.judged.closure.roots
@@ -168,6 +172,7 @@ class ShareAlike(Rule):
         """Look for what breaks it."""
         if not _is_shared(case):
             return
+        yield from unread(case)
         facts = case.licences
         known: dict[tuple[tuple[str, ...], bool], Finding | None] = {}
         for node, descent in facts.files():
@@ -249,6 +254,7 @@ class Named(Rule):
         """Look for what breaks it."""
         if not _is_shared(case):
             return
+        yield from unread(case)
         facts = case.licences
         for name in facts.names:
             choices = facts.chosen((name,))

@@ -67,6 +67,8 @@ class Disclosed(Rule):
                     hint = facts.setting(f"{item.fields[0]}=…") if item.fields else None
                     yield facts.lacks(f"{item.what} is not stated ({item.name})", hint)
             begins, ends = facts.text("collected_from"), facts.text("collected_to")
+            if begins is not None and ends is None and not facts.record.ongoing:
+                yield facts.lacks_field("collected_to", "2026-06-30", "AB 2013 (10)")
             if begins is not None and ends is not None and ends[:10] < begins[:10]:
                 said = f"it was collected until {ends}, which is before {begins} (AB 2013 (10))"
                 yield facts.fails(said, facts.setting("collected_to=…"))

@@ -13,6 +13,7 @@ from dsvc.lineage.validation import Finding, Outcome, artifact_subject, source_s
 from dsvc.model.rights_request import REGISTER_ID, RequestKind, RequestState, RightsRequest, Selector
 from dsvc.model.source_record import Acquisition, SourceRecord
 from dsvc.policy.case import Case
+from dsvc.policy.recorded_runs import unread
 from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
 
 _AUTHORS: Final = ("rightsholders", "issuer", "origin_org", "supplier")
@@ -51,6 +52,7 @@ class Refused(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Compare sources, files and rows with all refusals that were not turned down."""
+        yield from unread(case)
         yield from _register(case, terms)
         for request in case.requests:
             record = request.record
@@ -232,6 +234,7 @@ class Retained(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Compare ``retention_until`` of all sources with the day."""
+        yield from unread(case)
         for source in case.sources:
             for _, record in case.stated(source):
                 yield from _retention(source.id, record, case.day)

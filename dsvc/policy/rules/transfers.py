@@ -231,8 +231,9 @@ class Approved(Rule):
                 )
             elif direction in _OUT and is_strict:
                 yield from _approval(facts, case.day)
-            elif direction in _OUT and grade is None:
-                yield facts.lacks_field("grade", "general", "it is transferred")
+            elif grade is None and (direction in _OUT or (direction is None and not _is_home(case, terms))):
+                why = "it is transferred" if direction in _OUT else "whether it leaves isn't stated either"
+                yield facts.lacks_field("grade", "general", why)
 
 
 def _is_home(case: Case, terms: Terms) -> bool:
