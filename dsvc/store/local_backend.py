@@ -10,6 +10,7 @@ import os
 import time
 import weakref
 from collections.abc import Sequence
+from functools import cache
 
 from dsvc.fs import files
 from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
@@ -20,14 +21,11 @@ from dsvc.store.layout import Layout
 SUFFIX = ".pack"
 JOURNAL = "journal.json"
 _MAX_OPEN = 64
+_SMALL_BYTES = 16 << 10
 
 
-def _map(fd: int, offset: int, length: int) -> memoryview:
-    """Map a range of a file for reading without keeping a descriptor.
-
-    `mmap.mmap` duplicates the descriptor and keeps it: a thousand mapped footers would use up the thousand
-    files that a process may open.
-    """
+@cache
+def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [
@@ -39,6 +37,16 @@ def _map(fd: int, offset: int, length: int) -> memoryview:
         ctypes.c_int64,
     ]
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return libc
+
+
+def _map(fd: int, offset: int, length: int) -> memoryview:
+    """Map a range of a file for reading without keeping a descriptor.
+
+    `mmap.mmap` duplicates the descriptor and keeps it: a thousand mapped footers would use up the thousand
+    files that a process may open.
+    """
+    libc = _libc()
     start = offset - offset % mmap.ALLOCATIONGRANULARITY
     whole = offset - start + length
     address = libc.mmap(None, whole, mmap.PROT_READ, mmap.MAP_SHARED, fd, start)
@@ -132,19 +140,25 @@ class LocalBackend:
     def _fd(self, pack: PackId) -> int:
         fd = self._open.get(pack)
         if fd is None:
-            path = self._find(pack)
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except FileNotFoundError as error:
-                raise MissingDataError(
-                    f"pack {pack.short()} is missing", details={"pack": pack.hex()}
-                ) from error
-            except OSError as error:
-                raise files.storage_error(error, "open", path) from error
+            fd = self._opened(pack)
             if len(self._open) >= _MAX_OPEN:
                 os.close(self._open.pop(next(iter(self._open))))
             self._open[pack] = fd
         return fd
+
+    def _opened(self, pack: PackId) -> int:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        path = os.path.join(self.layout.packs, pack.hex() + SUFFIX)
+        try:
+            try:
+                return os.open(path, flags)
+            except FileNotFoundError:
+                path = self._find(pack)
+                return os.open(path, flags)
+        except FileNotFoundError as error:
+            raise MissingDataError(f"pack {pack.short()} is missing", details={"pack": pack.hex()}) from error
+        except OSError as error:
+            raise files.storage_error(error, "open", path) from error
 
     def size(self, pack: PackId) -> int:
         """Length of a pack in bytes."""
@@ -167,12 +181,14 @@ class LocalBackend:
         return data
 
     def view(self, pack: PackId, offset: int, length: int) -> memoryview:
-        """Map a range of the pack."""
+        """Map a range of the pack; a small one is read, which is quicker and takes no page more."""
         if length == 0:
             return memoryview(b"")
         fd = self._fd(pack)
         if length > os.fstat(fd).st_size - offset:
             raise CorruptDataError(f"pack {pack.short()} is shorter than its trailer says")
+        if length <= _SMALL_BYTES:
+            return memoryview(self.read(pack, offset, length))
         try:
             return _map(fd, offset, length)
         except OSError as error:

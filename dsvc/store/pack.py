@@ -6,7 +6,6 @@ a search structure as it stands.
 
 from __future__ import annotations
 
-import itertools
 import struct
 import sys
 from array import array
@@ -253,7 +252,7 @@ class Footer:
         cut += FANOUT.size
         self._ids = view[cut : cut + 32 * count]
         self._rows = view[cut + 32 * count :]
-        if self._fanout[-1] != count or any(a > b for a, b in itertools.pairwise(self._fanout)):
+        if self._fanout[-1] != count or sorted(self._fanout) != self._fanout.tolist():
             raise CorruptDataError(f"pack {pack.short()} has a wrong fanout", details={"pack": pack.hex()})
 
     def verify(self) -> bool:

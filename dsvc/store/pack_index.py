@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from itertools import repeat
 
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import PackId
@@ -13,6 +14,9 @@ from dsvc.store.pack import Footer, Location
 logger = logging.getLogger(__name__)
 _FILTER_PACKS = 8
 _FILTER_MISSES = 1000
+_MERGED_PROBES = 20_000
+"""After so many looks into packs in vain, one table of the ids of small packs is cheaper."""
+_MERGED_IDS = 1 << 17
 
 
 class _Filter:
@@ -49,6 +53,28 @@ class _Filter:
         return bool(self._bits[place >> 3] & (1 << (place & 7)))
 
 
+class _Merged:
+    """In which pack an object probably lies, by the first bytes of its id: one table for many small packs.
+
+    What it says is looked up in the pack all the same. Packs that don't fit in are in `others`.
+    """
+
+    def __init__(self, footers: Iterable[Footer]) -> None:
+        self.others: list[Footer] = []
+        self._packs: dict[int, Footer] = {}
+        room = _MERGED_IDS
+        for footer in sorted(footers, key=lambda each: each.count):
+            room -= footer.count
+            if room < 0:
+                self.others.append(footer)
+            else:
+                self._packs.update(zip(footer.prefixes(), repeat(footer)))
+
+    def probable(self, id_: bytes) -> Footer | None:
+        """Pack that has an id like this one; None: none of those in the table has it."""
+        return self._packs.get(int.from_bytes(id_[:4], "big"))
+
+
 class PackIndex:
     """Footers of the listed packs, most recently useful first.
 
@@ -61,6 +87,8 @@ class PackIndex:
         self._footers: list[Footer] | None = None
         self._filter: _Filter | None = None
         self._misses = 0
+        self._merged: _Merged | None = None
+        self._probes = 0
         self.broken: dict[PackId, DsvcError] = {}
 
     def footers(self) -> list[Footer]:
@@ -74,6 +102,7 @@ class PackIndex:
         """Read the pack list again, keeping what is mapped."""
         known = {f.pack: f for f in self._footers or ()}
         self._footers = []
+        self._merged, self._probes = None, 0
         self.broken = {}
         for pack in self._backend.list_packs():
             try:
@@ -93,10 +122,17 @@ class PackIndex:
         footers = self.footers()
         if self._filter is not None and not self._filter.may_have(id_):
             return None
+        if self._merged is not None:
+            likely = self._merged.probable(id_)
+            if likely is None:
+                footers = self._merged.others
+            elif (row := likely.find(id_)) >= 0 and not (location := likely.location(row)).erased:
+                return likely, location
         for position, footer in enumerate(footers):
             row = footer.find(id_)
             if row < 0:
                 continue
+            self._count_probes(position)
             location = footer.location(row)
             if location.erased:
                 erased = (footer, location)
@@ -104,9 +140,16 @@ class PackIndex:
             if position:
                 footers.insert(0, footers.pop(position))
             return footer, location
+        self._count_probes(len(footers))
         if erased is None:
-            self._count_miss(footers)
+            self._count_miss(self.footers())
         return erased
+
+    def _count_probes(self, packs: int) -> None:
+        """Build the table of ids once probing packs one by one has become dear."""
+        self._probes += packs
+        if self._merged is None and self._probes >= _MERGED_PROBES:
+            self._merged = _Merged(self.footers())
 
     def _count_miss(self, footers: list[Footer]) -> None:
         """Build the filter once misses in many packs have become dear."""
