@@ -1,0 +1,200 @@
+"""Rules over labels, samples, quality, pilots and releases: where the line runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dsvc.lineage.validation import Gate, Outcome, Severity
+from dsvc.policy.example_check import ask
+from dsvc.policy.example_text import world_of
+from dsvc.policy.rule import RuleUse, Terms
+from dsvc.policy.rule_catalogue import find_rule
+
+PASS, FAIL, INCOMPLETE = Outcome.PASS, Outcome.FAIL, Outcome.INCOMPLETE
+RISKS = {**{f"A.1.{n}": 200 for n in range(1, 9)}, **{f"A.2.{n}": 100 for n in range(1, 10)}}
+
+
+def judged(rule: str, **world: Any) -> tuple[Outcome, list[str]]:
+    found = find_rule(rule)
+    defaults = {name: each.default for name, each in found.parameters.items()}
+    terms = Terms(severity=Severity.BLOCKING, gate=Gate.RELEASE, clause="", parameters=defaults)
+    outcome, findings = ask(RuleUse(found, terms, "test"), world_of(world))
+    return outcome, [each.message for each in findings]
+
+
+def rows(count: int) -> list[dict[str, object]]:
+    return [{"id": n, "text": f"t{n}"} for n in range(count)]
+
+
+def sampled(level: str, count: int, seed: str | None = "content", **facts: str) -> dict[str, Any]:
+    """A table of so many rows, and a review of it."""
+    review = {"name": "看", "kind": "review", "inputs": ["数据.jsonl"], "outputs": ["r.txt"]}
+    review["facts"] = {"aspect": "safety", "review": level, "verdict": "pass", **facts}
+    if seed is not None:
+        review["seed"] = seed
+    return {
+        "file": [{"path": "数据.jsonl", "rows": rows(count)}, {"path": "r.txt", "content": "fine"}],
+        "source": [{"id": "源", "paths": ["数据.jsonl"]}],
+        "run": [review],
+    }
+
+
+@pytest.mark.parametrize(
+    ("count", "sample", "passed", "wanted"),
+    [
+        (5000, 4000, 3840, PASS),
+        (5000, 4000, 3839, FAIL),
+        (5000, 3999, 3999, FAIL),
+        (4001, 4000, 4000, PASS),
+        (10, 10, 10, PASS),
+        (10, 9, 9, FAIL),
+        (10, 10, 11, FAIL),
+    ],
+)
+def test_a_manual_sample(count: int, sample: int, passed: int, wanted: Outcome) -> None:
+    world = sampled("expert", count, sample=str(sample), passed=str(passed))
+    assert judged("SAFE-01", **world)[0] is wanted
+
+
+@pytest.mark.parametrize(
+    ("seed", "wanted", "said"),
+    [(None, INCOMPLETE, "not recorded"), ("1", FAIL, "with the seed 1, not with"), ("content", PASS, "")],
+)
+def test_nobody_chooses_the_sample(seed: str | None, wanted: Outcome, said: str) -> None:
+    outcome, messages = judged("SAFE-01", **sampled("expert", 3, seed, sample="3", passed="3"))
+    assert outcome is wanted
+    assert said in "".join(messages)
+
+
+@pytest.mark.parametrize(
+    ("sample", "passed", "wanted"),
+    [(101, 101, PASS), (100, 100, FAIL), (200, 196, PASS), (200, 195, FAIL)],
+)
+def test_a_technical_sample_is_a_tenth_rounded_up(sample: int, passed: int, wanted: Outcome) -> None:
+    world = sampled("automatic", 1001, None, sample=str(sample), passed=str(passed))
+    assert judged("SAFE-02", **world)[0] is wanted
+
+
+def test_a_file_that_the_sample_left_out_is_named() -> None:
+    world = sampled("automatic", 3, None, sample="3", passed="3")
+    world["file"].append({"path": "别的.jsonl", "rows": rows(1)})
+    outcome, messages = judged("SAFE-02", **world)
+    assert outcome is INCOMPLETE
+    assert "别的.jsonl" in messages[0]
+
+
+def test_what_was_made_into_something_else_needs_no_sample_of_its_own() -> None:
+    world = sampled("automatic", 3, None, sample="3", passed="3")
+    world["file"].append({"path": "raw.jsonl", "rows": rows(2)})
+    world["source"] = [{"id": "源", "paths": ["raw.jsonl"]}]
+    world["run"].append(
+        {"name": "clean", "kind": "clean", "inputs": ["raw.jsonl"], "outputs": ["数据.jsonl"]}
+    )
+    assert judged("SAFE-02", **world)[0] is PASS
+
+
+def test_of_two_reviews_the_newest_counts() -> None:
+    world = sampled("automatic", 3, None, sample="3", passed="3")
+    world["file"].append({"path": "again.txt", "content": "not so fine"})
+    again = {**world["run"][0], "name": "again", "outputs": ["again.txt"]}
+    again["facts"] = {**again["facts"], "passed": "1"}
+    world["run"].append(again)
+    assert judged("SAFE-02", **world)[0] is FAIL
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, PASS),
+        ({"words": 9999}, FAIL),
+        ({"updated": "2026-11-15"}, PASS),
+        ({"updated": "2026-11-14"}, FAIL),
+        ({"updated": "2026-11-23"}, INCOMPLETE),
+        ({"updated": "last week"}, INCOMPLETE),
+        ({"risks": {**RISKS, "A.1.3": 199}}, FAIL),
+        ({"risks": {**RISKS, "A.2.3": 99}}, FAIL),
+        ({"risks": {name: n for name, n in RISKS.items() if name != "A.2.9"}}, INCOMPLETE),
+        ({"risks": {}}, INCOMPLETE),
+    ],
+)
+def test_the_list_of_words(changes: dict[str, object], wanted: Outcome) -> None:
+    words = {"version": "1", "updated": "2026-11-22", "words": 10_000, "risks": RISKS, **changes}
+    assert judged("SAFE-03", word_list=words)[0] is wanted
+
+
+def labelled(**facts: str) -> dict[str, Any]:
+    return {
+        "file": [{"path": "a.jsonl", "rows": rows(2)}, {"path": "b.jsonl", "rows": rows(2)}],
+        "source": [{"id": "web", "paths": ["a.jsonl"]}],
+        "run": [
+            {"name": "标注", "kind": "label", "inputs": ["a.jsonl"], "outputs": ["b.jsonl"], "facts": facts}
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted"),
+    [
+        ({"annotator": "ann-1", "qualification": "c-1"}, PASS),
+        ({"annotator": "ann-1", "qualification": "c-1..2026-01-01"}, PASS),
+        ({"annotator": "ann-1", "qualification": "c-1..2025-12-31"}, FAIL),
+        ({"annotator": "ann-1"}, INCOMPLETE),
+        ({"qualification": "c-1"}, INCOMPLETE),
+        ({"by": "model", "model": "tagger-2"}, PASS),
+        ({"annotator": "ann-1, ann-2", "reviewer": "ann-2", "qualification": "c-1"}, FAIL),
+    ],
+)
+def test_who_labels_is_qualified_and_does_not_review(facts: dict[str, str], wanted: Outcome) -> None:
+    # The run was on 2026-01-01.
+    assert judged("ANN-02", **labelled(**facts))[0] is wanted
+
+
+def test_labels_without_declared_columns_are_unknown() -> None:
+    outcome, messages = judged("ANN-05", **labelled(), detections={"label_conflicts": {"status": "clean"}})
+    assert outcome is INCOMPLETE
+    assert "content" in messages[0]
+
+
+def test_data_without_labels_has_no_conflicts() -> None:
+    world = {"file": [{"path": "a.jsonl", "rows": rows(2)}], "source": [{"id": "web"}]}
+    assert judged("ANN-05", **world)[0] is PASS
+
+
+def test_near_duplicates_across_splits_are_asked_for_where_a_pack_wants_them() -> None:
+    world: dict[str, Any] = {
+        "file": [{"path": "a.csv", "rows": rows(2)}],
+        "source": [{"id": "web"}],
+        "tables": {"*.csv": {"content": "text", "split": "id"}},
+    }
+    assert judged("LIN-05", **world)[0] is PASS
+    world["parameters"] = {"near_duplicates": True}
+    assert judged("LIN-05", **world)[0] is INCOMPLETE
+    for status, wanted in (("clean", PASS), ("hits", FAIL), ("unknown", INCOMPLETE)):
+        assert judged("LIN-05", **world, detections={"near_duplicates": {"status": status}})[0] is wanted
+
+
+@pytest.mark.parametrize(
+    ("window", "wanted"),
+    [
+        ("2026-10-01..2026-11-21", PASS),
+        ("2026-10-01..2026-11-22", FAIL),
+        ("2026-11-30..2026-11-01", INCOMPLETE),
+        ("soon", INCOMPLETE),
+        ("", INCOMPLETE),
+    ],
+)
+def test_people_can_object_until_the_last_day_is_over(window: str, wanted: Outcome) -> None:
+    world = {
+        "file": [{"path": "a.csv", "rows": rows(1)}],
+        "source": [{"id": "web", "objection_window": window}],
+    }
+    assert judged("REL-01", **world)[0] is wanted
+
+
+@pytest.mark.parametrize("status", ["open", "confirmed", "repairing", "reopened"])
+def test_a_blocking_defect_that_is_not_closed_exits_with_23(status: str) -> None:
+    assert judged("PIL-02", defect=[{"id": "d", "status": status}])[0] is FAIL
+    assert judged("PIL-02", defect=[{"id": "d", "status": status, "severity": "P2"}])[0] is PASS
+    assert find_rule("PIL-02").exit_code == 23
