@@ -12,7 +12,7 @@ from dsvc.cli.names import show_name
 
 if TYPE_CHECKING:
     from dsvc.lineage.validation import Violation
-    from dsvc.porcelain.check import CheckResult
+    from dsvc.porcelain.verdict import CheckResult
 
 _STYLE: Final = """
 .FAIL { background: var(--del); } .PASS { background: var(--add); }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dsvc.cli.output import Output
     from dsvc.lineage.validation import Violation
-    from dsvc.porcelain.check import CheckResult
+    from dsvc.porcelain.verdict import CheckResult
 
 _SHOWN: Final = 20
 

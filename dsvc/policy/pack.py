@@ -18,6 +18,7 @@ from dsvc.policy.rule_catalogue import find_rule
 from dsvc.table.rules_file import read_document
 
 PACKS: Final = Path(__file__).parent / "packs"
+DEFAULT: Final = "default"
 INVARIANTS: Final = "invariants"
 """The pack that `check` asks whatever is in force: what holds for every lineage."""
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -2,113 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-
-import msgspec
 
 from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
 from dsvc.model.detection_run import DetectionRun
-from dsvc.model.encoding import encode
-from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
+from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError
 from dsvc.model.ssh_key import SshKey
 from dsvc.policy.case import Case
-from dsvc.policy.engine import INCOMPLETE_EXIT, asked_at, exit_code_of, judge, outcome_of, undecided, united
+from dsvc.policy.engine import INCOMPLETE_EXIT, asked_at, judge, outcome_of, undecided, united
 from dsvc.policy.rule import RuleUse
 from dsvc.porcelain.detections import detected
 from dsvc.porcelain.judged_version import JudgedVersion, inherited, is_inherited, judged_version
+from dsvc.porcelain.moment import Moment, now, parse_moment
 from dsvc.porcelain.policy_case import case_of
-from dsvc.porcelain.policy_in_force import InForce, Policy, PolicyChange, in_force, invariants
-from dsvc.porcelain.waivers import AppliedWaivers, WaiverUse, apply_waivers
+from dsvc.porcelain.policy_in_force import InForce, Policy, for_release, in_force, invariants
+from dsvc.porcelain.verdict import CheckResult, PackInForce, RuleAsked
+from dsvc.porcelain.waivers import AppliedWaivers, apply_waivers
 from dsvc.porcelain.workspace import Workspace
-
-
-class PackInForce(msgspec.Struct, frozen=True):
-    """A pack that a verdict was made by: name with version, and BLAKE3-256 of its content in hex."""
-
-    name: str
-    digest: str
-
-
-class RuleAsked(msgspec.Struct, frozen=True):
-    """A rule that was asked, and under which terms of which pack."""
-
-    id: str
-    severity: Severity
-    clause: str
-    verified: bool
-    pack: str
-
-
-class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict of the gate: the same version, packs, waivers and day give the same one.
-
-    Attributes
-    ----------
-    outcome : Outcome
-    version : str
-        Root of the judged manifest, in hex.
-    commit : str or None
-        The judged commit; None where what is staged was judged.
-    stage : Gate
-        Up to which gate rules were asked.
-    as_of : str
-        On which day, ``YYYY-MM-DD``.
-    packs : tuple of PackInForce
-        Policy packs in force.
-    rules : tuple of RuleAsked
-        What was asked, by id.
-    violations : tuple of Violation
-        Everything that was found, also what does not block.
-    policy_changes : tuple of PolicyChange
-        What the version changes of the policy of the branch that it goes to.
-    waivers : tuple of WaiverUse
-        Waivers for what was found, those that don't count too; and those that can't be read.
-    first_roster : str or None
-        Commit whose roster is trusted since none was in force before, or ``STAGED``.
-    officers : tuple of str
-        Compliance officers of that roster, with the fingerprints of their keys: something to be shown.
-    """
-
-    outcome: Outcome
-    version: str = ""
-    commit: str | None = None
-    stage: Gate = Gate.PUSH
-    as_of: str = ""
-    packs: tuple[PackInForce, ...] = ()
-    rules: tuple[RuleAsked, ...] = ()
-    violations: tuple[Violation, ...] = ()
-    policy_changes: tuple[PolicyChange, ...] = ()
-    waivers: tuple[WaiverUse, ...] = ()
-    first_roster: str | None = None
-    officers: tuple[str, ...] = ()
-
-    @property
-    def policy(self) -> tuple[str, ...]:
-        """Names of the packs in force."""
-        return tuple(pack.name.partition("@")[0] for pack in self.packs)
-
-    @property
-    def gate_exit_code(self) -> int:
-        """What a gate exits with: the first present of 22, 20, 21, 23; else 0."""
-        return exit_code_of(self.violations)
-
-    @property
-    def bytes(self) -> bytes:
-        """Canonical encoding of the verdict."""
-        return encode(msgspec.to_builtins(self))
-
-    @property
-    def digest(self) -> str:
-        """BLAKE3-256 of the verdict, in hex."""
-        from blake3 import blake3
-
-        return blake3(b"dsvc verdict 1\0" + self.bytes).hexdigest()
-
-
-def today() -> str:
-    """Day of the clock, UTC."""
-    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def check(
@@ -137,7 +47,8 @@ def check(
     policy : (bytes, str) or None
         Content and name of a pack to ask too.
     as_of : str or None
-        Day on which it is judged; None: today.
+        Date or time at which it is judged, knowing of sources, waivers and the target branch what was known
+        then; None: now.
     rescan : bool
         Have detectors look again at what they have seen before.
 
@@ -149,14 +60,16 @@ def check(
         If its ``dsvc.toml`` is malformed.
     PackError
         If `policy` is.
+    MomentError
+        If `as_of` is neither a date nor a time.
     """
-    asked = gate or Gate.PUSH
-    day = as_of or today()
+    asked, moment = gate or Gate.PUSH, parse_moment(as_of)
     try:
-        version = judged_version(repo, rev, staged=staged, target=target)
+        version = judged_version(repo, rev, staged=staged, target=target, moment=moment)
+        found = in_force(repo, version.root, version.bases, policy)
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
-        return _unreadable(asked, day, error)
-    return judge_version(repo, version, asked, day, policy, rescan=rescan)
+        return unreadable_version(asked, moment.day, error)
+    return judge_version(repo, version, asked, moment, policy, found, rescan=rescan)
 
 
 def check_commit(
@@ -177,16 +90,14 @@ def check_commit(
     found = in_force(repo, version.root, version.bases)
     if not found.is_named:
         return None
-    return judge_version(
-        repo, version, Gate.COMMIT, today(), None, found, detections=detections, signer=signer
-    )
+    return judge_version(repo, version, Gate.COMMIT, now(), None, found, detections=detections, signer=signer)
 
 
 def judge_version(
     repo: Workspace,
     version: JudgedVersion,
     gate: Gate,
-    day: str,
+    moment: Moment,
     more: tuple[bytes, str] | None = None,
     found: InForce | None = None,
     *,
@@ -196,11 +107,14 @@ def judge_version(
 ) -> CheckResult:
     """Judge a version by the policies in force, and by the invariants of lineage."""
     found = found or in_force(repo, version.root, version.bases, more)
+    if gate is Gate.RELEASE:
+        found = for_release(found)
+    day = moment.day
     violations = [_problem(problem) for problem in found.problems]
     said: list[DetectionRun] = []
     try:
         for policy in _policies(found):
-            case, more_violations = _judged(repo, version, policy, gate, day, rescan=rescan)
+            case, more_violations = _judged(repo, version, policy, gate, moment, rescan=rescan)
             violations += more_violations
             said += [run for run in case.detections.runs() if run not in said]
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
@@ -254,13 +168,13 @@ def _all_uses(found: InForce, gate: Gate, day: str) -> list[RuleUse]:
 
 
 def _judged(
-    repo: Workspace, version: JudgedVersion, policy: Policy, gate: Gate, day: str, *, rescan: bool
+    repo: Workspace, version: JudgedVersion, policy: Policy, gate: Gate, moment: Moment, *, rescan: bool
 ) -> tuple[Case, Sequence[Violation]]:
-    uses = asked_at(policy.uses, gate, day)
-    case = detected(repo, case_of(repo, version, policy.settings, gate, day), uses, rescan=rescan)
+    uses = asked_at(policy.uses, gate, moment.day)
+    case = detected(repo, case_of(repo, version, policy.settings, uses, gate, moment), uses, rescan=rescan)
     violations = judge(uses, case)
     if gate is Gate.COMMIT and violations:
-        before = inherited(repo, version, policy.settings, uses, day, violations)
+        before = inherited(repo, version, policy.settings, uses, moment, violations)
         violations = [
             each._replace(inherited=is_inherited(each, before, case.reached)) for each in violations
         ]
@@ -290,9 +204,8 @@ def _problem(message: str) -> Violation:
     )
 
 
-def _unreadable(
-    gate: Gate, day: str, error: MissingDataError | CorruptDataError | MalformedInputError
-) -> CheckResult:
+def unreadable_version(gate: Gate, day: str, error: DsvcError) -> CheckResult:
+    """Answer where not even the version can be read: nothing can be told of it."""
     uses = asked_at(invariants().uses, gate, day)
     violations = undecided(uses, error)
     return CheckResult(

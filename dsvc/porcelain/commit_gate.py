@@ -22,7 +22,7 @@ from dsvc.porcelain.lineage_facts import rules_file
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.check import CheckResult
+    from dsvc.porcelain.verdict import CheckResult
 
 _LISTED: Final = 10
 _REFUSALS: Final[dict[int, type[DsvcError]]] = {

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from dsvc.lineage.lineage_tree import LineageTree
 from dsvc.lineage.validation import Violation
 from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.manifest import Entry
 from dsvc.model.run_record import RunId
 from dsvc.policy.engine import judge
 from dsvc.policy.rule import RuleUse
 from dsvc.policy.settings import PolicySettings
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.commit_lineage import CommitLineage, lineage_of
+from dsvc.porcelain.moment import Moment, as_of
 from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.workspace import Workspace
 
@@ -39,6 +41,9 @@ class JudgedVersion(NamedTuple):
         What is recorded of runs and sources.
     runs : tuple of RunId
         Runs that no commit has yet.
+    only : frozenset of bytes or None
+        At the gate of commits, paths that are judged as if the version before didn't have them; None: what
+        it adds or changes.
     """
 
     root: NodeId
@@ -48,6 +53,7 @@ class JudgedVersion(NamedTuple):
     bases: tuple[NodeId, ...]
     lineages: tuple[LineageTree, ...]
     runs: tuple[RunId, ...] = ()
+    only: frozenset[bytes] | None = None
 
     @property
     def parent(self) -> CommitId | None:
@@ -56,7 +62,12 @@ class JudgedVersion(NamedTuple):
 
 
 def judged_version(
-    repo: Workspace, rev: str | None = None, *, staged: bool = False, target: str | None = None
+    repo: Workspace,
+    rev: str | None = None,
+    *,
+    staged: bool = False,
+    target: str | None = None,
+    moment: Moment | None = None,
 ) -> JudgedVersion:
     """Find what is to be judged.
 
@@ -68,6 +79,8 @@ def judged_version(
         Judge what is staged.
     target : str or None
         Branch that it goes to; None: the one that ``policy.target`` names, where there is such.
+    moment : Moment or None
+        When it is judged: the branch counts as it was then; None: now.
 
     Raises
     ------
@@ -80,16 +93,17 @@ def judged_version(
     if not staged and (rev is not None or head.commit is not None):
         commit = repo.history.revisions.resolve(rev or "HEAD")
         found = repo.history.read_commit(commit)
-        return _version(
-            repo, found.manifest, found.parents, (lineage_of(repo, commit),), commit=commit, target=target
-        )
+        lineages: tuple[LineageTree, ...] = (lineage_of(repo, commit),)
+        goal = _target(repo, target, moment)
+        return _version(repo, found.manifest, found.parents, lineages, goal, commit=commit)
     state = merge_state.load(repo.layout)
     parents = [] if head.commit is None else [head.commit]
     if state is not None and state.theirs is not None:
         parents.append(CommitId.parse(state.theirs))
     root = repo.staged(head).root if staged else repo.staged(head).base_root
     lineages = tuple(lineage_of(repo, parent) for parent in parents)
-    return _version(repo, root, parents, lineages, runs=pending_runs(repo.layout), target=target)
+    goal = _target(repo, target, moment)
+    return _version(repo, root, parents, lineages, goal, runs=pending_runs(repo.layout))
 
 
 def planned_version(
@@ -104,7 +118,28 @@ def planned_version(
     """
     # Nodes that were written for it can be read once they are published.
     repo.store.publish()
-    return _version(repo, root, parents, (LineageTree(repo.store, lineage.root),))
+    return _version(repo, root, parents, (LineageTree(repo.store, lineage.root),), _target(repo, None, None))
+
+
+def overlaid_version(repo: Workspace, entries: Iterable[Entry], paths: frozenset[bytes]) -> JudgedVersion:
+    """Judge files that lie over what is staged, such as those that git is about to commit.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        The files, sorted by path; stored already.
+    paths : frozenset of bytes
+        Those of them that are judged.
+
+    Raises
+    ------
+    MissingDataError, CorruptDataError, MalformedInputError
+        If a commit or a manifest can't be read.
+    """
+    version = judged_version(repo, staged=True)
+    root = repo.manifest(version.root).update([(entry.path, entry) for entry in entries])
+    repo.store.publish()
+    return version._replace(root=root, only=paths)
 
 
 def _version(
@@ -112,12 +147,11 @@ def _version(
     root: NodeId,
     parents: Sequence[CommitId],
     lineages: tuple[LineageTree, ...],
+    goal: CommitId | None,
     *,
     commit: CommitId | None = None,
     runs: Sequence[RunId] = (),
-    target: str | None = None,
 ) -> JudgedVersion:
-    goal = _target(repo, target)
     if goal is not None and goal == commit:
         goal = None
     before = [each for each in (goal, *parents[:1]) if each is not None]
@@ -125,10 +159,11 @@ def _version(
     return JudgedVersion(root, commit, tuple(parents), goal, bases, lineages, tuple(runs))
 
 
-def _target(repo: Workspace, name: str | None) -> CommitId | None:
+def _target(repo: Workspace, name: str | None, moment: Moment | None) -> CommitId | None:
     if name is not None:
-        return repo.history.revisions.resolve(name)
-    return repo.history.refs.get(f"refs/heads/{repo.config.get('policy.target')}")
+        return as_of(repo, repo.history.revisions.resolve(name), moment)
+    tip = repo.history.refs.get(f"refs/heads/{repo.config.get('policy.target')}")
+    return as_of(repo, tip, moment)
 
 
 def inherited(
@@ -136,16 +171,16 @@ def inherited(
     version: JudgedVersion,
     settings: PolicySettings,
     uses: Sequence[RuleUse],
-    day: str,
+    moment: Moment,
     violations: Sequence[Violation],
 ) -> Collection[_Key]:
     """Tell which violations the version before had already, for `is_inherited`."""
     from dsvc.porcelain.policy_case import parent_case
 
-    if version.parent is None:
+    if version.parent is None or version.only is not None:
         return frozenset()
     names = {violation.rule for violation in violations}
-    case = parent_case(repo, version, settings, [violation.subject for violation in violations], day)
+    case = parent_case(repo, version, settings, [violation.subject for violation in violations], moment)
     return frozenset(_key(each) for each in judge([use for use in uses if use.rule.id in names], case))
 
 

@@ -16,6 +16,7 @@ from dsvc.lineage.source_tree import SourceTree
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain.commit_lineage import SOURCE_REFS
+from dsvc.porcelain.moment import Moment, as_of
 from dsvc.porcelain.table_rules import MAX_RULES_BYTES, RULES_FILE
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.materialize import read_content
@@ -57,16 +58,21 @@ def rules_file(repo: Workspace, root: NodeId) -> bytes | None:
     return read_content(repo.store, entry)
 
 
-def known_sources(repo: Workspace, lineages: Iterable[LineageTree], *, pinned: bool = True) -> KnownSources:
+def known_sources(
+    repo: Workspace, lineages: Iterable[LineageTree], *, pinned: bool = True, moment: Moment | None = None
+) -> KnownSources:
     """Sources as they are now and as some lineages pinned them; one that can't be read is named as such.
 
     Parameters
     ----------
     pinned : bool
         Whether a gate judges what was pinned; else what is stated now.
+    moment : Moment or None
+        Operations that came later are not known; None: all are.
     """
     heads = repo.history.refs.list(SOURCE_REFS)
-    tips = {name.removeprefix(SOURCE_REFS): tip for name, tip in heads.items()}
+    known = {name.removeprefix(SOURCE_REFS): as_of(repo, tip, moment) for name, tip in heads.items()}
+    tips = {name: tip for name, tip in known.items() if tip is not None}
     pins: dict[str, list[SourceTree]] = {}
     for lineage in lineages:
         for name, tree in lineage.sources().items():
@@ -120,6 +126,7 @@ def origins(
     more: Iterable[RunId] = (),
     *,
     pinned: bool = True,
+    moment: Moment | None = None,
 ) -> Origins:
     """What tells where the files of a version come from.
 
@@ -133,6 +140,8 @@ def origins(
         Runs that no commit has yet.
     pinned : bool
         Whether a gate judges what lineages pinned of sources; else what is stated now.
+    moment : Moment or None
+        Operations on sources that came later are not known; None: all are.
 
     Raises
     ------
@@ -143,4 +152,6 @@ def origins(
     """
     ids = [run for lineage in lineages for run in lineage.runs()]
     runs = KnownRuns(repo.store, [*ids, *more])
-    return Origins(runs, known_sources(repo, lineages, pinned=pinned), lineage_rules(repo, root))
+    return Origins(
+        runs, known_sources(repo, lineages, pinned=pinned, moment=moment), lineage_rules(repo, root)
+    )

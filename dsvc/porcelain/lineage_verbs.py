@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from dsvc.lineage.stages import StageAndGrade
     from dsvc.lineage.validation import Gate
     from dsvc.porcelain.catalogue import Found
-    from dsvc.porcelain.check import CheckResult
     from dsvc.porcelain.licences import LicenceAnswer
     from dsvc.porcelain.lineage_impact import ImpactResult
     from dsvc.porcelain.lineage_target import LineageTarget
     from dsvc.porcelain.lineage_trace import TraceResult
     from dsvc.porcelain.lineage_view import LineageView
+    from dsvc.porcelain.verdict import CheckResult
 
 
 class LineageVerbs(Workspace):
@@ -85,12 +85,12 @@ class LineageVerbs(Workspace):
         day : str or None
             On which day, ``YYYY-MM-DD``; None: today.
         """
-        from dsvc.porcelain.check import today
         from dsvc.porcelain.licences import licence_of
         from dsvc.porcelain.lineage_target import parse_lineage_target
+        from dsvc.porcelain.moment import now
 
         parsed = parse_lineage_target(target) if isinstance(target, str) else target
-        return licence_of(self, parsed, day or today())
+        return licence_of(self, parsed, day or now().day)
 
     def find(
         self,

@@ -14,11 +14,14 @@ from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.policy.case import Case, NothingDetected
+from dsvc.policy.facts import WaiverFacts
+from dsvc.policy.rule import RuleUse
 from dsvc.policy.settings import PolicySettings
 from dsvc.porcelain.commit_lineage import lineage_of, source_heads
 from dsvc.porcelain.coverage import new_files
 from dsvc.porcelain.judged_version import JudgedVersion
 from dsvc.porcelain.lineage_facts import origins, rules_file
+from dsvc.porcelain.moment import Moment
 from dsvc.porcelain.table_columns import TableColumns
 from dsvc.porcelain.table_rules import RULES_FILE
 from dsvc.porcelain.workspace import Workspace
@@ -34,8 +37,9 @@ def case_of(
     repo: Workspace,
     version: JudgedVersion,
     settings: PolicySettings,
+    uses: Sequence[RuleUse],
     gate: Gate,
-    day: str,
+    moment: Moment,
 ) -> Case:
     """Put together what rules look at; at the gate of commits only what the version adds and changes.
 
@@ -46,26 +50,55 @@ def case_of(
     MissingDataError, CorruptDataError, MalformedInputError
         If a manifest or a lineage can't be read.
     """
-    known = origins(repo, version.root, version.lineages, version.runs, pinned=version.commit is not None)
+    is_pinned = version.commit is not None
+    known = origins(repo, version.root, version.lineages, version.runs, pinned=is_pinned, moment=moment)
     before = EMPTY_ROOT if version.parent is None else repo.history.read_commit(version.parent).manifest
     if gate is Gate.COMMIT:
-        entries: Iterable[Entry] = new_files(repo, before, version.root)
+        entries: Iterable[Entry] = _news(repo, before, version)
         changed = _changed_sources(repo, version)
     else:
         entries, changed = repo.manifest(version.root).entries(), frozenset[str]()
-    case = _case(repo, known, entries, settings, gate, day, version.root)
+    case = _case(repo, known, entries, settings, gate, moment.day, version.root)
+    from dsvc.porcelain.audit_facts import audit_facts
     from dsvc.porcelain.request_facts import rights_requests
+    from dsvc.porcelain.word_list_facts import word_list_facts
 
+    asked = {use.rule.id for use in uses}
+    requests = rights_requests(repo, case.entries)
     return replace(
         case,
         changed_sources=changed,
         previous=repo.manifest(before).get,
-        requests=rights_requests(repo, case.entries),
+        requests=tuple(each for each in requests if each.record.received_at[:10] <= moment.day),
+        audit=audit_facts(repo, _tips(version)) if "AUD-01" in asked else None,
+        waivers=_waivers(repo, version, moment) if "AUD-02" in asked else (),
+        word_list=word_list_facts(repo, version.root, settings) if "SAFE-03" in asked else None,
+    )
+
+
+def _tips(version: JudgedVersion) -> Sequence[CommitId]:
+    return version.parents if version.commit is None else (version.commit,)
+
+
+def _waivers(repo: Workspace, version: JudgedVersion, moment: Moment) -> tuple[WaiverFacts, ...]:
+    """Waivers that are for what the version has, with what each is worth."""
+    from dsvc.policy.waivers import Standing
+    from dsvc.porcelain.waivers import waivers_of
+
+    ended = (Standing.OTHER_SUBJECT, Standing.REVOKED)
+    return tuple(
+        WaiverFacts(use.id, use.rule or "", use.subject, use.standing.value)
+        for use in waivers_of(repo, version, moment.day)
+        if use.standing not in ended
     )
 
 
 def parent_case(
-    repo: Workspace, version: JudgedVersion, settings: PolicySettings, subjects: Collection[bytes], day: str
+    repo: Workspace,
+    version: JudgedVersion,
+    settings: PolicySettings,
+    subjects: Collection[bytes],
+    moment: Moment,
 ) -> Case:
     """Put together what the version before had of some subjects, to see what was wrong already.
 
@@ -81,10 +114,10 @@ def parent_case(
     root = repo.history.read_commit(parent).manifest
     manifest = repo.manifest(root)
     lineage = lineage_of(repo, parent)
-    known = origins(repo, root, [lineage])
+    known = origins(repo, root, [lineage], moment=moment)
     paths = {path for subject in subjects for path in (subject, subject.rpartition(b"@")[0]) if path}
     entries = [entry for path in sorted(paths) if (entry := manifest.get(path)) is not None]
-    case = _case(repo, known, entries, settings, Gate.COMMIT, day, root)
+    case = _case(repo, known, entries, settings, Gate.COMMIT, moment.day, root)
     names = {subject[7:].decode() for subject in subjects if subject.startswith(b"source:")}
     return replace(case, changed_sources=frozenset(names & lineage.sources().keys()))
 
@@ -113,6 +146,14 @@ def _case(
         tables=TableRules() if rules is None else TableRules.parse(rules, RULES_FILE),
         version=bytes(root),
     )
+
+
+def _news(repo: Workspace, before: NodeId, version: JudgedVersion) -> Iterable[Entry]:
+    """Files that a commit brings, or those that were named."""
+    if version.only is None:
+        return new_files(repo, before, version.root)
+    found = (repo.manifest(version.root).get(path) for path in sorted(version.only))
+    return [entry for entry in found if entry is not None]
 
 
 def _changed_sources(repo: Workspace, version: JudgedVersion) -> frozenset[str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from dsvc.model.errors import MalformedInputError, UsageError
 from dsvc.model.ids import NodeId
-from dsvc.policy.pack import INVARIANTS, Pack, PackError, load_built_in, parse_pack
+from dsvc.policy.pack import DEFAULT, INVARIANTS, Pack, PackError, load_built_in, parse_pack
 from dsvc.policy.rule import GATES, SEVERITIES, RuleUse, Stricter
 from dsvc.policy.settings import PolicySettings, parse_settings
 from dsvc.porcelain.lineage_facts import rules_file
@@ -174,6 +174,13 @@ def _with_licences(found: Sequence[Policy]) -> list[Policy]:
         )
         for policy in found
     ]
+
+
+def for_release(found: InForce) -> InForce:
+    """Ask the default pack where a release is judged and no policy is named."""
+    if found.is_named:
+        return found
+    return found._replace(policies=(put_in_force(found.policies[0].settings, [load_built_in(DEFAULT)]),))
 
 
 def invariants() -> Policy:

@@ -34,21 +34,21 @@ class WaiverVerbs(Workspace):
         key : str or None
             File of the key to sign with; None: ``user.signingKey``.
         """
-        from dsvc.porcelain.check import today
+        from dsvc.porcelain.moment import now
         from dsvc.porcelain.waivers import make_waiver
 
-        return make_waiver(self, rule, subject, reason=reason, until=until, day=today(), key=key, rev=rev)
+        return make_waiver(self, rule, subject, reason=reason, until=until, day=now().day, key=key, rev=rev)
 
     def waivers(self, rev: str | None = None, *, as_of: str | None = None) -> list[WaiverUse]:
         """Every waiver and what it is worth to a version; see `dsvc.porcelain.waivers.list_waivers`."""
-        from dsvc.porcelain.check import today
+        from dsvc.porcelain.moment import now
         from dsvc.porcelain.waivers import list_waivers
 
-        return list_waivers(self, as_of or today(), rev)
+        return list_waivers(self, as_of or now().day, rev)
 
     def revoke_waiver(self, id: str, reason: str) -> WaiverUse:  # noqa: A002
         """End a waiver before its day; see `dsvc.porcelain.waivers.revoke`."""
-        from dsvc.porcelain.check import today
+        from dsvc.porcelain.moment import now
         from dsvc.porcelain.waivers import revoke
 
-        return revoke(self, id, reason, today())
+        return revoke(self, id, reason, now().day)

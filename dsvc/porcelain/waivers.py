@@ -185,9 +185,11 @@ def list_waivers(repo: Workspace, day: str, rev: str | None = None) -> list[Waiv
     NotFoundError
         If there is no such revision.
     """
-    if not waiver_ids(repo):
-        return []
-    version = _version(repo, rev)
+    return waivers_of(repo, _version(repo, rev), day) if waiver_ids(repo) else []
+
+
+def waivers_of(repo: Workspace, version: JudgedVersion, day: str) -> list[WaiverUse]:
+    """Give every waiver with what it is worth to a version on a day, ``YYYY-MM-DD``."""
     roster, authors = _roster(repo, version, None), Authors(repo, version)
     return [_use(each, _judge_now(repo, each, version, roster, day, authors)) for each in load_waivers(repo)]
 
@@ -361,4 +363,5 @@ __all__: Sequence[str] = (
     "make_waiver",
     "revoke",
     "subject_digest",
+    "waivers_of",
 )

@@ -19,7 +19,7 @@ from dsvc.model.ids import CommitId
 from dsvc.model.waiver import NAMESPACE, Waiver, decode_waiver, encode_waiver, waiver_id
 from dsvc.policy.waivers import Standing, read_waiver
 from dsvc.porcelain import waivers
-from dsvc.porcelain.check import today
+from dsvc.porcelain.moment import now
 from dsvc.porcelain.judged_version import judged_version
 from dsvc.porcelain.waiver_chain import WAIVER_REFS
 from dsvc.porcelain.waivers import apply_waivers
@@ -83,8 +83,8 @@ class Forger:
         for path in (PATH, b"b.csv"):
             digest = waivers.subject_digest(repo, version, path)
             found.append(Violation("SRC-01", Severity.BLOCKING, path, "x", None, "", Outcome.FAIL, digest))
-        applied = apply_waivers(repo, version, found, today())
-        listed = {use.id: use.standing for use in waivers.list_waivers(repo, today())}
+        applied = apply_waivers(repo, version, found, now().day)
+        listed = {use.id: use.standing for use in waivers.list_waivers(repo, now().day)}
         for use in applied.uses:
             assert (listed[use.id] is Standing.COUNTS) == (use.standing is Standing.COUNTS)
         waived = [each.subject for each in applied.violations if each.waiver is not None]
@@ -161,7 +161,7 @@ def test_one_waiver_under_two_names(forger: Forger) -> None:
 def test_a_rule_that_is_none_is_waived_by_nothing(forger: Forger) -> None:
     for rule in ("ROLES", "POLICY", "SRC-99"):
         forger.plant(signed(forger.waiver(rule=rule)))
-    listed = waivers.list_waivers(forger.work.repo, today())
+    listed = waivers.list_waivers(forger.work.repo, now().day)
     assert {use.standing for use in listed} == {Standing.UNKNOWN_RULE}
     assert forger.ask() == []
 
@@ -276,7 +276,7 @@ def test_names_that_are_no_text(forger: Forger) -> None:
     waiver = forger.waiver(path)
     assert decode_waiver(encode_waiver(waiver)) == waiver
     forger.plant(signed(waiver))
-    assert waivers.list_waivers(forger.work.repo, today())[0].standing is Standing.COUNTS
+    assert waivers.list_waivers(forger.work.repo, now().day)[0].standing is Standing.COUNTS
 
 
 def test_without_the_packages_that_check_nothing_counts(
@@ -293,7 +293,7 @@ def test_without_the_packages_that_check_nothing_counts(
         if name.split(".")[0] in ("sshsig", "cryptography"):
             monkeypatch.setitem(sys.modules, name, None)
     assert forger.ask() == [Standing.UNTOLD]
-    wrong = apply_waivers(repo, judged_version(repo), [], today()).violations
+    wrong = apply_waivers(repo, judged_version(repo), [], now().day).violations
     assert [(each.rule, each.outcome, each.exit_code) for each in wrong] == [
         ("ROLES", Outcome.INCOMPLETE, 21)
     ]

@@ -93,9 +93,9 @@ def _path(name: str) -> bytes:
 
 
 def _today() -> str:
-    from dsvc.porcelain.check import today
+    from dsvc.porcelain.moment import now
 
-    return today()
+    return now().day
 
 
 def violation(subject: bytes, digest: bytes, rule: str = "SRC-01") -> Violation:

@@ -16,7 +16,7 @@ from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
     from dsvc.lineage.validation import Violation
-    from dsvc.porcelain.check import CheckResult
+    from dsvc.porcelain.verdict import CheckResult
 
 _MAX_PACK_BYTES = 4 << 20
 

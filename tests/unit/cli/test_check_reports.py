@@ -17,7 +17,7 @@ from dsvc.cli.check_html import page
 from dsvc.cli.check_junit import junit
 from dsvc.cli.check_sarif import sarif
 from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
-from dsvc.porcelain.check import CheckResult, PackInForce, RuleAsked
+from dsvc.porcelain.verdict import CheckResult, PackInForce, RuleAsked
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 SARIF = json.loads((SCHEMAS / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
