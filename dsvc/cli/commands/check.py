@@ -119,7 +119,7 @@ def _report(session: Session, result: CheckResult, form: str) -> None:
     shell_complete=complete_refs,
     help=_("the branch that it goes to, whose policy counts too; without: that of policy.target"),
 )
-@click.option("--as-of", metavar="DATE", help=_("judge as on that day, YYYY-MM-DD"))
+@click.option("--as-of", metavar="DATE", help=_("judge as of a date or time: knowing what was known then"))
 @click.option("--rescan", is_flag=True, help=_("have detectors look again at what they have seen before"))
 @click.option("--html", metavar="FILE", type=PathWord(), help=_("write a page for auditors, too"))
 @click.option(
