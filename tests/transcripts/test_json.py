@@ -366,6 +366,35 @@ def test_source(filled: Shell) -> None:
     assert json.loads(done.stderr)["code"] == "no-such-source"
 
 
+def test_policy(filled: Shell) -> None:
+    packs = {line["pack"]: line for line in filled.lines("policy", "list")}
+    assert set(packs["default"]) == {"pack", "version", "date", "title", "rules", "digest", "in_force"}
+    assert not packs["default"]["in_force"]
+    rules = filled.lines("policy", "list", "--rules")
+    assert {"rule", "title", "packs", "settled_by"} == set(rules[0])
+    assert "default@2026.11" in next(each["packs"] for each in rules if each["rule"] == "SRC-01")
+    filled.write("dsvc.toml", '[policy]\npacks = ["default"]\n')
+    assert filled.one("policy")["unstaged"]
+    filled.run("add", "dsvc.toml")
+    shown = filled.one("policy", "show")
+    assert {"policies", "problems", "roster", "unstaged", "legal_advice"} <= set(shown)
+    assert not shown["legal_advice"]
+    # The policy of the version before counts too, and names no pack.
+    (used,) = [each for each in shown["policies"] if each["packs"]]
+    assert used["settings"]["packs"] == ["default"]
+    rule = next(each for each in used["rules"] if each["rule"] == "SRC-01")
+    assert {"pack", "severity", "stage", "clause", "binding", "verified", "parameters", "given"} <= set(rule)
+    told = filled.one("policy", "explain", "src-08", "--language", "en")
+    assert {"title", "asks", "remedy", "settled_by", "parameters", "packs", "examples"} <= set(told)
+    assert [each["outcome"] for each in told["examples"]] == ["PASS", "FAIL", "INCOMPLETE"]
+    assert set(filled.one("policy", "show", "default")["rules"]) >= {"SRC-01", "PIL-02"}
+    results = filled.lines("policy", "test", "open-licences")
+    assert {"pack", "rule", "example", "expected", "outcome", "ok", "messages"} == set(results[0])
+    assert all(each["ok"] for each in results)
+    done = filled.run("policy", "explain", "SRC-99", "--json", code=2)
+    assert json.loads(done.stderr)["code"] == "unknown-rule"
+
+
 def test_every_verb_takes_json(tmp_path: Path) -> None:
     for name in VERBS:
         done = resident().run(name, "--json", "--no-such-option", folder=tmp_path, environ={})
