@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -10,7 +10,7 @@ import msgspec
 
 from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import MalformedInputError
-from dsvc.model.paths import check_structure
+from dsvc.model.paths import check_structure, check_structures
 
 MODE_FILE: Final = 0o100644
 MODE_EXECUTABLE: Final = 0o100755
@@ -19,6 +19,7 @@ MODE_DIRECTORY: Final = 0o040000
 MODE_TREE: Final = 0o160000
 """Another manifest, by its root: in manifests of lineage only, never in one of a working tree."""
 MODES: Final = frozenset({MODE_FILE, MODE_EXECUTABLE, MODE_SYMLINK, MODE_DIRECTORY, MODE_TREE})
+_FILE_MODES: Final = frozenset({MODE_FILE, MODE_EXECUTABLE})
 NO_CHECKSUM: Final = bytes(16)
 MAX_SIZE_BYTES: Final = 1 << 56
 MAX_SCHEMA_BYTES: Final = 1024
@@ -138,6 +139,30 @@ def check_entry(entry: Entry) -> None:
         problem = _table_problem(entry)
     if problem:
         raise MalformedInputError(f"manifest entry {entry.path[:200]!r}: {problem}")
+
+
+def check_entries(entries: Sequence[Entry]) -> None:
+    """Refuse entries that no dsvc writes; see `check_entry`, which looks at all but plain files.
+
+    Raises
+    ------
+    MalformedInputError
+        Naming the path and the rule.
+    """
+    check_structures([entry.path for entry in entries])
+    for entry in entries:
+        if not (
+            entry.chunks is None
+            and entry.rows is None
+            and entry.schema is None
+            and entry.mode in _FILE_MODES
+            and 0 <= entry.size <= MAX_SIZE_BYTES
+            and len(entry.digest) == 32
+            and len(entry.xxh3) == 16
+            and 0 <= entry.chunk_class <= 2
+            and 0 <= entry.kind <= 3
+        ):
+            check_entry(entry)
 
 
 def _table_problem(entry: Entry) -> str | None:

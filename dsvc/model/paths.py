@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 from dsvc.model.errors import MalformedInputError
@@ -19,6 +20,7 @@ MAX_DEPTH: Final = 1000
 # Fast accept: printable ASCII without the characters that any rule looks at, no dot at either end of a name.
 _NAME = rb"[0-9A-Za-z_\-+=,@%()\[\]{}!#&' ][0-9A-Za-z_\-+=,@%()\[\]{}!#&'. ]*"
 _PLAIN = re.compile(_NAME + rb"(?:/" + _NAME + rb")*")
+_PLAIN_LINES = re.compile(_PLAIN.pattern + rb"(?:\n" + _PLAIN.pattern + rb")*")
 # Fast accept for portability: no reserved character, no dot or space at an end, no device name.
 _PORTABLE = re.compile(
     rb"(?:(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:[./]|$))[0-9A-Za-z_\-][0-9A-Za-z_\-.]*(?<!\.)(?:/|$))+(?<!/)"
@@ -77,6 +79,28 @@ def check_structure(path: bytes) -> None:
             _refuse(path, f"a component has more than {MAX_NAME_BYTES} bytes")
         if is_reserved_name(name):
             _refuse(path, "a component is an alias of .dsvc or .git")
+
+
+def check_structures(paths: Sequence[bytes]) -> None:
+    """Refuse paths as `check_structure` does; plain ones all at once.
+
+    Raises
+    ------
+    MalformedInputError
+        As `check_structure`.
+    """
+    if not paths:
+        return
+    joined = b"\n".join(paths)
+    if (
+        joined.count(b"\n") == len(paths) - 1
+        and max(map(len, paths)) <= MAX_NAME_BYTES
+        and b"~" not in joined
+        and _PLAIN_LINES.fullmatch(joined)
+    ):
+        return
+    for path in paths:
+        check_structure(path)
 
 
 def is_plain(path: bytes) -> bool:

@@ -6,6 +6,8 @@ Every read is checked against the id, so that wrong bytes never leave the store.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import blake3
 
@@ -18,6 +20,10 @@ from dsvc.store.block import Compressor, ItemType
 from dsvc.store.pack import Footer, Location, PackWriter
 from dsvc.store.pack_index import PackIndex
 
+if TYPE_CHECKING:
+    from dsvc.model.manifest import Entry
+    from dsvc.store.tree_builder import Child
+
 _CACHED_BLOCKS = 32
 _KINDS: dict[str, type[Digest]] = {"node": NodeId, "list": ListId, "record": RecordId}
 
@@ -28,6 +34,24 @@ def check_id(id_: bytes, data: bytes | memoryview, item_type: int) -> bool:
         return blake3.blake3(data).digest() == bytes(id_)
     domain = pack.ITEM_DOMAINS[ItemType(item_type)]
     return bytes(hash_object(domain, data, _KINDS[domain])) == bytes(id_)
+
+
+class KnownNode(NamedTuple):
+    """A node of a manifest that was read and checked.
+
+    Attributes
+    ----------
+    level : int
+        0 for a leaf.
+    items : sequence of Entry or Child
+        In order of paths.
+    has_trees : bool
+        Whether an entry stands for another manifest.
+    """
+
+    level: int
+    items: Sequence[Entry | Child]
+    has_trees: bool
 
 
 class ChunkStore:
@@ -43,6 +67,8 @@ class ChunkStore:
         self.backend = backend
         self.index = PackIndex(backend)
         self._blocks: OrderedDict[tuple[PackId, int], bytes | memoryview] = OrderedDict()
+        self.nodes: dict[bytes, KnownNode] = {}
+        """Nodes of manifests as they were decoded: versions, sources and runs share most of theirs."""
         self._writer: PackWriter | None = None
         self._compressor: Compressor | None = None
         self._new: dict[bytes, tuple[Buffer, int]] = {}
@@ -160,6 +186,7 @@ class ChunkStore:
         A writer calls it (or ``index.reload``) once it holds the store's lock, before its first lookup.
         """
         self._blocks.clear()
+        self.nodes.clear()
         self.index.reload()
 
     # Reading

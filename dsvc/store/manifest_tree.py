@@ -7,15 +7,16 @@ Only the nodes that a question needs are read; equal nodes are skipped by id. Ho
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import lt
 
 import msgspec
 
 from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import CorruptDataError, MalformedInputError
 from dsvc.model.ids import NodeId
-from dsvc.model.manifest import Entry, check_entry
+from dsvc.model.manifest import MODE_TREE, Entry, check_entries
 from dsvc.store.block import ItemType
-from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.chunk_store import ChunkStore, KnownNode
 from dsvc.store.tree_builder import (
     EMPTY_NODE,
     EMPTY_ROOT,
@@ -26,6 +27,7 @@ from dsvc.store.tree_builder import (
     encode_node,
 )
 
+_KNOWN_NODES = 1024
 __all__ = ["EMPTY_ROOT", "Child", "Items", "LeafNode", "Manifest", "TreeBuilder", "encode_node", "read_node"]
 
 Items = Sequence[Entry | Child]
@@ -61,12 +63,10 @@ def read_node(store: ChunkStore, id_: NodeId) -> tuple[int, Items]:
         _check_children(id_, node.children)
         return node.level, node.children
     entries = decode(data, LeafNode, f"manifest node {id_.short()}").entries
-    last = b""
-    for entry in entries:
-        check_entry(entry)
-        if entry.path <= last:
-            raise MalformedInputError(f"manifest node {id_.short()}: entries out of order")
-        last = entry.path
+    check_entries(entries)
+    paths = [entry.path for entry in entries]
+    if not all(map(lt, paths, paths[1:])):
+        raise MalformedInputError(f"manifest node {id_.short()}: entries out of order")
     return 0, entries
 
 
@@ -93,21 +93,23 @@ class Manifest:
         self.store = store
         self.root = root
         self._trees = trees
-        self._cache: dict[bytes, tuple[int, Items]] = {}
 
     def node(self, id_: bytes, level: int | None = None) -> tuple[int, Items]:
         """Read a node; `level` is what its parent implies."""
-        known = self._cache.get(id_)
+        nodes = self.store.nodes
+        known = nodes.get(id_)
         if known is None:
-            known = read_node(self.store, NodeId(id_))
-            if not self._trees and known[0] == 0:
-                _refuse_trees(id_, known[1])
-            if len(self._cache) > 512:
-                self._cache.clear()
-            self._cache[id_] = known
-        if level is not None and known[0] != level:
+            found = read_node(self.store, NodeId(id_))
+            has_trees = any(isinstance(each, Entry) and each.mode == MODE_TREE for each in found[1])
+            known = KnownNode(*found, has_trees)
+            if len(nodes) > _KNOWN_NODES:
+                nodes.clear()
+            nodes[id_] = known
+        if known.has_trees and not self._trees:
+            raise MalformedInputError(f"manifest node {id_.hex()[:12]}: a tree where only files can be")
+        if level is not None and known.level != level:
             raise CorruptDataError(f"manifest node {id_.hex()[:12]} is of another level than its parent says")
-        return known
+        return known.level, known.items
 
     def totals(self) -> tuple[int, int]:
         """Number of entries and sum of their sizes, from the root alone."""
@@ -188,12 +190,6 @@ class Manifest:
             else:
                 below, nodes = self.node(item.id, level - 1)
                 self._rebuild(builder, cursor, below, nodes, rightmost=last_of_all)
-
-
-def _refuse_trees(id_: bytes, items: Items) -> None:
-    for item in items:
-        if isinstance(item, Entry) and item.is_tree:
-            raise MalformedInputError(f"manifest node {id_.hex()[:12]}: a tree where only files can be")
 
 
 def _first_at_or_after(items: Items, path: bytes) -> int:
