@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,12 @@ def test_a_world_says_only_what_is_different() -> None:
     assert [entry.path for entry in case.entries] == [b"a.csv"]
     assert [record.fields for source in case.sources for _, record in case.stated(source)] == [{}]
     assert {entry.path for entry in build_case(worlds["fail"]).entries} == {b"a.csv", b"b.csv"}
+
+
+def test_the_examples_of_the_documentation_work(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "policy-packs.md").read_text(encoding="utf-8")
+    _settings, pack, example = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    found = parse_pack(pack.encode(), "ours.toml")
+    assert found.uses("medical")[0].terms.number("max_rate") == 0.001
+    (tmp_path / "SRC-04.toml").write_text(example, encoding="utf-8")
+    assert [each.ok for each in check_packs([found], tmp_path)] == [True] * 3
