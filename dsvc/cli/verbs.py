@@ -67,6 +67,7 @@ VERBS: Final[dict[str, Entry]] = {
     "check": Entry("check", N_("Check that all data has a source, and that lineage is whole"), PROVE),
     "request": Entry("request", N_("Record what people ask for: leave out, take back, erase"), PROVE),
     "policy": Entry("policy", N_("Show, explain and test what is in force"), PROVE),
+    "hook": Entry("hook", N_("Put the gate before commits and pushes of git"), PROVE),
     "waive": Entry("waive", N_("Let a violation stand, signed by an officer who isn't its author"), PROVE),
     "fsck": Entry("fsck", N_("Check that every stored byte is right"), CARE),
     "gc": Entry("gc", N_("Free what no version needs"), CARE),

@@ -45,10 +45,21 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[RefChange, ...] = ()
 
 
-def _packed_reader(git_dir: str) -> ObjectDatabase:
-    from dsvc.history.pygit2_reader import Pygit2Reader
+def _reader(git_dir: str, objects: str | None = None) -> LooseReader:
+    def packed() -> ObjectDatabase:
+        from dsvc.history.pygit2_reader import Pygit2Reader
 
-    return Pygit2Reader(git_dir)
+        return Pygit2Reader(git_dir, objects=objects)
+
+    return LooseReader(git_dir, packed, objects=objects)
+
+
+def _database(git_dir: str, incoming: str | None) -> ObjectDatabase:
+    if incoming is None:
+        return _reader(git_dir)
+    from dsvc.history.incoming import WithIncoming
+
+    return WithIncoming(_reader(git_dir), _reader(git_dir, incoming))
 
 
 class History:
@@ -64,6 +75,8 @@ class History:
         Whether what is recorded is flushed before it is reported.
     lock_timeout : float
         Seconds to wait for other writers.
+    incoming : str or None
+        Folder of objects that git holds apart until a hook has let them in.
 
     Attributes
     ----------
@@ -74,19 +87,33 @@ class History:
     """
 
     def __init__(
-        self, git_dir: str, lock_path: str, durable: bool = True, lock_timeout: float = 10.0
+        self,
+        git_dir: str,
+        lock_path: str,
+        durable: bool = True,
+        lock_timeout: float = 10.0,
+        *,
+        incoming: str | None = None,
     ) -> None:
         self.refs = Refs(git_dir, lock_path, durable=durable, lock_timeout=lock_timeout)
-        self.odb: ObjectDatabase = LooseReader(git_dir, lambda: _packed_reader(git_dir))
+        self.odb: ObjectDatabase = _database(git_dir, incoming)
         self._writer = GitWriter(git_dir, durable=durable)
         self._cached = lru_cache(maxsize=_CACHED_COMMITS)(self._read_commit)
         self.revisions = Revisions(self.refs, self.read_commit, self.odb.expand, self.peel)
         self.operations = OperationLog(self.odb, lambda: self.refs.get(OPERATIONS))
 
     @classmethod
-    def open(cls, git_dir: str, lock_path: str, durable: bool = True, lock_timeout: float = 10.0) -> Self:
+    def open(
+        cls,
+        git_dir: str,
+        lock_path: str,
+        durable: bool = True,
+        lock_timeout: float = 10.0,
+        *,
+        incoming: str | None = None,
+    ) -> Self:
         """Open what `dsvc.history.git_writer.init_bare` made, and finish what a killed writer left."""
-        history = cls(git_dir, lock_path, durable, lock_timeout)
+        history = cls(git_dir, lock_path, durable, lock_timeout, incoming=incoming)
         history.refs.recover()
         return history
 

@@ -76,10 +76,18 @@ class LooseReader:
         The bare repository.
     packed : callable or None
         Makes the reader to ask for what is not loose; called at most once, and only if there are packs.
+    objects : str or None
+        Folder of the objects, where that isn't the repository's own.
     """
 
-    def __init__(self, git_dir: str, packed: Callable[[], ObjectDatabase] | None = None) -> None:
-        self._objects = os.path.join(git_dir, "objects")
+    def __init__(
+        self,
+        git_dir: str,
+        packed: Callable[[], ObjectDatabase] | None = None,
+        *,
+        objects: str | None = None,
+    ) -> None:
+        self._objects = objects or os.path.join(git_dir, "objects")
         self._make_packed = packed
         self._packed: ObjectDatabase | None = None
 

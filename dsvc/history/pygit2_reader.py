@@ -28,10 +28,12 @@ class Pygit2Reader:
         The bare repository.
     loose : bool
         Whether loose files are read too; only where they are known to be whole.
+    objects : str or None
+        Folder of the objects, where that isn't the repository's own.
     """
 
-    def __init__(self, git_dir: str, *, loose: bool = False) -> None:
-        objects = os.path.join(git_dir, "objects")
+    def __init__(self, git_dir: str, *, loose: bool = False, objects: str | None = None) -> None:
+        objects = objects or os.path.join(git_dir, "objects")
         self._odb = pygit2.Odb()
         self._odb.add_backend(pygit2.OdbBackendPack(objects), 2)
         if loose:

@@ -71,12 +71,36 @@ def commit(
         If the branch moved meanwhile.
     LineageBrokenError, PolicyDeniedError, PolicyIncompleteError, BlockingDefectError
         If the policy in force refuses it.
+    HookRefusedError
+        If a hook of one's own does.
     """
     if not message.strip():
         raise UsageError("a commit needs a message", hint="dsvc commit -m MESSAGE")
     signer = commit_signer(repo, sign)
     if all_:
         _add_tracked(repo, progress)
+    hooks = repo.user_hooks
+    # Before the locks are held: a hook may call dsvc, and stage what it mends.
+    said = None if hooks is None or no_verify else hooks.before_commit(repo)
+    result = _commit_staged(
+        repo, message, allow_empty=allow_empty, no_verify=no_verify, amend=amend, sign=sign, signer=signer
+    )
+    more = None if hooks is None else hooks.after_commit(repo)
+    warnings = (*(each for each in (said, more) if each is not None), *result.warnings)
+    return msgspec.structs.replace(result, warnings=warnings) if said or more else result
+
+
+def _commit_staged(
+    repo: Workspace,
+    message: str,
+    *,
+    allow_empty: bool,
+    no_verify: bool,
+    amend: bool,
+    sign: bool | None,
+    signer: Signer | None,
+) -> CommitResult:
+    """Commit the staged state; parameters and errors as `commit`."""
     with repo.changing():
         head = repo.history.refs.head()
         staged = repo.staged(head)

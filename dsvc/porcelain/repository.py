@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, overload
 
 from dsvc.model.errors import NoRepositoryError
 from dsvc.porcelain.config import config_exists
+from dsvc.porcelain.hook_verbs import HookVerbs
 from dsvc.porcelain.lineage_verbs import LineageVerbs
 from dsvc.porcelain.ref_verbs import RefVerbs
 from dsvc.porcelain.request_verbs import RequestVerbs
@@ -74,7 +75,9 @@ class _Open:
         return open_repository if instance is None else instance.open_file
 
 
-class Repository(RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs, RequestVerbs, WaiverVerbs):
+class Repository(
+    RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs, RequestVerbs, WaiverVerbs, HookVerbs
+):
     """A dsvc repository and its working tree.
 
     Paths are bytes relative to the working tree, ``/``-separated; ``b""`` is the tree itself. Revisions are

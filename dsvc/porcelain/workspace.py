@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dsvc.history.signature import Signature
     from dsvc.model.run_record import RunId
     from dsvc.porcelain.signing import Signing
+    from dsvc.porcelain.user_hooks import UserHooks
     from dsvc.porcelain.values import Author
 
 
@@ -47,7 +48,14 @@ class Workspace:
         Content.
     history : History
         Commits, refs, operations.
+    incoming : str or None
+        Folder of git objects that a push brings and no ref names yet; see `take_incoming`.
+    user_hooks : UserHooks or None
+        Runs programs of one's own when something is committed; None: none is run.
     """
+
+    incoming: str | None = None
+    user_hooks: UserHooks | None = None
 
     def __init__(self, root: str, *, author: Author | None = None, lock_timeout: float | None = None) -> None:
         self.root = root
@@ -99,7 +107,13 @@ class Workspace:
             self.layout.lock("refs"),
             durable=self.durability != "none",
             lock_timeout=self.lock_timeout,
+            incoming=self.incoming,
         )
+
+    def take_incoming(self, objects: str) -> None:
+        """Look for git objects in another folder, too: where git holds what a push brings."""
+        self.incoming = objects
+        self.__dict__.pop("history", None)
 
     @cached_property
     def signing(self) -> Signing:

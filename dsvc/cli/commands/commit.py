@@ -14,6 +14,7 @@ from dsvc.cli.results import commit_fields
 from dsvc.cli.session import Session
 from dsvc.cli.settings import is_terminal
 from dsvc.cli.sizes import show_bytes
+from dsvc.cli.user_hooks import user_hooks
 from dsvc.cli.verb import PathWord, verb
 from dsvc.model.errors import UsageError
 
@@ -98,6 +99,7 @@ def command(
 ) -> None:
     """Record what is staged as a new version."""
     repo = session.signing_repository() if sign else session.repository()
+    repo.user_hooks = user_hooks(session.settings)
     message = _message(session, messages, file, amend)
     if not message.strip():
         raise UsageError(_("the message is empty; nothing was committed"))

@@ -1,0 +1,22 @@
+"""Hooks of one's own: where the person at this machine has noted which may run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from dsvc.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.user_hooks import UserHooks
+
+
+def user_hooks(settings: Settings) -> UserHooks:
+    """Give what runs hooks of one's own."""
+    from dsvc.porcelain.user_hooks import UserHooks
+
+    home, state = settings.variable("HOME"), settings.variable("XDG_STATE_HOME")
+    if state is None and home is not None:
+        state = os.path.join(home, ".local", "state")
+    notes = None if state is None else os.path.join(os.path.abspath(state), "dsvc", "hooks.json")
+    return UserHooks(settings.environ, notes)
