@@ -133,7 +133,7 @@ def detected(repo: Workspace, case: Case, uses: Iterable[RuleUse], *, rescan: bo
     listed = list(uses)
     found = RepositoryDetections(case.entries)
     for name in dict.fromkeys(name for use in listed for name in use.rule.scans):
-        _scan_files(repo, case, name, found, rescan=rescan)
+        scan_files(repo, case, name, found, rescan=rescan)
     case = replace(case, detections=found)
     wanted: dict[tuple[str, bytes], Wanted] = {}
     for use in listed:
@@ -147,7 +147,16 @@ def detected(repo: Workspace, case: Case, uses: Iterable[RuleUse], *, rescan: bo
     return case
 
 
-def _scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetections, *, rescan: bool) -> None:
+def scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetections, *, rescan: bool) -> None:
+    """Have a detector look at the judged files that it hasn't seen, and take in what it says.
+
+    Parameters
+    ----------
+    found : RepositoryDetections
+        Takes it, or why there is nothing.
+    rescan : bool
+        Look again, whatever was said before.
+    """
     try:
         detector = file_detector(name, case.settings, partial(_content, repo, case.version))
         version, config = detector.version(), config_digest(detector.config())

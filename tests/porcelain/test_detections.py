@@ -7,9 +7,12 @@ import os
 import pytest
 
 from dsvc.lineage.lineage_tree import LineageTree
-from dsvc.model.detection_run import decode_detection_run, encode_detection_run
+from dsvc.model.detection_run import DetectionRun, decode_detection_run, encode_detection_run
 from dsvc.model.errors import LineageBrokenError, MalformedInputError
+from dsvc.policy.detectors.detector import config_digest
+from dsvc.policy.detectors.secrets import Secrets
 from dsvc.porcelain.commit_lineage import lineage_of
+from dsvc.porcelain.recorded_detections import Repeated, recorded_detections, repeat_detections
 from tests.lineagekit import Lab
 from tests.porcelain.working import Work
 
@@ -74,3 +77,43 @@ def test_nothing_is_lost_with_the_cache(lab: Lab) -> None:
 
 def test_a_lineage_without_detections_has_none(lab: Lab) -> None:
     assert list(LineageTree(lab.repo.store, None).detections()) == []
+
+
+def test_what_was_said_can_be_found_out_again(lab: Lab) -> None:
+    entries = lab.put({"数据.jsonl".encode(): PLAIN, b"b.txt": b"plain\n"})
+    lab.source("own", list(entries.values()))
+    lab.repo.commit("plain")
+    (recorded,) = recorded_detections(lab.repo)
+    assert recorded.repeated is None
+    (again,) = repeat_detections(lab.repo)
+    assert (again.repeated, again.differing) == (Repeated.IDENTICAL, ())
+
+
+def test_a_record_that_lies_is_told(lab: Lab) -> None:
+    entry = lab.put({b"a.jsonl": KEY})[b"a.jsonl"]
+    commit = lab.repo.commit("keys", no_verify=True).commit
+    honest = LineageTree(lab.repo.store, None)
+    version, config = Secrets().version(), config_digest(Secrets().config())
+    lie = DetectionRun(
+        detector="secrets", version=version, config=config, clean=((b"a.jsonl", entry.digest),), found=()
+    )
+    root = honest.with_detections([lie])
+    lab.repo.store.publish()
+    assert root is not None
+    who, now = lab.repo.signature(), lab.repo.history.read_commit(commit)
+    prepared = lab.repo.history.commit(
+        parents=[commit],
+        manifest=now.manifest,
+        files=now.files,
+        bytes=now.bytes,
+        message="all is clean, believe me",
+        author=who,
+        committer=who,
+        lineage=root,
+        branch="refs/heads/main",
+        expected=commit,
+    )
+    lab.repo.record("commit", changes=prepared.changes, objects=prepared.objects)
+    (again,) = repeat_detections(lab.repo)
+    assert (again.repeated, again.differing) == (Repeated.DIFFERENT, (b"a.jsonl",))
+    assert "SAFE-04" in {each.rule for each in lab.repo.check().violations}

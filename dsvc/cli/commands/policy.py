@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from dsvc.cli.detections_text import add_detections
 from dsvc.cli.i18n import _, language, ngettext, use_language
+from dsvc.cli.licence_text import add_licence
 from dsvc.cli.names import show_name
 from dsvc.cli.session import Session
 from dsvc.cli.verb import PathWord
@@ -184,3 +186,7 @@ def test(session: Session, pack: str | None, examples: str | None) -> int:
             ngettext("{n} example, as expected", "{n} examples, all as expected", len(results))
         )
     return int(wrong > 0)
+
+
+add_licence(command)
+add_detections(command)
