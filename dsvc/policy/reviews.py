@@ -38,6 +38,11 @@ def covered(case: Case, run: KnownRun) -> frozenset[ArtifactNode]:
     return read_files(case, run) | {ArtifactNode(each.path, each.digest) for each in made}
 
 
+def seed_of(files: Iterable[ArtifactNode]) -> str:
+    """Seed of a sample of some files, whether they were named one by one or by their folder."""
+    return str(sample_seed(content_root((each.path, each.digest) for each in files)))
+
+
 def final_files(case: Case) -> list[Entry]:
     """Judged files that no other step reads: what is given out, without what it was made of."""
     used: set[ArtifactNode] = set()
@@ -109,8 +114,7 @@ class Sampled(NamedTuple):
 
     def wrong_seed(self, case: Case) -> Iterator[Finding]:
         """Compare its seed with the one that follows from what was sampled."""
-        artifacts = [each for each in self.run.run.inputs if each.role is Role.INPUT]
-        wanted = str(sample_seed(content_root((each.path, each.digest) for each in artifacts)))
+        wanted = seed_of(read_files(case, self.run))
         hint = f"draw the sample with the seed that follows from the content: --seed {wanted}"
         given = (self.run.run.seed or "").strip()
         if not given:

@@ -18,7 +18,7 @@ from dsvc.policy.case import Case
 from dsvc.policy.detectors.set_options import columns_option
 from dsvc.policy.labelled import labelled_files
 from dsvc.policy.recorded_runs import KnownRun, runs_of, unread
-from dsvc.policy.reviews import Sampled, covered, final_files, items_of
+from dsvc.policy.reviews import Sampled, covered, final_files, items_of, seed_of
 from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
 from dsvc.policy.sampling import clopper_pearson
 from dsvc.policy.table_questions import Question, answers, columns_of, counted, places
@@ -34,6 +34,8 @@ class _SampleRule(Rule):
     """A sample of all that is given out was looked at for safety, and enough of it passed."""
 
     level: ClassVar[str]
+    seeded: ClassVar[bool] = False
+    """Whether the sample must be drawn with the seed that follows from the content."""
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Look for the newest review of each file."""
@@ -45,11 +47,18 @@ class _SampleRule(Rule):
             yield Finding(
                 b"",
                 f"no {self.level} sample was looked at for safety of {names}{more}",
-                _REVIEW.format(level=self.level),
+                self._hint(uncovered),
                 Outcome.INCOMPLETE,
             )
         for run, entries in by_review:
             yield from self._sample(case, terms, Sampled.of(run), items_of(entries))
+
+    def _hint(self, entries: Iterable[Entry]) -> str:
+        hint = _REVIEW.format(level=self.level)
+        if not self.seeded:
+            return hint
+        seed = seed_of(ArtifactNode(entry.path, entry.digest) for entry in entries)
+        return f"{hint} --seed {seed}, which follows from these files"
 
     def _by_review(self, case: Case) -> tuple[list[tuple[KnownRun, list[Entry]]], list[Entry]]:
         reviews = [
@@ -81,7 +90,7 @@ class _SampleRule(Rule):
                 yield sampled.run.fails(said, _REVIEW.format(level=self.level))
             if sampled.passed is not None:
                 yield from _rate(sampled.run, sampled.passed, sampled.sample, terms.number("pass_rate"))
-        if self.level == "expert":
+        if self.seeded:
             yield from sampled.wrong_seed(case)
 
     @abstractmethod
@@ -107,6 +116,7 @@ class ManualSample(_SampleRule):
     id = "SAFE-01"
     settled_by = "expert"
     level = "expert"
+    seeded = True
     parameters: ClassVar = MappingProxyType(
         {
             "sample": Parameter(4000, Stricter.HIGHER, "items"),
