@@ -70,9 +70,7 @@ def repeat_detections(repo: Workspace, rev: str | None = None) -> Iterator[Recor
     manifest = repo.manifest(version.root)
     for recorded in recorded_detections(repo, rev):
         run = recorded.run
-        wanted = {path: digest for path, digest in run.clean} | {
-            path: digest for path, digest, _ in run.found
-        }
+        wanted = dict(run.clean) | {path: digest for path, digest, _ in run.found}
         entries = [
             entry
             for path, digest in sorted(wanted.items())

@@ -119,7 +119,8 @@ def _read(stream: BinaryIO, size: int) -> bytes:
 
 
 def _chunks(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
-    if len(first) < _LEAST_SAMPLE:  # there is no more, and looking for it would claim memory for a whole chunk
+    # There is no more, and looking for it would claim memory for a whole chunk.
+    if len(first) < _LEAST_SAMPLE:
         if first:
             yield first
         return
