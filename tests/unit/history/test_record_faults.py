@@ -14,6 +14,8 @@ from dsvc.history.history import History
 from dsvc.history.refs import OPERATIONS, RefChange
 from dsvc.model.errors import ConcurrentChangeError, DsvcError, LockedError
 from dsvc.model.ids import CommitId
+from tests.historykit import repo_at, run_in_child
+from tests.slim import in_slim_process
 
 MAIN = "refs/heads/main"
 TOPIC = "refs/heads/a/topic"
@@ -124,13 +126,14 @@ def steps(repo: Any) -> int:
 
 
 @pytest.mark.parametrize("action", [Action.KILL, Action.TORN_WRITE])
-def test_killed_at_every_step(repo_at: Any, killed: Any, action: Action) -> None:
+@in_slim_process
+def test_killed_at_every_step(fast_path: Path, action: Action) -> None:
     outcomes = []
-    for at in range(1, steps(repo_at(0)) + 2):
-        repo = repo_at(at)
+    for at in range(1, steps(repo_at(fast_path, 0)) + 2):
+        repo = repo_at(fast_path, at)
         one, history = prepared(repo)
         new, run = big_step(repo, history)
-        killed(run, Plan(action=action, at=at))
+        run_in_child(run, Plan(action=action, at=at))
         outcomes.append(check(repo, one, new))
         if at % 8 == 0:
             assert repo.git("fsck", "--strict", "--no-dangling") == ""
@@ -145,11 +148,12 @@ def test_killed_at_every_step(repo_at: Any, killed: Any, action: Action) -> None
 
 @pytest.mark.parametrize("action", [Action.EIO, Action.ENOSPC, Action.SHORT_WRITE])
 @pytest.mark.parametrize("persistent", [False, True])
-def test_failing_at_every_step(repo_at: Any, action: Action, persistent: bool) -> None:
+@in_slim_process
+def test_failing_at_every_step(fast_path: Path, action: Action, persistent: bool) -> None:
     at = 0
     while True:
         at += 1
-        repo = repo_at(at)
+        repo = repo_at(fast_path, at)
         one, history = prepared(repo)
         new, run = big_step(repo, history)
         failed = False
@@ -169,17 +173,18 @@ def test_failing_at_every_step(repo_at: Any, action: Action, persistent: bool) -
 
 
 @pytest.mark.slow
-def test_recovery_killed_at_every_step(repo_at: Any, killed: Any) -> None:
+@in_slim_process
+def test_recovery_killed_at_every_step(fast_path: Path) -> None:
     for first in range(1, 200):
-        repo = repo_at(first)
+        repo = repo_at(fast_path, first)
         one, history = prepared(repo)
         new, run = big_step(repo, history)
-        if not killed(run, Plan(action=Action.KILL, at=first)):
+        if not run_in_child(run, Plan(action=Action.KILL, at=first)):
             break
         if not repo.path("dsvc-update.committed").exists():
             continue
         at = 1
-        while killed(lambda repo=repo: repo.open(durable=True), Plan(action=Action.KILL, at=at)):
+        while run_in_child(lambda repo=repo: repo.open(durable=True), Plan(action=Action.KILL, at=at)):
             at += 1
             assert at < 100
         assert check(repo, one, new)
