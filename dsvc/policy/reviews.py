@@ -71,17 +71,33 @@ def items_of(entries: Iterable[Entry]) -> int:
     return sum(1 if entry.rows is None else entry.rows for entry in entries)
 
 
-def ancestors(case: Case, run: RunId) -> frozenset[RunId]:
-    """Runs that what a run read comes from."""
-    parents = case.judged.closure.parents
-    pending: list[Step] = [run]
-    seen: set[Step] = {run}
-    while pending:
-        for parent in parents.get(pending.pop(), ()):
-            if parent not in seen:
-                seen.add(parent)
-                pending.append(parent)
-    return frozenset(each for each in seen if not isinstance(each, ArtifactNode) and each != run)
+def runs_behind(case: Case, wanted: Iterable[RunId], runs: Iterable[RunId]) -> dict[RunId, tuple[RunId, ...]]:
+    """Say of some runs which of others what they read comes from; one pass for all of them."""
+    closure = case.judged.closure
+    # A set of runs is a number with a bit for each: uniting two is one operation.
+    bits: dict[Step, int] = {id_: 1 << place for place, id_ in enumerate(dict.fromkeys(wanted))}
+    asked = list(runs)
+    if not bits or not asked:
+        return dict.fromkeys(asked, ())
+    settled = set(closure.order)
+    order = [*closure.order, *(step for step in closure.parents if step not in settled)]
+    found: dict[Step, int] = {}
+    changed = True
+    # Once more until nothing changes, for what comes from itself by a detour.
+    while changed:
+        changed = False
+        for step in order:
+            united = found.get(step, 0)
+            for parent in closure.parents[step]:
+                united |= found.get(parent, 0) | bits.get(parent, 0)
+            if united and united != found.get(step):
+                found[step] = united
+                changed = True
+    names = {number: id_ for id_, number in bits.items() if not isinstance(id_, ArtifactNode)}
+    return {
+        id_: tuple(name for number, name in names.items() if found.get(id_, 0) & number and name != id_)
+        for id_ in asked
+    }
 
 
 class Sampled(NamedTuple):

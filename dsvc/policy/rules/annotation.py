@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -14,7 +14,7 @@ from dsvc.model.source_record import Acquisition
 from dsvc.policy.case import Case
 from dsvc.policy.labelled import labelled_files
 from dsvc.policy.recorded_runs import KnownRun, runs_of, unread
-from dsvc.policy.reviews import Sampled, ancestors
+from dsvc.policy.reviews import Sampled, runs_behind
 from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
 from dsvc.policy.table_questions import Question, answers, columns_of
 
@@ -128,13 +128,14 @@ def _people(run: KnownRun, role: str) -> set[str]:
     return {name.strip() for name in (run.fact(role) or "").split(",") if name.strip()}
 
 
-def _by_label(case: Case, labels: Iterable[KnownRun]) -> dict[bytes, list[KnownRun]]:
+def _by_label(case: Case, labels: Sequence[KnownRun]) -> dict[bytes, list[KnownRun]]:
     """Reviews of the output of each label run, oldest first; those of other aspects are left out."""
     found: dict[bytes, list[KnownRun]] = {run.id: [] for run in labels}
-    for review in runs_of(case, RunKind.REVIEW):
-        if review.fact("aspect") in ("labels", None):
-            for id_ in ancestors(case, review.id) & found.keys():
-                found[id_].append(review)
+    reviews = [each for each in runs_of(case, RunKind.REVIEW) if each.fact("aspect") in ("labels", None)]
+    behind = runs_behind(case, [run.id for run in labels], [review.id for review in reviews])
+    for review in reviews:
+        for id_ in behind[review.id]:
+            found[id_].append(review)
     return found
 
 

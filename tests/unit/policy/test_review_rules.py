@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dsvc.lineage.closure import Step
 from dsvc.lineage.validation import Gate, Outcome, Severity
 from dsvc.policy.example_check import ask
 from dsvc.policy.example_text import world_of
+from dsvc.policy.example_world import build_case
+from dsvc.policy.reviews import runs_behind
 from dsvc.policy.rule import RuleUse, Terms
 from dsvc.policy.rule_catalogue import find_rule
 
@@ -198,3 +203,27 @@ def test_a_blocking_defect_that_is_not_closed_exits_with_23(status: str) -> None
     assert judged("PIL-02", defect=[{"id": "d", "status": status}])[0] is FAIL
     assert judged("PIL-02", defect=[{"id": "d", "status": status, "severity": "P2"}])[0] is PASS
     assert find_rule("PIL-02").exit_code == 23
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8))
+@settings(max_examples=40, deadline=None)
+def test_the_runs_behind_a_run_are_those_that_a_search_finds(steps: list[tuple[int, int]]) -> None:
+    files = [{"path": f"f{n}", "content": f"{n}"} for n in range(6)]
+    runs = [
+        {"name": f"r{n}", "inputs": [f"f{a}"], "outputs": [f"f{b}"]}
+        for n, (a, b) in enumerate(steps)
+        if a != b
+    ]
+    case = build_case(world_of({"file": files, "run": runs, "source": [{"id": "s", "paths": ["f0"]}]}))
+    closure = case.judged.closure
+    ids = list(closure.runs)
+    found = runs_behind(case, ids, ids)
+    for id_ in ids:
+        seen: set[Step] = set()
+        pending: list[Step] = [id_]
+        while pending:
+            for parent in closure.parents[pending.pop()]:
+                if parent not in seen:
+                    seen.add(parent)
+                    pending.append(parent)
+        assert set(found[id_]) == (seen & set(ids)) - {id_}
