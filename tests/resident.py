@@ -33,10 +33,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = str(Path(sys.executable).parent / "dsvc")
 # What many verbs need and what is slow to import. Not the commands: their texts are in the language of
 # whoever imports them. Not what few verbs need, since a fork of a large process takes longer.
-_PACKAGES = ("diff", "fs", "history", "model", "store", "table")
+_PACKAGES = ("diff", "fs", "history", "model", "policy.rules", "store", "table")
 _MODULES = (
     "dsvc.cli.main",
-    "dsvc.porcelain.check",
+    "dsvc.porcelain.hook_run",
+    "dsvc.porcelain.request_facts",
     "dsvc.porcelain.repository",
     "networkx",
     "numpy",
