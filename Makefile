@@ -21,7 +21,7 @@ demo: $(VENV)/.installed-demo ## version real data, change it, compare it, bring
 
 test: $(VENV)/.installed-test ## the whole test suite, except the soak tests
 	scripts/install_test_tools
-	$(PYTEST) -n $(JOBS) -m 'not soak' $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist worksteal -m 'not soak' $(ARGS)
 
 soak: $(VENV)/.installed-test ## the tests that take minutes to hours
 	scripts/install_test_tools
