@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from dsvc.lineage.validation import Gate, Severity
 from dsvc.model.encoding import encode
 from dsvc.model.errors import UsageError
+from dsvc.model.waiver import is_day
 from dsvc.policy.rule import Binding, Parameter, RuleUse, Stricter, Terms, Value
 from dsvc.policy.rule_catalogue import find_rule
 from dsvc.table.rules_file import read_document
@@ -21,8 +23,10 @@ PACKS: Final = Path(__file__).parent / "packs"
 DEFAULT: Final = "default"
 INVARIANTS: Final = "invariants"
 """The pack that `check` asks whatever is in force: what holds for every lineage."""
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+_VERSION_LENGTH: Final = 64
+_LARGEST: Final = 1 << 53
+"""Beyond it numbers are no longer told apart, and encodings end."""
 
 
 class PackError(UsageError):
@@ -139,10 +143,12 @@ def _overridden(
             raise PackError(f"rule {rule} has no parameter {name!r}", hint=f"dsvc policy explain {rule}")
         direction = known[name].stricter
         old = found[name]
-        is_number = isinstance(old, int | float) and not isinstance(old, bool)
-        if direction is None or not is_number or not isinstance(value, int | float):
+        if direction is None or not _is_number(old):
             raise PackError(f"parameter {name} of rule {rule} can only be set by a pack")
+        if not _is_number(value):
+            raise PackError(f"parameter {name} of rule {rule} takes a number, not {_shown(value)}")
         assert isinstance(old, int | float)
+        assert isinstance(value, int | float)
         if (value < old) if direction is Stricter.HIGHER else (value > old):
             raise PackError(
                 f"parameter {name} of rule {rule} is {old}; {value} would be looser",
@@ -150,6 +156,18 @@ def _overridden(
             )
         found[name] = value
     return found
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a number that has an order: no threshold is NaN, which nothing exceeds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= _LARGEST if isinstance(value, int) else math.isfinite(value)
+
+
+def _shown(value: object) -> str:
+    is_long = isinstance(value, int) and abs(value) > _LARGEST
+    return "one of so many digits" if is_long else repr(value)[:80]
 
 
 def parse_pack(data: bytes, name: str) -> Pack:
@@ -182,9 +200,10 @@ def _check(text: _PackText, name: str) -> None:
     for rule in text.rules.values():
         days += [day for day in (rule.effective_from, rule.effective_until) if day is not None]
     for day in days:
-        if not _DAY.fullmatch(day):
-            raise PackError(f"{name}: {day!r} is no date YYYY-MM-DD", details={"path": name})
-    if not _NAME.fullmatch(text.id) or not text.version.strip():
+        if not is_day(day):
+            raise PackError(f"{name}: {day[:40]!r} is no date YYYY-MM-DD", details={"path": name})
+    is_version = 0 < len(text.version.strip()) <= _VERSION_LENGTH and text.version.isprintable()
+    if not _NAME.fullmatch(text.id) or not is_version:
         raise PackError(f"{name}: id and version name a pack, as in default and 2026.11")
     if not text.rules:
         raise PackError(f"{name}: a pack names at least one rule", details={"path": name})
@@ -204,12 +223,12 @@ def _terms(id_: str, text: _RuleText, name: str) -> Terms:
 def _value(value: object, like: Value, what: str) -> Value:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         value = tuple(value)
-    is_number = isinstance(like, int | float) and not isinstance(like, bool)
-    if is_number and isinstance(value, int | float) and not isinstance(value, bool) and value == value:
-        return value
-    if type(value) is type(like):
-        return value
-    raise PackError(f"{what} takes a value like {like!r}")
+    if _is_number(like):
+        if _is_number(value):
+            return cast("int | float", value)
+    elif type(value) is type(like):
+        return cast(Value, value)
+    raise PackError(f"{what} takes a value like {like!r}, not {_shown(value)}")
 
 
 def _profiles(text: _PackText, name: str) -> dict[str, dict[str, dict[str, Value]]]:

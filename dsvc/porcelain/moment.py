@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from dsvc.model.ids import CommitId
     from dsvc.porcelain.workspace import Workspace
 
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 
 
 class MomentError(UsageError):
@@ -56,12 +57,16 @@ def parse_moment(text: str | None) -> Moment:
         if _DAY.fullmatch(text):
             start = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
             return Moment(text, int(start.timestamp()) + 86_399)
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
+        if not _TIME.fullmatch(text):
+            raise ValueError(text)
+        found = datetime.fromisoformat(text.upper())
+        at = found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise MomentError(_message(text), hint="as in 2026-11-22 or 2026-11-22T12:00:00Z") from error
     if found.tzinfo is None:
         raise MomentError(f"{text[:40]!r} has no zone", hint="as in 2026-11-22T12:00:00Z")
-    return Moment(found.astimezone(UTC).strftime("%Y-%m-%d"), int(found.timestamp()))
+    # Years before 1000 too with four digits: days are compared as texts.
+    return Moment(at.date().isoformat(), int(at.timestamp()))
 
 
 def _message(text: str) -> str:

@@ -14,9 +14,7 @@ Or plain text: ``# version: 2026.11`` and so on at its head, then a word on each
 
 from __future__ import annotations
 
-import datetime
 import re
-import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +25,8 @@ from blake3 import blake3
 
 from dsvc.model.encoding import encode
 from dsvc.model.errors import UsageError
+from dsvc.model.waiver import is_day
+from dsvc.table.rules_file import read_document
 
 MAX_BYTES: Final = 64 << 20
 MAX_WORD_CHARACTERS: Final = 200
@@ -108,10 +108,10 @@ class WordList(NamedTuple):
         except UnicodeDecodeError as error:
             raise WordListError(f"the list of words is not UTF-8: {error}") from error
         header, words = _parsed(text)
-        try:
-            datetime.date.fromisoformat(header.updated)
-        except ValueError as error:
-            raise WordListError(f"the list of words: updated must be a date, YYYY-MM-DD: {error}") from error
+        if not is_day(header.updated):
+            raise WordListError(
+                f"the list of words: updated must be a date, YYYY-MM-DD, not {header.updated[:40]!r}"
+            )
         found = _united(words)
         if not found or not header.version.strip():
             raise WordListError(f"the list of words has no {'version' if found else 'words'}")
@@ -124,9 +124,11 @@ def _parsed(text: str) -> tuple[_Header, Iterator[tuple[str, str]]]:
         if front == "{":
             return _json_lines(text)
         if re.search(r"^\s*version\s*=", text, re.MULTILINE):
-            document = msgspec.convert(tomllib.loads(text), _Document)
+            document = msgspec.convert(
+                read_document(text.encode(), "the list of words", WordListError), _Document
+            )
             return document, ((word, risk) for risk, words in document.risks.items() for word in words)
-    except (tomllib.TOMLDecodeError, msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise WordListError(f"the list of words is malformed: {error}") from error
     return _plain(text)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LEVELS: Final = ("automatic", "cross", "expert")
 """Levels of review, lowest first."""
 _RULES: Final = "annotation_rules"
-_UNTIL: Final = re.compile(r"\.\.(\d{4}-\d{2}-\d{2})\Z")
+_UNTIL: Final = re.compile(r"\.\.(\d{4}-\d{2}-\d{2})\Z", re.ASCII)
 
 
 class RulesCited(Rule):

@@ -15,7 +15,7 @@ from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
 from dsvc.policy.rules.requests import refused_by
 from dsvc.policy.source_facts import SourceFacts, later, states
 
-_WINDOW: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})")
+_WINDOW: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})", re.ASCII)
 
 
 class Announced(Rule):
