@@ -227,7 +227,7 @@ def _value(value: object, like: Value, what: str) -> Value:
         if _is_number(value):
             return cast("int | float", value)
     elif type(value) is type(like):
-        return cast(Value, value)
+        return value
     raise PackError(f"{what} takes a value like {like!r}, not {_shown(value)}")
 
 

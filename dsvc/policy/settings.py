@@ -11,6 +11,9 @@ from dsvc.model.errors import UsageError
 from dsvc.table.rules_file import read_document
 
 _HINT: Final = "dsvc policy show lists what [policy] can hold"
+MAX_PACKS: Final = 64
+_SECTION: Final = "policy"
+_ALIKE: Final = 0.75
 
 
 class PolicySettingsError(UsageError):
@@ -64,6 +67,14 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     licences: Mapping[str, Mapping[str, Any]] = {}
 
 
+def is_like_policy(section: str) -> bool:
+    """Whether the name of a section is ``policy``, or was meant to be."""
+    from difflib import SequenceMatcher
+
+    word = section[: 2 * len(_SECTION)].casefold()
+    return word == _SECTION or SequenceMatcher(None, word, _SECTION).ratio() >= _ALIKE
+
+
 def parse_settings(data: bytes | None, name: str) -> PolicySettings:
     """Read the section ``[policy]`` of a ``dsvc.toml``; without one, nothing is in force.
 
@@ -81,11 +92,22 @@ def parse_settings(data: bytes | None, name: str) -> PolicySettings:
     """
     if data is None:
         return PolicySettings()
-    section = read_document(data, name, PolicySettingsError).get("policy", {})
+    document = read_document(data, name, PolicySettingsError)
+    for key in document:
+        if key != _SECTION and is_like_policy(key):
+            raise PolicySettingsError(
+                f"{name} has a section {key[:40]!r}", hint="did you mean [policy]?", details={"path": name}
+            )
+    section = document.get(_SECTION, {})
     try:
         found = msgspec.convert(section, PolicySettings)
     except msgspec.ValidationError as error:
         raise PolicySettingsError(f"{name}: [policy]: {error}", hint=_HINT, details={"path": name}) from error
     if not all(pack.strip() for pack in found.packs):
         raise PolicySettingsError(f"{name}: [policy] packs has an empty name", details={"path": name})
+    if len(found.packs) > MAX_PACKS:
+        raise PolicySettingsError(
+            f"{name}: [policy] names {len(found.packs)} packs; at most {MAX_PACKS} are asked",
+            details={"path": name},
+        )
     return found

@@ -19,6 +19,7 @@ from dsvc.model.ssh_key import SshKey
 from dsvc.porcelain.commit_lineage import CommitLineage
 from dsvc.porcelain.coverage import CommitCoverage, coverage_of_commit
 from dsvc.porcelain.lineage_facts import rules_file
+from dsvc.porcelain.table_rules import RULES_FILE
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -125,13 +126,17 @@ def _warnings(result: CheckResult) -> Iterator[str]:
 
 
 def _may_name_policy(repo: Workspace, parents: Sequence[CommitId], root: NodeId) -> bool:
-    """Whether a ``dsvc.toml`` that counts may have a section ``[policy]``; its name can be escaped."""
+    """Whether a ``dsvc.toml`` that counts has a section ``[policy]``, or what may be meant as one."""
+    from dsvc.policy.settings import PolicySettingsError, is_like_policy
+    from dsvc.table.rules_file import read_document
+
     target = repo.history.refs.get(f"refs/heads/{repo.config.get('policy.target')}")
     commits = [each for each in (target, *parents[:1]) if each is not None]
     try:
         for each in dict.fromkeys([root, *(repo.history.read_commit(commit).manifest for commit in commits)]):
             data = rules_file(repo, each)
-            if data is not None and (b"policy" in data or b"\\" in data):
+            document = {} if data is None else read_document(data, RULES_FILE, PolicySettingsError)
+            if any(is_like_policy(key) for key in document):
                 return True
     except DsvcError:
         # What can't be read is asked in earnest, and answered by the gate.

@@ -61,7 +61,7 @@ def _depth_exceeds(document: object, limit: int) -> bool:
     """Whether tables and lists nest deeper; those who walk through them may recurse."""
     level: list[object] = [document]
     for _ in range(limit):
-        inner = [
+        inner: list[object] = [
             each
             for outer in level
             for each in (
