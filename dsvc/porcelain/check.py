@@ -110,16 +110,19 @@ def judge_version(
     if gate is Gate.RELEASE:
         found = for_release(found)
     day = moment.day
-    violations = [_problem(problem) for problem in found.problems]
+    violations = [_problem(problem) for problem in (*found.problems, *_clock_problems(found, moment))]
     said: list[DetectionRun] = []
     try:
-        for policy in _policies(found):
+        for policy in _policies(found, day):
             case, more_violations = _judged(repo, version, policy, gate, moment, rescan=rescan)
             violations += more_violations
             said += [run for run in case.detections.runs() if run not in said]
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         # Not even what there is to be judged can be read; that is no answer, and no reason to let it pass.
         violations += undecided(_all_uses(found, gate, day), error)
+        if not any(each.blocks for each in violations):
+            # Where the packs in force ask no rule that blocks, nothing was judged all the same.
+            violations.append(_problem(error.message))
     violations, waived = _waived(repo, version, united(violations), gate, day, signer)
     if detections is not None:
         detections.extend(said)
@@ -155,16 +158,24 @@ def _waived(
     return found.violations, found
 
 
-def _policies(found: InForce) -> list[Policy]:
+def _clock_problems(found: InForce, moment: Moment) -> list[str]:
+    """Say that the clock can't be right: by one of long ago no rule holds yet, and nothing has expired."""
+    made = invariants().packs[0].date
+    if not found.is_named or moment.seconds is not None or moment.day >= made:
+        return []
+    return [f"the clock says {moment.day}, before {made}, when this dsvc was made"]
+
+
+def _policies(found: InForce, day: str) -> list[Policy]:
     """Policies to ask; the invariants that no pack in force asks already come with the first."""
     first, *others = found.policies
-    named = {use.rule.id for use in first.uses}
+    named = {use.rule.id for use in first.uses if use.terms.holds_on(day)}
     added = tuple(use for use in invariants().uses if use.rule.id not in named)
     return [first._replace(uses=(*added, *first.uses)), *others]
 
 
 def _all_uses(found: InForce, gate: Gate, day: str) -> list[RuleUse]:
-    return [use for policy in _policies(found) for use in asked_at(policy.uses, gate, day)]
+    return [use for policy in _policies(found, day) for use in asked_at(policy.uses, gate, day)]
 
 
 def _judged(

@@ -20,6 +20,7 @@ from dsvc.model.encoding import encode
 from dsvc.model.errors import MalformedInputError, StorageError
 
 _KEY_BYTES = 36
+_Body = tuple[tuple[str, str, str], bytes, list[tuple[bytes, bytes]]]
 
 
 class Said(NamedTuple):
@@ -55,20 +56,22 @@ class DetectionCache:
         if xxhash.xxh3_64_digest(memoryview(data)[8:]) != data[:8]:
             return Said(set(), {})
         try:
-            keys, rows = msgspec.msgpack.decode(data[8:], type=tuple[bytes, list[tuple[bytes, bytes]]])
+            who, keys, rows = msgspec.msgpack.decode(data[8:], type=_Body)
             found = {key: decode_detection(each) for key, each in rows}
         except (msgspec.DecodeError, MalformedInputError):
             return Said(set(), {})
         clean = {keys[at : at + _KEY_BYTES] for at in range(0, len(keys), _KEY_BYTES)}
+        # A file that was renamed is that of another detector, or of another version.
         own = (self._detector, self._version, self._config)
-        if any((each.detector, each.version, each.config) != own for each in found.values()):
+        if any(each != own for each in (who, *((d.detector, d.version, d.config) for d in found.values()))):
             return Said(set(), {})
         return Said(clean, found)
 
     def save(self, said: Said) -> None:
         """Write it; that the disk is full only costs the time to look again."""
         rows = [(key, encode_detection(each)) for key, each in sorted(said.found.items())]
-        body = encode([b"".join(sorted(said.clean)), rows])
+        own = (self._detector, self._version, self._config)
+        body = encode([own, b"".join(sorted(said.clean)), rows])
         try:
             files.make_folders(os.path.dirname(self._path), durable=False)
             files.write_atomically(self._path, xxhash.xxh3_64_digest(body) + body, durable=False)

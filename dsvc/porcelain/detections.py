@@ -163,6 +163,10 @@ def scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetectio
     except DsvcError as error:
         found.lack(name, error.message)
         return
+    except Exception as error:
+        # A package that it stands on is broken.
+        found.lack(name, _broken(error))
+        return
     cache = DetectionCache(repo.layout.cache, name, version, config)
     said = Said(set(), {}) if rescan else cache.load()
     todo: dict[bytes, Entry] = {}
@@ -179,6 +183,10 @@ def scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetectio
             if isinstance(each, NoAnswer):
                 said.found[key] = unknown(name, todo[key].digest, each.reason)
     found.know(name, said, version, config)
+
+
+def _broken(error: Exception) -> str:
+    return f"it can't be started: {type(error).__name__}: {error}"
 
 
 def _look(repo: Workspace, detector: FileDetector, entry: Entry, case: Case) -> Detection:
@@ -199,6 +207,8 @@ def _scan_set(repo: Workspace, case: Case, name: str, wanted: Wanted, *, rescan:
         version, config = detector.version(), config_digest(detector.config())
     except DsvcError as error:
         return unknown(name, wanted.key, error.message)
+    except Exception as error:
+        return unknown(name, wanted.key, _broken(error))
     cache = DetectionCache(repo.layout.cache, name, version, config)
     said = Said(set(), {}) if rescan else cache.load()
     key = wanted.key + bytes(4)
