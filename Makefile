@@ -58,7 +58,7 @@ $(VENV)/bin/python:
 
 # vega-datasets is wanted for its data files alone, so its own dependency (pandas) is left out.
 $(VENV)/.installed-demo: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --editable .
+	$(PIP) install --editable '.[sign]'
 	$(PIP) install --no-deps 'vega-datasets>=0.9,<1'
 	@touch $@
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from demo_chain import tell_of_provenance
+from demo_policy import tell_of_policy
 from demo_shell import DemoFailedError, Shell, say
 
 # Left out: la-riots.csv, which names people who died.
@@ -276,6 +277,7 @@ def main() -> int:
                 shutil.copyfile(source / name, folder / name)
             tell_the_story(folder)
             tell_of_provenance(folder.parent / f"{folder.name}-chain", source)
+            tell_of_policy(folder.parent / f"{folder.name}-policy")
     except (DemoFailedError, OSError) as error:
         print(f"\n✗ The demo failed: {error}", file=sys.stderr, flush=True)
         return 1

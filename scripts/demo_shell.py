@@ -29,18 +29,25 @@ def quoted(word: str) -> str:
 
 
 class Shell:
-    """Runs commands in one folder and shows them as a terminal would."""
+    """Runs commands in one folder and shows them as a terminal would; more variables can be given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
+        self.environ = environ
 
     def dsvc(self, *arguments: str, code: int = 0) -> str:
         """Run dsvc, which is to end with this exit code, and return what it printed."""
-        return self._run(f"dsvc {' '.join(map(quoted, arguments))}", ["-m", "dsvc", *arguments], code)
+        return self._run(
+            f"dsvc {' '.join(map(quoted, arguments))}", [sys.executable, "-m", "dsvc", *arguments], code
+        )
+
+    def git(self, *arguments: str, code: int = 0) -> str:
+        """Run git, which is to end with this exit code, and return what it printed."""
+        return self._run(f"git {' '.join(map(quoted, arguments))}", ["git", *arguments], code)
 
     def python(self, *arguments: str) -> str:
         """Run a Python script and return what it printed."""
-        return self._run(f"python3 {' '.join(map(quoted, arguments))}", list(arguments), 0)
+        return self._run(f"python3 {' '.join(map(quoted, arguments))}", [sys.executable, *arguments], 0)
 
     def ask(self, *arguments: str) -> Any:
         """Ask dsvc for its answer in JSON, without showing it."""
@@ -52,9 +59,9 @@ class Shell:
         # A step that is called python3 is to run with the interpreter that has dsvc.
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
         done = subprocess.run(
-            [sys.executable, *arguments],
+            arguments,
             cwd=self.folder,
-            env={**os.environ, "PYTHONUTF8": "1", "PATH": path},
+            env={**os.environ, **self.environ, "PYTHONUTF8": "1", "PATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

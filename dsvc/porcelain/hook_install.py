@@ -108,6 +108,8 @@ def install_hook(
             )
         kept = _put_aside(path)
     files.make_folders(folder)
+    if git is not None:
+        _hide_from_git(repo)
     _write(path, _text(name, program, None if git is None else _way(repo, git)))
     return InstalledHook(name, where, path, "installed", kept)
 
@@ -172,6 +174,13 @@ def _folder(repo: Workspace, git: GitCheckout | None) -> str:
             hint="add a line there: dsvc hook run NAME",
         )
     return folder
+
+
+def _hide_from_git(repo: Workspace) -> None:
+    """Keep ``.dsvc`` out of git, where that came after dsvc."""
+    path = os.path.join(repo.path, ".gitignore")
+    if not os.path.lexists(path):
+        files.write_atomically(path, b"*\n")
 
 
 def _way(repo: Workspace, git: GitCheckout) -> str | None:

@@ -60,4 +60,8 @@ def test_it_runs_to_its_end(tmp_path: Path) -> None:
     assert "The trace is complete" in done.stdout
     assert "It has both sources" in done.stdout
     assert "row 2251: left out by run" in done.stdout
+    assert "The hook names the rule that the source breaks" in done.stdout
+    assert "The clause is named" in done.stdout
+    assert "Nobody waives what is their own" in done.stdout
+    assert "It passes, and the waiver is printed with its reason" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

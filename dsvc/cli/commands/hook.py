@@ -16,6 +16,9 @@ from dsvc.cli.user_hooks import user_hooks
 from dsvc.cli.verb_group import VerbGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dsvc.lineage.validation import Violation
     from dsvc.porcelain.hook_install import InstalledHook
     from dsvc.porcelain.hook_run import HookVerdict
 
@@ -124,12 +127,24 @@ def run(session: Session, name: str, arguments: tuple[str, ...]) -> int:
     return code
 
 
+def _each_once(verdicts: list[HookVerdict]) -> Iterator[HookVerdict]:
+    """Leave out what was said already of the same thing: git and dsvc often commit the same files."""
+    from msgspec.structs import replace
+
+    said: set[Violation] = set()
+    for number, verdict in enumerate(verdicts):
+        left = tuple(each for each in verdict.result.violations if each not in said)
+        said.update(left)
+        again = {"policy_changes": (), "waivers": (), "first_roster": None} if number else {}
+        yield verdict._replace(result=replace(verdict.result, violations=left, **again))
+
+
 def _show(session: Session, name: str, verdicts: list[HookVerdict], code: int) -> None:
     """Say what was found; a hook that has nothing to say is quiet."""
     from dsvc.cli.check_text import show_verdict
 
     output = session.output
-    for verdict in verdicts:
+    for verdict in _each_once(verdicts):
         if verdict.result.violations or verdict.result.policy_changes:
             what = _(_JUDGED[verdict.judged]) if verdict.judged in _JUDGED else show_line(verdict.judged)
             output.answer(output.style(_("dsvc judged {what}:").format(what=what), "heading"))
