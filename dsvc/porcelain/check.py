@@ -87,7 +87,7 @@ def check_commit(
     signer : SshKey or None
         Who will sign it.
     """
-    found = in_force(repo, version.root, version.bases)
+    found = _in_force(repo, version)
     if not found.is_named:
         return None
     return judge_version(repo, version, Gate.COMMIT, now(), None, found, detections=detections, signer=signer)
@@ -106,7 +106,7 @@ def judge_version(
     signer: SshKey | None = None,
 ) -> CheckResult:
     """Judge a version by the policies in force, and by the invariants of lineage."""
-    found = found or in_force(repo, version.root, version.bases, more)
+    found = found or _in_force(repo, version, more)
     if gate is Gate.RELEASE:
         found = for_release(found)
     day = moment.day
@@ -116,7 +116,8 @@ def judge_version(
         for policy in _policies(found, day):
             case, more_violations = _judged(repo, version, policy, gate, moment, rescan=rescan)
             violations += more_violations
-            said += [run for run in case.detections.runs() if run not in said]
+            if detections is not None:
+                said += [run for run in case.detections.runs() if run not in said]
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         # Not even what there is to be judged can be read; that is no answer, and no reason to let it pass.
         violations += undecided(_all_uses(found, gate, day), error)
@@ -140,6 +141,14 @@ def judge_version(
         first_roster=None if waived is None else waived.roster.first_use,
         officers=() if waived is None else waived.roster.new_officers,
     )
+
+
+def _in_force(repo: Workspace, version: JudgedVersion, more: tuple[bytes, str] | None = None) -> InForce:
+    """Give the policies in force; one that can't be read is a problem, and lets nothing pass."""
+    try:
+        return in_force(repo, version.root, version.bases, more)
+    except (MissingDataError, CorruptDataError, MalformedInputError) as error:
+        return InForce((Policy(),), (), (error.message,))
 
 
 def _waived(

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from dsvc.model.errors import MalformedInputError, UsageError
+from dsvc.model.errors import UsageError
 from dsvc.model.ids import NodeId
 from dsvc.policy.pack import DEFAULT, INVARIANTS, Pack, PackError, load_built_in, parse_pack
 from dsvc.policy.rule import GATES, SEVERITIES, RuleUse, Stricter
@@ -143,13 +143,15 @@ def in_force(
     ------
     PackError
         If `more` is malformed.
+    MissingDataError, CorruptDataError, MalformedInputError
+        If a manifest, a ``dsvc.toml`` or a pack can't be read.
     """
     problems: list[str] = []
     found: list[Policy] = []
     for number, each in enumerate(dict.fromkeys((root, *bases))):
         try:
             found.append(policy_of(repo, each))
-        except (UsageError, MalformedInputError) as error:
+        except UsageError as error:
             side = "" if number == 0 else "of the branch that it goes to: "
             problems.append(side + error.message)
     united: list[Policy] = []
