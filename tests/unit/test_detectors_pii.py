@@ -19,7 +19,8 @@ from stdnum.cn import ric
 
 from dsvc.model.detection import DetectionStatus, decode_detection, encode_detection
 from dsvc.policy.detectors.detector import DetectorUnavailableError
-from dsvc.policy.detectors.pii import Pii, PiiFinder, library_version
+from dsvc.policy.detectors.pii import Pii, library_version
+from dsvc.policy.detectors.pii_finder import PiiFinder
 from dsvc.policy.detectors.pii_kinds import PiiKind
 from dsvc.policy.detectors.text_blocks import AFTER_BYTES, BLOCK_BYTES, PIECE_BYTES
 from tests.detector_scans import found, kinds, only_hit, parquet, scan

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsvc.model.detection import DetectionStatus
+from dsvc.policy.detectors.secret_finder import SecretFinder
 from dsvc.policy.detectors.secret_lines import LINES
 from dsvc.policy.detectors.secret_plugins import ENTROPY, plugins
-from dsvc.policy.detectors.secrets import SecretFinder, Secrets
+from dsvc.policy.detectors.secrets import Secrets
 from dsvc.policy.detectors.text_blocks import BLOCK_BYTES, PIECE_BYTES
 from tests.detector_scans import found, kinds, only_hit, parquet, scan
 
