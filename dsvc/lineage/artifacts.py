@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import blake3
 import msgspec
@@ -12,13 +13,15 @@ from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Artifact
 
 _DOMAIN = "dsvc v1 folder listing"
+_BATCH = 1000
 
 
 def folder_digest(members: Iterable[tuple[bytes, int, bytes]]) -> bytes:
     """Digest of a folder: BLAKE3-256 over its files' relative paths, modes and digests, ordered by path."""
     hasher = blake3.blake3(derive_key_context=_DOMAIN)
-    for member in members:
-        hasher.update(encode(member))
+    rest = iter(members)
+    while batch := b"".join(map(encode, islice(rest, _BATCH))):
+        hasher.update(batch)
     return hasher.digest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from dsvc.lineage.coverage import Origin, Origins, Uncovered, holds_bytes
 from dsvc.lineage.graph import ArtifactNode
@@ -28,6 +29,8 @@ class Closure:
         The files and what they descend from.
     roots : dict of ArtifactNode to None
         Those of the files that count.
+    entries : list of Entry
+        The same as entries, as they came.
     runs : dict of RunId to None
         Runs that made them.
     uncovered : list of Uncovered
@@ -42,6 +45,7 @@ class Closure:
         self._origins = origins
         self.artifacts: dict[ArtifactNode, Origin] = {}
         self.roots: dict[ArtifactNode, None] = {}
+        self.entries: list[Entry] = []
         self.runs: dict[RunId, None] = {}
         self.uncovered: list[Uncovered] = []
         self._covered: dict[bytes, tuple[ArtifactNode, ...]] = {}
@@ -55,19 +59,34 @@ class Closure:
         """Sources that a file comes from directly: not those that a run's product needs no more."""
         return self._used.get(node, ())
 
+    @cached_property
+    def reached(self) -> frozenset[str]:
+        """Sources that any file comes from directly."""
+        return frozenset(name for names in set(self._used.values()) for name in names)
+
     # Back
 
     def _walk(self, entries: Iterable[Entry]) -> None:
         pending: list[RunId] = []
+        artifacts, roots, origin_of = self.artifacts, self.roots, self._origins.of
         for entry in entries:
-            if holds_bytes(entry):
-                node = ArtifactNode(entry.path, entry.digest)
-                if self._reach(node, entry.rows, entry.size, None, pending):
-                    self.roots[node] = None
+            if not holds_bytes(entry):
+                continue
+            node = ArtifactNode(entry.path, entry.digest)
+            if node not in artifacts:
+                origin = origin_of(node, entry.rows, entry.size)
+                if origin.runs or origin.copies or origin.lack is not None:
+                    if not self._take(node, origin, entry.rows, entry.size, None, pending):
+                        continue
+                else:
+                    artifacts[node] = origin
+            roots[node] = None
+            self.entries.append(entry)
         while pending:
             user = pending.pop()
-            for each in self._origins.runs.reads(user):
-                self._reach(each.node, each.records, each.size, (user, each.role), pending)
+            for each, role, records, size in self._origins.runs.reads(user):
+                if each not in artifacts:
+                    self._reach(each, records, size, (user, role), pending)
 
     def _reach(
         self,
@@ -77,13 +96,25 @@ class Closure:
         user: tuple[RunId, Role] | None,
         pending: list[RunId],
     ) -> bool:
-        """Take in a file and what it is a copy of; returns whether it counts.
-
-        What a run read for its rows is data whatever it is called.
-        """
+        """Take in a file and what it is a copy of; returns whether it counts."""
         if node in self.artifacts:
             return True
         origin = self._origins.of(node, records, size)
+        return self._take(node, origin, records, size, user, pending)
+
+    def _take(
+        self,
+        node: ArtifactNode,
+        origin: Origin,
+        records: int | None,
+        size: int,
+        user: tuple[RunId, Role] | None,
+        pending: list[RunId],
+    ) -> bool:
+        """Take in a file with where it comes from.
+
+        What a run read for its rows is data whatever it is called.
+        """
         if origin.copies:
             origin = self._inherited(node, origin, records, size)
         if origin.lack is not None:
@@ -124,23 +155,39 @@ class Closure:
         """
         waits: dict[Step, int] = {}
         children: dict[Step, list[Step]] = {}
+        # Most files come from a source and from nothing else: nobody waits for these.
+        leaves = {
+            node: origin.sources
+            for node, origin in self.artifacts.items()
+            if not origin.runs and not origin.copies
+        }
+        settled: set[Step] = set(leaves)
+        self.order.extend(leaves)
+        self.parents.update(dict.fromkeys(leaves, ()))
+        self._used.update(leaves)
+        ready: list[Step] = []
 
         def link(step: Step, parents: tuple[Step, ...]) -> None:
             self.parents[step] = parents
-            waits[step] = len(parents)
+            count = 0
             for parent in parents:
-                children.setdefault(parent, []).append(step)
+                if parent not in settled:
+                    children.setdefault(parent, []).append(step)
+                    count += 1
+            waits[step] = count
+            if not count:
+                ready.append(step)
 
         for run in self.runs:
             read = dict.fromkeys(each.node for each in self._origins.runs.reads(run))
             link(run, tuple(node for node in read if node in self.artifacts))
         fed = {run for run in self.runs if self.parents[run]}
         for node, origin in self.artifacts.items():
-            link(node, (*origin.runs, *origin.copies))
-            if not origin.runs or not fed.issuperset(origin.runs):
-                self._used[node] = origin.sources
-        ready: list[Step] = [step for step, count in waits.items() if not count]
-        settled: set[Step] = set(ready)
+            if origin.runs or origin.copies:
+                link(node, (*origin.runs, *origin.copies))
+                if not origin.runs or not fed.issuperset(origin.runs):
+                    self._used[node] = origin.sources
+        settled.update(ready)
         while True:
             while ready:
                 step = ready.pop()
@@ -178,12 +225,15 @@ class Closure:
 
     def downstream(self, sources: Iterable[str]) -> dict[str, set[Step]]:
         """Everything that came from each of some sources."""
+        wanted = list(sources)
+        if not wanted:
+            return {}
         children: dict[Step, list[Step]] = {}
         for step, parents in self.parents.items():
             for parent in parents:
                 children.setdefault(parent, []).append(step)
         found: dict[str, set[Step]] = {}
-        for source in sources:
+        for source in wanted:
             pending: list[Step] = [node for node, used in self._used.items() if source in used]
             seen = set(pending)
             while pending:

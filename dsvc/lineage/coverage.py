@@ -131,6 +131,7 @@ class Origins:
         self.runs = runs
         self.sources = sources
         self.rules = rules
+        self._of_source: dict[str, Origin] = {}
 
     def of(self, node: ArtifactNode, records: int | None, size: int) -> Origin:
         """Say where a file comes from.
@@ -144,7 +145,12 @@ class Origins:
         """
         made = self.runs.makers(node)
         covering = self.sources.covering(node.path)
-        attested = [(each, found) for each in covering if (found := each.attests(node)) is not None]
+        if not made and len(covering) == 1:
+            found = covering[0].attests(node)
+            # Most files by far, so that they share one answer.
+            if found is not None and found.rows is None:
+                return self._attested(found.source)
+        attested = [(each, spoken) for each in covering if (spoken := each.attests(node)) is not None]
         sources = tuple(each.id for each, _ in attested)
         if made and (sources or any(self.runs.reads(run) for run in made)):
             return Origin(made, sources)
@@ -152,6 +158,11 @@ class Origins:
             return Origin((), sources, (), self._rows(node, records, [found for _, found in attested]))
         copies = self._copies(node) if size else ()
         return Origin(made, (), copies, None if copies else self._lack(node, covering, made))
+
+    def _attested(self, source: str) -> Origin:
+        if source not in self._of_source:
+            self._of_source[source] = Origin((), (source,))
+        return self._of_source[source]
 
     def _rows(
         self, node: ArtifactNode, records: int | None, attested: Sequence[Attested]

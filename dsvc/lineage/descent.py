@@ -27,20 +27,22 @@ class Descent(NamedTuple):
 
 def descent_of(closure: Closure) -> dict[ArtifactNode, Descent]:
     """Say of every file of a closure which sources it descends from."""
-    names = sorted({name for node in closure.artifacts for name in closure.sources_of(node)})
+    names = sorted(closure.reached)
     # A set of sources is a number with a bit for each: uniting two is one operation.
     bits = {name: _GAP << place for place, name in enumerate(names, 1)}
-    found = {step: _own(closure, step, bits) for step in closure.parents}
+    found = _own(closure, bits)
     settled = set(closure.order)
-    order = [*closure.order, *(step for step in closure.parents if step not in settled)]
+    order = [step for step in closure.order if closure.parents[step]]
+    order += [step for step in closure.parents if step not in settled]
     changed = True
     # Once more until nothing changes, for what comes from itself by a detour: a table sorted up and down.
     while changed:
         changed = False
         for step in order:
             united = found[step]
-            for parent in closure.parents[step]:
-                united |= found.get(parent, 0)
+            # Of thousands of files that a run read most come from the same sources.
+            for number in {found.get(parent, 0) for parent in closure.parents[step]}:
+                united |= number
             changed = changed or united != found[step]
             found[step] = united
     known: dict[int, Descent] = {}
@@ -54,15 +56,19 @@ def descent_of(closure: Closure) -> dict[ArtifactNode, Descent]:
     return result
 
 
-def _own(closure: Closure, step: Step, bits: dict[str, int]) -> int:
-    """What a file has of itself: the sources that speak for it, and whether its own way back ends."""
-    if not isinstance(step, ArtifactNode):
-        return 0
-    number = 0
-    for name in closure.sources_of(step):
-        number |= bits[name]
-    origin = closure.artifacts[step]
-    made_of_nothing = any(not closure.parents.get(run) for run in origin.runs)
-    if origin.lack is not None or (made_of_nothing and not number):
-        number |= _GAP
-    return number
+def _own(closure: Closure, bits: dict[str, int]) -> dict[Step, int]:
+    """What each file has of itself: the sources that speak for it, and whether its own way back ends."""
+    found: dict[Step, int] = dict.fromkeys(closure.runs, 0)
+    numbers: dict[tuple[str, ...], int] = {}
+    for node, origin in closure.artifacts.items():
+        names = closure.sources_of(node)
+        number = numbers.get(names)
+        if number is None:
+            number = numbers[names] = sum(bits[name] for name in set(names))
+        if origin.lack is not None or (
+            origin.runs and not number and any(not closure.parents.get(run) for run in origin.runs)
+        ):
+            # Made of nothing, or of something that nobody knows.
+            number |= _GAP
+        found[node] = number
+    return found

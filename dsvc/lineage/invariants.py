@@ -80,7 +80,7 @@ def whole(judged: Judged) -> Iterator[Finding]:
 
 
 def _sources(closure: Closure) -> list[str]:
-    return sorted({name for node in closure.artifacts for name in closure.sources_of(node)})
+    return sorted(closure.reached)
 
 
 def _withdrawn(judged: Judged) -> Iterator[Finding]:

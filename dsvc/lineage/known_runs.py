@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
+
+import msgspec
 
 from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.errors import DsvcError
+from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Artifact, Role, Run, RunId
 from dsvc.store.chunk_store import ChunkStore
 
@@ -22,6 +25,60 @@ class ReadFile(NamedTuple):
     size: int
 
 
+class RunPlaces(msgspec.Struct, frozen=True, array_like=True):
+    """Where a run read and wrote: enough to tell whether it can have made a file.
+
+    Attributes
+    ----------
+    outputs : tuple of bytes
+        Paths of files and folders that it made.
+    inputs : tuple of bytes
+        Paths of files and folders that it read for their rows.
+    """
+
+    outputs: tuple[bytes, ...]
+    inputs: tuple[bytes, ...]
+
+
+Places = Callable[[Sequence[RunId], Callable[[RunId], RunPlaces | None]], Mapping[RunId, RunPlaces]]
+"""Gives the places of runs; those that it doesn't know it asks for, None where a run can't be read."""
+
+
+def places_of(run: Run) -> RunPlaces:
+    """Say where a run read and wrote."""
+    inputs = tuple(each.path for each in run.inputs if each.role is Role.INPUT)
+    return RunPlaces(tuple(each.path for each in run.outputs), inputs)
+
+
+class _Trees(Mapping[RunId, RunTree]):
+    """Runs that can be read, each read when it is asked for."""
+
+    def __init__(self, store: ChunkStore, ids: Sequence[RunId], unreadable: dict[RunId, DsvcError]) -> None:
+        self._store, self._ids, self._unreadable = store, frozenset(ids), unreadable
+        self._in_order = ids
+        self._known: dict[RunId, RunTree] = {}
+        self._listings: dict[bytes, list[Entry]] = {}
+
+    def __getitem__(self, id_: RunId) -> RunTree:
+        if id_ not in self._known:
+            if id_ not in self._ids or id_ in self._unreadable:
+                raise KeyError(id_)
+            tree = RunTree(self._store, id_, self._listings)
+            try:
+                _ = tree.run
+            except DsvcError as error:
+                self._unreadable[id_] = error
+                raise KeyError(id_) from error
+            self._known[id_] = tree
+        return self._known[id_]
+
+    def __iter__(self) -> Iterator[RunId]:
+        return (id_ for id_ in self._in_order if id_ in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class KnownRuns:
     """Runs, and which files each made.
 
@@ -31,47 +88,75 @@ class KnownRuns:
         Where they are.
     ids : iterable of RunId
         Which; one that can't be read is in `unreadable`.
+    places : callable or None
+        Gives where runs read and wrote, so that only those are read that can have made what is asked for:
+        of others it isn't told whether they can be read. None: each is read with the first question.
     """
 
-    def __init__(self, store: ChunkStore, ids: Iterable[RunId]) -> None:
-        self._store = store
+    def __init__(self, store: ChunkStore, ids: Iterable[RunId], places: Places | None = None) -> None:
         self.ids = tuple(dict.fromkeys(ids))
         self.unreadable: dict[RunId, DsvcError] = {}
+        self.trees: Mapping[RunId, RunTree] = _Trees(store, self.ids, self.unreadable)
+        self._given_places = places
         self._members: dict[tuple[bytes, bytes, Role], tuple[ReadFile, ...]] = {}
         self._reads: dict[RunId, tuple[ReadFile, ...]] = {}
-
-    @cached_property
-    def trees(self) -> dict[RunId, RunTree]:
-        """Runs that can be read."""
-        found = {}
-        for id_ in self.ids:
-            tree = RunTree(self._store, id_)
-            try:
-                _ = tree.run
-            except DsvcError as error:
-                self.unreadable[id_] = error
-                continue
-            found[id_] = tree
-        return found
+        self._groups: dict[frozenset[RunId], dict[ArtifactNode, tuple[RunId, ...]]] = {}
 
     def run(self, id_: RunId) -> Run:
         """Record of a run that can be read."""
         return self.trees[id_].run
 
+    # What they made
+
     @cached_property
     def _made(self) -> dict[ArtifactNode, tuple[RunId, ...]]:
         found: dict[ArtifactNode, tuple[RunId, ...]] = {}
-        for id_, tree in self.trees.items():
-            try:
-                nodes = [node for n in range(len(tree.run.outputs)) for node in self._output(tree, n)]
-            except DsvcError as error:
-                self.unreadable[id_] = error
-                continue
-            # What it read and left as it was, it didn't make.
-            read = {each.node for each in self.reads(id_)} if nodes else set()
-            for node in nodes:
-                if node not in read:
-                    found[node] = (*found.get(node, ()), id_)
+        for id_ in self.ids:
+            self._take(id_, found)
+        return found
+
+    def _take(self, id_: RunId, found: dict[ArtifactNode, tuple[RunId, ...]]) -> None:
+        """Add what a run made."""
+        tree = self.trees.get(id_)
+        if tree is None:
+            return
+        try:
+            nodes = [node for n in range(len(tree.run.outputs)) for node in self._output(tree, n)]
+        except DsvcError as error:
+            self.unreadable[id_] = error
+            return
+        # What it read and left as it was, it didn't make.
+        read = {each.node for each in self.reads(id_)} if nodes else set()
+        for node in nodes:
+            if node not in read:
+                found[node] = (*found.get(node, ()), id_)
+
+    @cached_property
+    def _places(self) -> Mapping[RunId, RunPlaces]:
+        assert self._given_places is not None
+
+        def read(id_: RunId) -> RunPlaces | None:
+            tree = self.trees.get(id_)
+            return None if tree is None else places_of(tree.run)
+
+        return self._given_places(self.ids, read)
+
+    @cached_property
+    def _writers(self) -> dict[bytes, list[RunId]]:
+        found: dict[bytes, list[RunId]] = {}
+        for id_ in self.ids:
+            for path in self._places[id_].outputs if id_ in self._places else ():
+                found.setdefault(path, []).append(id_)
+        return found
+
+    def _made_near(self, path: bytes) -> dict[ArtifactNode, tuple[RunId, ...]]:
+        """What was made by the runs that wrote a path, by itself or with a folder."""
+        ids = frozenset(id_ for each in _with_folders(path) for id_ in self._writers.get(each, ()))
+        found = self._groups.get(ids)
+        if found is None:
+            found = self._groups[ids] = {}
+            for id_ in sorted(ids, key=self.ids.index):
+                self._take(id_, found)
         return found
 
     def _output(self, tree: RunTree, number: int) -> list[ArtifactNode]:
@@ -95,12 +180,15 @@ class KnownRuns:
 
     @cached_property
     def _read_paths(self) -> frozenset[bytes]:
-        inputs = (each for tree in self.trees.values() for each in tree.run.inputs)
-        return frozenset(each.path for each in inputs if each.role is Role.INPUT)
+        if self._given_places is not None:
+            return frozenset(path for each in self._places.values() for path in each.inputs)
+        return frozenset(path for tree in self.trees.values() for path in places_of(tree.run).inputs)
 
     def makers(self, node: ArtifactNode) -> tuple[RunId, ...]:
         """Runs that made a file with this content at this path."""
-        return self._made.get(node, ())
+        if self._given_places is None:
+            return self._made.get(node, ())
+        return self._made_near(node.path).get(node, ())
 
     def copies(self, digest: bytes) -> list[ArtifactNode]:
         """Files of this content that some run made, wherever."""
@@ -112,12 +200,7 @@ class KnownRuns:
 
     def reads_path(self, path: bytes) -> bool:
         """Whether some run has read a path for its rows, by itself or with a folder."""
-        at = path
-        while at not in self._read_paths:
-            if not at:
-                return False
-            at = at.rpartition(b"/")[0]
-        return True
+        return any(at in self._read_paths for at in _with_folders(path))
 
     def reads(self, id_: RunId) -> tuple[ReadFile, ...]:
         """Files that a run read, those of folders one by one.
@@ -152,3 +235,11 @@ class KnownRuns:
 
 def _prefix(folder: Artifact) -> bytes:
     return folder.path + b"/" if folder.path else b""
+
+
+def _with_folders(path: bytes) -> Iterator[bytes]:
+    """Yield a path and the folders that it lies in, up to the working tree itself."""
+    while path:
+        yield path
+        path = path.rpartition(b"/")[0]
+    yield b""

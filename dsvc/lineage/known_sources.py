@@ -10,7 +10,6 @@ from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.source_tree import SourceTree
 from dsvc.model.errors import DsvcError
 from dsvc.model.source_record import SourceRecord, Status
-from dsvc.store.manifest_tree import Manifest
 
 _STRICTEST = (Status.ACTIVE, Status.BLACKLISTED, Status.WITHDRAWN)
 _SINGLE_READS = 20
@@ -29,26 +28,40 @@ Past = Mapping[ArtifactNode, SourceTree]
 
 
 class _Files:
-    """Digests of attested files; a manifest is read whole once many paths were asked for."""
+    """Files that one state of a source attests; its manifest is read whole once many paths were asked for."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-        self._questions = manifest.totals()[0] // _SINGLE_READS
+    def __init__(self, state: SourceTree) -> None:
+        self._state = state
+        self._manifest = state.files
+        self._questions = self._manifest.totals()[0] // _SINGLE_READS
+        self._with_rows = frozenset(state.row_entries())
         self._all: dict[bytes, bytes] | None = None
 
     def get(self, path: bytes) -> bytes | None:
-        if self._all is None:
-            self._questions -= 1
-            if self._questions > 0:
-                entry = self._manifest.get(path)
-                return None if entry is None else entry.digest
-        return self.all.get(path)
+        """Digest of a file; None where it isn't attested."""
+        if self._all is not None:
+            return self._all.get(path)
+        self._questions -= 1
+        if self._questions <= 0:
+            return self.all.get(path)
+        entry = self._manifest.get(path)
+        return None if entry is None else entry.digest
+
+    def rows(self, path: bytes) -> bytes | None:
+        """Encoded numbers of the rows that are attested of a file; None: all."""
+        return self._state.rows(path) if path in self._with_rows else None
 
     @property
     def all(self) -> dict[bytes, bytes]:
+        """Digests of all files by path."""
         if self._all is None:
             self._all = {entry.path: entry.digest for entry in self._manifest.entries()}
         return self._all
+
+    @cached_property
+    def digests(self) -> frozenset[bytes]:
+        """Digests of all files."""
+        return frozenset(self.all.values())
 
 
 class KnownSource:
@@ -73,10 +86,11 @@ class KnownSource:
         self, states: Sequence[SourceTree], past: Callable[[], Past], pinned: Sequence[SourceTree] = ()
     ) -> None:
         self._states = tuple({state.root: state for state in states}.values())
-        self._files = [_Files(state.files) for state in self._states]
-        self._with_rows = [frozenset(state.row_entries()) for state in self._states]
+        self._files = [_Files(state) for state in self._states]
         self._read_past = past
+        self._by_digest: dict[bytes, list[ArtifactNode]] | None = None
         self.record: SourceRecord = self._states[0].record
+        self._whole = Attested(self.record.source_id, None)
         self.records = records = tuple(state.record for state in self._states)
         self.stated = tuple({state.root: state for state in pinned or self._states[:1]}.values())
         """States whose facts a gate judges: as they were pinned, else as it is now."""
@@ -113,16 +127,32 @@ class KnownSource:
 
     def attests(self, node: ArtifactNode) -> Attested | None:
         """Whether it speaks for a file with this content at this path, by any of its operations."""
-        for number, files in enumerate(self._files):
-            if files.get(node.path) == node.digest:
-                by_row = node.path in self._with_rows[number]
-                return Attested(self.id, self._states[number].rows(node.path) if by_row else None)
+        path, digest = node
+        for files in self._files:
+            if files.get(path) == digest:
+                rows = files.rows(path)
+                return self._whole if rows is None else Attested(self.id, rows)
         then = self._past.get(node)
         return None if then is None else Attested(self.id, then.rows(node.path))
 
     def knows_path(self, path: bytes) -> bool:
         """Whether it speaks for a file at this path, with any content."""
         return any(files.get(path) is not None for files in self._files)
+
+    def copies(self, digest: bytes) -> list[ArtifactNode]:
+        """Files of this content that it speaks for, by any of its operations."""
+        if digest not in self._digests:
+            return []
+        if self._by_digest is None:
+            self._by_digest = {}
+            for node in self.attested():
+                self._by_digest.setdefault(node.digest, []).append(node)
+        return self._by_digest[digest]
+
+    @cached_property
+    def _digests(self) -> frozenset[bytes]:
+        known = (files.digests for files in self._files)
+        return frozenset().union(*known, (node.digest for node in self._past))
 
     def attested(self) -> Iterable[ArtifactNode]:
         """Every file that it speaks for, by any of its operations."""
@@ -175,14 +205,6 @@ class KnownSources:
             self._in_folder[folder] = self._by_path.get(at, [])
         return self._in_folder[folder]
 
-    @cached_property
-    def _by_digest(self) -> dict[bytes, list[ArtifactNode]]:
-        found: dict[bytes, list[ArtifactNode]] = {}
-        for source in self.all.values():
-            for node in source.attested():
-                found.setdefault(node.digest, []).append(node)
-        return found
-
     def copies(self, digest: bytes) -> list[ArtifactNode]:
         """Files of this content that some source attests, wherever."""
-        return self._by_digest.get(digest, [])
+        return [node for source in self.all.values() for node in source.copies(digest)]

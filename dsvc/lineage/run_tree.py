@@ -47,14 +47,21 @@ class RunTree:
         Where it is.
     id : RunId
         Which.
+    listings : dict or None
+        Files of folders by the root of their manifest, shared by runs: what one made another one reads.
     """
 
-    def __init__(self, store: ChunkStore, id: RunId) -> None:  # noqa: A002
+    def __init__(
+        self,
+        store: ChunkStore,
+        id: RunId,  # noqa: A002
+        listings: dict[bytes, list[Entry]] | None = None,
+    ) -> None:
         self._store = store
         self.id = id
         self._manifest = Manifest(store, NodeId(bytes(id)), trees=True)
         self._run: Run | None = None
-        self._listings: dict[bytes, list[Entry]] = {}
+        self._listings = {} if listings is None else listings
 
     @property
     def run(self) -> Run:
@@ -117,10 +124,10 @@ class RunTree:
         artifact : Artifact
             What the record says of it.
         """
-        if place not in self._listings:
-            entry = self._artifact(place, artifact)
-            self._listings[place] = list(Manifest(self._store, NodeId(entry.digest)).entries())
-        return self._listings[place]
+        root = self._artifact(place, artifact).digest
+        if root not in self._listings:
+            self._listings[root] = list(Manifest(self._store, NodeId(root)).entries())
+        return self._listings[root]
 
     def _artifact(self, place: bytes, artifact: Artifact) -> Entry:
         entry = self._manifest.get(place)

@@ -109,20 +109,17 @@ def contents_of(
     MissingDataError, CorruptDataError, MalformedInputError
         If the columns of a file can't be read.
     """
-    names = sorted({name for node in closure.artifacts for name in closure.sources_of(node)})
+    names = sorted(closure.reached)
     # As in `dsvc.lineage.descent`: a set of sources is a number with a bit for each.
     bits = {name: 1 << place for place, name in enumerate(names)}
     matters = sum(bit for name, bit in bits.items() if limited(name))
     effect_of = _Effects(runs, tables, columns).of
-    found: dict[Step, _Bits] = dict.fromkeys(closure.parents, _NONE)
-    for node in closure.artifacts:
-        own = 0
-        for name in closure.sources_of(node):
-            own |= bits[name]
-        found[node] = (own, 0, 0)
+    found = _own(closure, bits)
     inputs: dict[RunId, list[ArtifactNode]] = {}
     settled = set(closure.order)
-    order = [*closure.order, *(step for step in closure.parents if step not in settled)]
+    # What nothing leads to has only what is its own.
+    order = [step for step in closure.order if closure.parents[step] or not isinstance(step, ArtifactNode)]
+    order += [step for step in closure.parents if step not in settled]
     collected: dict[RunId, _Bits] = {}
     changed = True
     # Once more until nothing changes, for what comes from itself by a detour: a table sorted up and down.
@@ -169,10 +166,24 @@ def _union(one: _Bits, other: _Bits) -> _Bits:
     return one[0] | other[0], one[1] | other[1], one[2] | other[2]
 
 
+def _own(closure: Closure, bits: dict[str, int]) -> dict[Step, _Bits]:
+    """What each file has of the sources that speak for it; equal ones share it."""
+    found: dict[Step, _Bits] = dict.fromkeys(closure.parents, _NONE)
+    known: dict[tuple[str, ...], _Bits] = {}
+    for node in closure.artifacts:
+        names = closure.sources_of(node)
+        own = known.get(names)
+        if own is None:
+            own = known[names] = (sum(bits[name] for name in set(names)), 0, 0)
+        found[node] = own
+    return found
+
+
 def _all(steps: Iterable[Step], found: dict[Step, _Bits]) -> _Bits:
     united = _NONE
-    for step in steps:
-        united = _union(united, found.get(step, _NONE))
+    # Of thousands of files that a run read most have the same.
+    for each in {found.get(step, _NONE) for step in steps}:
+        united = _union(united, each)
     return united
 
 

@@ -171,8 +171,7 @@ class Case:
     @cached_property
     def reached(self) -> frozenset[str]:
         """Sources that the files come from."""
-        closure = self.judged.closure
-        return frozenset(name for node in closure.artifacts for name in closure.sources_of(node))
+        return self.judged.closure.reached
 
     def stated(self, source: KnownSource) -> list[tuple[SourceTree, SourceRecord]]:
         """States of a source whose facts are judged: as the judged version pinned it."""

@@ -7,7 +7,7 @@ Derived; may be deleted at any time.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, MutableSet
 from typing import NamedTuple
 
 import msgspec
@@ -21,12 +21,65 @@ from dsvc.model.errors import MalformedInputError, StorageError
 
 _KEY_BYTES = 36
 _Body = tuple[tuple[str, str, str], bytes, list[tuple[bytes, bytes]]]
+_SINGLE_SEARCHES = 20
+"""So many keys are read in the time that one is searched for."""
+
+
+class KeySet(MutableSet[bytes]):
+    """A set of keys, as they lie in the cache: a few questions are answered by search, for many it is read.
+
+    Parameters
+    ----------
+    keys : bytes
+        Keys in order, one after the other.
+    """
+
+    def __init__(self, keys: bytes = b"") -> None:
+        self._sorted = keys
+        self._questions = len(keys) // _KEY_BYTES // _SINGLE_SEARCHES
+        self._known: set[bytes] | None = None if keys else set()
+
+    def _all(self) -> set[bytes]:
+        if self._known is None:
+            keys = self._sorted
+            self._known = {keys[at : at + _KEY_BYTES] for at in range(0, len(keys), _KEY_BYTES)}
+        return self._known
+
+    def __contains__(self, key: object) -> bool:
+        if self._known is None and self._questions > 0 and isinstance(key, bytes):
+            self._questions -= 1
+            return self._search(key)
+        return key in self._all()
+
+    def _search(self, key: bytes) -> bool:
+        low, high, keys = 0, len(self._sorted) // _KEY_BYTES, self._sorted
+        while low < high:
+            middle = (low + high) >> 1
+            if keys[middle * _KEY_BYTES : (middle + 1) * _KEY_BYTES] < key:
+                low = middle + 1
+            else:
+                high = middle
+        return keys[low * _KEY_BYTES : (low + 1) * _KEY_BYTES] == key
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def add(self, value: bytes) -> None:
+        """Add a key."""
+        self._all().add(value)
+
+    def discard(self, value: bytes) -> None:
+        """Take a key out."""
+        self._all().discard(value)
 
 
 class Said(NamedTuple):
     """What a detector said: keys of files in which it found nothing, detections of the others."""
 
-    clean: set[bytes]
+    clean: MutableSet[bytes]
     found: dict[bytes, Detection]
 
 
@@ -60,12 +113,11 @@ class DetectionCache:
             found = {key: decode_detection(each) for key, each in rows}
         except (msgspec.DecodeError, MalformedInputError):
             return Said(set(), {})
-        clean = {keys[at : at + _KEY_BYTES] for at in range(0, len(keys), _KEY_BYTES)}
         # A file that was renamed is that of another detector, or of another version.
         own = (self._detector, self._version, self._config)
         if any(each != own for each in (who, *((d.detector, d.version, d.config) for d in found.values()))):
             return Said(set(), {})
-        return Said(clean, found)
+        return Said(KeySet(keys), found)
 
     def save(self, said: Said) -> None:
         """Write it; that the disk is full only costs the time to look again."""

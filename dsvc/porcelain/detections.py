@@ -49,6 +49,7 @@ class RepositoryDetections:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
+        self._keys = [file_key(entry) for entry in entries]
         self._said: dict[str, Said] = {}
         self._versions: dict[str, tuple[str, str]] = {}
         self._why: dict[str, str] = {}
@@ -63,8 +64,7 @@ class RepositoryDetections:
         """Yield what each detector said of the files, to be kept with the commit that brings them."""
         for name, (version, config) in self._versions.items():
             said, clean, found = self._said[name], [], []
-            for entry in self._entries:
-                key = file_key(entry)
+            for entry, key in zip(self._entries, self._keys, strict=True):
                 if key in said.clean:
                     clean.append((entry.path, entry.digest))
                 elif (each := said.found.get(key)) is not None and each.version == version:
@@ -85,8 +85,7 @@ class RepositoryDetections:
     def unclean(self, detector: str) -> Iterator[tuple[Entry, Detection]]:
         """Judged files in which a detector found something, or of which it isn't known what it would."""
         said = self._said.get(detector, Said(set(), {}))
-        for entry in self._entries:
-            key = file_key(entry)
+        for entry, key in zip(self._entries, self._keys, strict=True):
             if key not in said.clean:
                 found = said.found.get(key) or self._unknown(detector, entry)
                 if found.status is not DetectionStatus.CLEAN:
@@ -96,8 +95,7 @@ class RepositoryDetections:
         """Every judged file with what a detector found in it."""
         said = self._said.get(detector, Said(set(), {}))
         clean = Detection(detector=detector, version="", config="", input=b"", status=DetectionStatus.CLEAN)
-        for entry in self._entries:
-            key = file_key(entry)
+        for entry, key in zip(self._entries, self._keys, strict=True):
             if key in said.clean:
                 yield entry, clean
             else:
@@ -110,6 +108,14 @@ class RepositoryDetections:
         """What a detector found in a set of files; unknown where it didn't look."""
         found = self._sets.get((wanted.detector, wanted.key))
         return found or unknown(wanted.detector, wanted.key, self._why.get(wanted.detector, "it did not run"))
+
+    def lacking(self, said: Said) -> dict[bytes, Entry]:
+        """Files of which nothing is said, by their key."""
+        return {
+            key: entry
+            for entry, key in zip(self._entries, self._keys, strict=True)
+            if key not in said.clean and key not in said.found
+        }
 
 
 def file_key(entry: Entry) -> bytes:
@@ -169,11 +175,7 @@ def scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetectio
         return
     cache = DetectionCache(repo.layout.cache, name, version, config)
     said = Said(set(), {}) if rescan else cache.load()
-    todo: dict[bytes, Entry] = {}
-    for entry in case.entries:
-        key = file_key(entry)
-        if key not in said.clean and key not in said.found:
-            todo[key] = entry
+    todo = found.lacking(said)
     if todo:
         jobs = [Job(entry.size, partial(_look, repo, detector, entry, case)) for entry in todo.values()]
         answers = dict(zip(todo, run_jobs(jobs), strict=True))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from dsvc.lineage.closure import Closure
 from dsvc.lineage.coverage import Origins
-from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.validation import Gate, Judged
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
@@ -131,9 +130,8 @@ def _case(
     day: str,
     root: NodeId,
 ) -> Case:
-    listed = list(entries)
-    closure = Closure(known, listed)
-    data = tuple(entry for entry in listed if ArtifactNode(entry.path, entry.digest) in closure.roots)
+    closure = Closure(known, entries)
+    data = tuple(closure.entries)
     rules = rules_file(repo, root)
     return Case(
         gate=gate,

@@ -24,7 +24,7 @@ from dsvc.policy.rule import Rule, Terms
 from dsvc.policy.share_alike import Sharing, best_sharing, permits_output, sharing_of
 
 _PURPOSE: Final = '[policy] purpose in dsvc.toml says what the data are for, as in "research" or "commercial"'
-_STATE: Final = "dsvc source set ID license_expression=… states it, [policy.licences] one of your own"
+_STATE: Final = "dsvc source set ID --license SPDX states it, [policy.licences] one of your own"
 
 
 def _outcome(found: Permission) -> Outcome:
@@ -46,7 +46,7 @@ class Readable(Rule):
         yield from unread(case)
         for source in case.sources:
             subject = source_subject(source.id)
-            hint = f"dsvc source set {source.id} license_expression=…"
+            hint = f"dsvc source set {source.id} --license SPDX"
             for _, record in case.stated(source):
                 if "license_expression" in record.undetermined:
                     message = f"two licences of source {source.id} met in a merge, and none is settled"
@@ -116,11 +116,14 @@ class Adapted(Rule):
         facts = case.licences
         told: set[str] = set()
         roots = case.judged.closure.roots
+        contents = facts.contents
         for node in roots:
-            yield from self._file(case, facts, node, told)
+            content = contents[node]
+            if content.adapted or content.unknown:
+                yield from self._file(case, facts, node, told)
         # What may not even be made may have been made on the way, and be gone.
-        for node, content in facts.contents.items():
-            for name in content.adapted if node not in roots else ():
+        for node, content in contents.items():
+            for name in content.adapted if content.adapted and node not in roots else ():
                 if name not in told and self._asked(facts, name, "adapt") is NO:
                     told.add(name)
                     yield Finding(
@@ -275,7 +278,7 @@ class Named(Rule):
                     yield Finding(
                         source_subject(name),
                         f"source {name} must be named, and its record lacks {', '.join(missing)}",
-                        f"dsvc source set {name} {missing[0].split()[-1]}=…",
+                        f"dsvc source set {name} --field {missing[0].split()[-1]}=…",
                         Outcome.INCOMPLETE,
                     )
 
