@@ -148,7 +148,7 @@ def _best(vectors: Iterable[Vector]) -> Choices:
     if len(found) > MAX_CHOICES:
         raise TooManyChoicesError(
             f"licences leave more than {MAX_CHOICES} choices",
-            hint="say which licence is used: dsvc source set ID license_expression=…",
+            hint="say which licence is used: dsvc source set ID --license SPDX",
         )
     return frozenset(found)
 

@@ -132,7 +132,7 @@ def _grant(case: Case, record: SourceRecord) -> Iterator[_Answer]:
     mode = fields.get("operating_mode")
     for field in _NEEDED.get(str(mode), ()):
         if not fields.get(field):
-            hint = f"dsvc source set {record.source_id} {field}=…"
+            hint = f"dsvc source set {record.source_id} --field {field}=…"
             yield UNDETERMINED, f"a grant in mode {mode} names {field}, this one doesn't", hint
     if mode is not None and settings.operating_mode is not None and mode != settings.operating_mode:
         yield NO, f"it is granted in mode {mode}, not {settings.operating_mode}", ""

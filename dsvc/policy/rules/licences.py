@@ -247,6 +247,12 @@ def _any_of(sharing: Sharing) -> str:
     return f"[policy] output_license in dsvc.toml says under which licence; it takes {words}"
 
 
+def _stated_by(missing: str) -> str:
+    """Return the option that states what a notice lacks."""
+    options = {"title": "--title TITLE", "license_expression": "--license SPDX"}
+    return options.get(missing) or f"--field {missing.rsplit(maxsplit=1)[-1]}=NAME"
+
+
 class Named(Rule):
     """Of each source that must be named it is known how, and the licence of the whole asks for it too."""
 
@@ -278,7 +284,7 @@ class Named(Rule):
                     yield Finding(
                         source_subject(name),
                         f"source {name} must be named, and its record lacks {', '.join(missing)}",
-                        f"dsvc source set {name} --field {missing[0].split()[-1]}=…",
+                        f"dsvc source set {name} {_stated_by(missing[0])}",
                         Outcome.INCOMPLETE,
                     )
 

@@ -25,7 +25,7 @@ class Evaluated(Rule):
         own = [each for each in case.evaluations if each.version == case.version]
         for kind in KINDS:
             outcomes = [(each.outcome, each.id) for each in own if each.kind == kind]
-            hint = f"dsvc feedback import, of a {kind} evaluation of this version"
+            hint = f"dsvc feedback import, of an evaluation of kind {kind} of this version"
             if not outcomes:
                 said = f"no {kind} evaluation of this version is recorded"
                 yield Finding(b"", said, hint, Outcome.INCOMPLETE)

@@ -104,7 +104,7 @@ def _refused_source(
     places = _places(record)
     if (refused.domains or refused.urls) and not places and record.acquisition in _ON_THE_WEB:
         said = f"neither url nor domains is recorded, so request {id_} can't be compared with it"
-        yield Finding(subject, said, "dsvc source set --field url=…", Outcome.INCOMPLETE)
+        yield Finding(subject, said, f"dsvc source set {source.id} --field url=…", Outcome.INCOMPLETE)
     for domain in refused.domains:
         if any(host == domain or host.endswith("." + domain) for host, _ in places):
             yield Finding(subject, f"request {id_} refuses what comes from {domain}", hint)
@@ -116,7 +116,9 @@ def _refused_source(
     names = {_name(each) for field in _AUTHORS for each in _values(record, field)}
     if refused.authors and not names and record.acquisition in _OF_OTHERS:
         said = f"no rightsholder is recorded, so request {id_} can't be compared with it"
-        yield Finding(subject, said, "dsvc source set --field rightsholders=…", Outcome.INCOMPLETE)
+        yield Finding(
+            subject, said, f"dsvc source set {source.id} --field rightsholders=…", Outcome.INCOMPLETE
+        )
     for author in refused.authors:
         if _name(author) in names:
             yield Finding(subject, f"request {id_} refuses what is by {author}", hint)
@@ -244,14 +246,18 @@ def _retention(id_: str, record: SourceRecord, day: str) -> Iterator[Finding]:
     subject, until = source_subject(id_), record.fields.get("retention_until")
     if "retention_until" in record.undetermined or not isinstance(until, str | None):
         said = "until when it may be kept is undetermined"
-        yield Finding(subject, said, "dsvc source set --field retention_until=DATE", Outcome.INCOMPLETE)
+        yield Finding(
+            subject, said, f"dsvc source set {id_} --field retention_until=DATE", Outcome.INCOMPLETE
+        )
     elif until is not None:
         # The day itself is still allowed.
         if until[:10] < day:
             yield Finding(subject, f"it was to be kept until {until}", "erase it, or prolong with evidence")
     elif record.fields.get("contains_pi") != "none":
         said = "it may have personal data, and until when it may be kept is not recorded"
-        yield Finding(subject, said, "dsvc source set --field retention_until=DATE", Outcome.INCOMPLETE)
+        yield Finding(
+            subject, said, f"dsvc source set {id_} --field retention_until=DATE", Outcome.INCOMPLETE
+        )
 
 
 RULES: Final = (Refused(), Settled(), Erased(), Retained())
