@@ -1,8 +1,8 @@
-"""The chain of a request: ``refs/dsvc/requests/ID``, one commit for each operation, as that of a source is.
+"""The chain of a request: ``refs/dsvc/requests/ID``, one commit for each operation on it.
 
 The manifest of such a commit holds ``record`` and ``operation``, and once something was to be erased
 ``chunks``: the ids, so that an erasure that was interrupted goes on, and is proven again at any time; and
-``subjects/DIGEST``: see `dsvc.porcelain.erased_subjects`.
+``subjects/DIGEST``: see `dsvc.porcelain.erased_subjects`. On chains see `dsvc.porcelain.operation_chain`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
 from dsvc.fs import files
 from dsvc.history.commit_codec import Commit
-from dsvc.history.ref_name import check_ref_name
-from dsvc.history.refs import RefChange
-from dsvc.lineage.source_tree import store_part
 from dsvc.model.errors import CorruptDataError, MalformedInputError, NotFoundError
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
@@ -30,9 +25,10 @@ from dsvc.model.rights_request import (
     encode_request,
     encode_request_operation,
 )
+from dsvc.porcelain.operation_chain import Chains, prepare_operation, store_parts
 from dsvc.porcelain.staging import read_checked, write_checked
 from dsvc.porcelain.workspace import Workspace
-from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
+from dsvc.store.manifest_tree import Manifest
 from dsvc.store.materialize import read_content
 
 REQUEST_REFS: Final = "refs/dsvc/requests/"
@@ -44,6 +40,9 @@ class NoSuchRequestError(NotFoundError):
     """There is no request of that id."""
 
     code = "no-such-request"
+
+
+REQUESTS: Final = Chains(REQUEST_REFS, "request", check_request_id, NoSuchRequestError, "dsvc request list")
 
 
 class RequestHead(NamedTuple):
@@ -69,14 +68,12 @@ def request_ref(request_id: str) -> str:
     UsageError, MalformedInputError
         If that is no id of a request.
     """
-    ref = REQUEST_REFS + check_request_id(request_id)
-    check_ref_name(ref)
-    return ref
+    return REQUESTS.ref(request_id)
 
 
 def find_request(repo: Workspace, request_id: str) -> RequestHead | None:
     """Newest state of a request, None where there is no such request."""
-    tip = repo.history.refs.get(request_ref(request_id))
+    tip = REQUESTS.tip(repo, request_id)
     return None if tip is None else request_at(repo, tip)
 
 
@@ -90,25 +87,18 @@ def request_head(repo: Workspace, request_id: str) -> RequestHead:
     MissingDataError, CorruptDataError, MalformedInputError
         If it can't be read.
     """
-    found = find_request(repo, request_id)
-    if found is None:
-        raise NoSuchRequestError(
-            f"there is no request {request_id}",
-            hint="dsvc request list shows those that there are",
-            details={"request": request_id},
-        )
-    return found
+    return request_at(repo, REQUESTS.head(repo, request_id))
 
 
 def request_ids(repo: Workspace) -> list[str]:
     """Ids of all requests, in order."""
-    return sorted(name.removeprefix(REQUEST_REFS) for name in repo.history.refs.list(REQUEST_REFS))
+    return REQUESTS.ids(repo)
 
 
 def request_at(repo: Workspace, commit: CommitId) -> RequestHead:
     """State of a request at a commit of its chain; raises as `request_head`."""
     manifest = Manifest(repo.store, repo.history.read_commit(commit).manifest)
-    record = decode_request(_content(repo, manifest, RECORD))
+    record = decode_request(REQUESTS.part(repo, manifest, RECORD))
     entry = manifest.get(CHUNKS)
     data = b"" if entry is None else read_content(repo.store, entry)
     if len(data) % _ID_BYTES:
@@ -117,17 +107,10 @@ def request_at(repo: Workspace, commit: CommitId) -> RequestHead:
     return RequestHead(commit, record, chunks)
 
 
-def _content(repo: Workspace, manifest: Manifest, path: bytes) -> bytes:
-    entry = manifest.get(path)
-    if entry is None or not entry.is_file:
-        raise CorruptDataError(f"a request has no {path.decode()}")
-    return read_content(repo.store, entry)
-
-
 def request_history(repo: Workspace, request_id: str) -> Iterator[RequestStep]:
     """Operations of a request, newest first; raises as `request_head`."""
-    for commit in repo.history.log([request_head(repo, request_id).commit]):
-        data = _content(repo, Manifest(repo.store, commit.manifest), OPERATION)
+    for commit in REQUESTS.steps(repo, request_id):
+        data = REQUESTS.part(repo, repo.manifest(commit.manifest), OPERATION)
         yield RequestStep(commit, decode_request_operation(data))
 
 
@@ -155,41 +138,18 @@ def append_request(
     ConcurrentChangeError
         If the ref isn't there any more; nothing was recorded.
     """
-    ref = request_ref(record.request_id)
     parts = {RECORD: encode_request(record), OPERATION: encode_request_operation(operation)}
     ids = sorted(set(chunks))
     if ids:
         parts[CHUNKS] = b"".join(ids)
-    entries = {path: _stored(repo, path, data) for path, data in parts.items()}
+    kept: list[Entry] = []
     if before is not None:
-        old = Manifest(repo.store, repo.history.read_commit(before).manifest)
-        entries |= {entry.path: entry for entry in old.entries(SUBJECTS)}
-    entries |= {entry.path: entry for entry in codes}
-    root = Manifest(repo.store, EMPTY_ROOT).update(sorted(entries.items()))
-    repo.store.publish()
-    who = repo.signature()
-    count, size = Manifest(repo.store, root).totals()
-    why = f": {operation.reason}" if operation.reason else ""
-    prepared = repo.history.commit(
-        parents=[] if before is None else [before],
-        manifest=root,
-        files=count,
-        bytes=size,
-        message=f"request {operation.verb} {record.request_id}{why}",
-        author=who,
-        committer=who,
-    )
-    repo.record(
-        f"request {operation.verb}",
-        arguments=[record.request_id],
-        changes=[RefChange(ref, before, prepared.id)],
-        objects=prepared.objects,
-    )
+        kept.extend(repo.manifest(repo.history.read_commit(before).manifest).entries(SUBJECTS))
+    state = store_parts(repo, parts, [*kept, *codes])
+    title = REQUESTS.title(operation.verb, record.request_id, operation.reason)
+    prepared = prepare_operation(repo, state, [] if before is None else [before], title)
+    REQUESTS.append(repo, record.request_id, prepared, before, verb=f"request {operation.verb}")
     return RequestHead(prepared.id, record, tuple(ids))
-
-
-def _stored(repo: Workspace, path: bytes, data: bytes) -> Entry:
-    return msgspec.structs.replace(store_part(repo.store, data), path=path)
 
 
 # The salt

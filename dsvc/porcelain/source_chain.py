@@ -1,20 +1,17 @@
 """The chain of a source: ``refs/dsvc/sources/ID``, one commit for each operation on it.
 
-Such a commit is an ordinary one whose manifest is the state of the source then. So what is true of commits
-is true of sources: the ref moves by compare-and-swap, `undo` takes an operation back, gc and fsck know all.
+The manifest of such a commit is the state of the source then; see `dsvc.porcelain.operation_chain`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from dsvc.history.commit_codec import Commit
 from dsvc.history.history import Prepared
-from dsvc.history.ref_name import check_ref_name
-from dsvc.history.refs import RefChange
 from dsvc.lineage.source_merge import merge_records
 from dsvc.lineage.source_tree import SourceTree, store_source
 from dsvc.model.errors import NotFoundError
@@ -23,6 +20,7 @@ from dsvc.model.manifest import Entry
 from dsvc.model.source_operation import SourceOperation, SourceVerb
 from dsvc.model.source_record import SourceRecord, check_source_id
 from dsvc.porcelain.commit_lineage import SOURCE_REFS
+from dsvc.porcelain.operation_chain import Chains, prepare_operation
 from dsvc.porcelain.source_discovery import discover
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
@@ -32,6 +30,11 @@ class NoSuchSourceError(NotFoundError):
     """There is no source of that id."""
 
     code = "no-such-source"
+
+
+SOURCES: Final = Chains(
+    SOURCE_REFS, "source", check_source_id, NoSuchSourceError, "dsvc source list", guesses=True
+)
 
 
 class SourceHead(NamedTuple):
@@ -57,14 +60,12 @@ def source_ref(source_id: str) -> str:
     UsageError, MalformedInputError
         If that is no id of a source.
     """
-    ref = SOURCE_REFS + check_source_id(source_id)
-    check_ref_name(ref)
-    return ref
+    return SOURCES.ref(source_id)
 
 
 def find_head(repo: Workspace, source_id: str) -> SourceHead | None:
     """Newest state of a source, None where there is no such source."""
-    tip = repo.history.refs.get(source_ref(source_id))
+    tip = SOURCES.tip(repo, source_id)
     return None if tip is None else SourceHead(tip, tree_at(repo, tip))
 
 
@@ -76,21 +77,13 @@ def head(repo: Workspace, source_id: str) -> SourceHead:
     NoSuchSourceError
         If there is none, with ids that look like it.
     """
-    found = find_head(repo, source_id)
-    if found is None:
-        from difflib import get_close_matches
-
-        close = get_close_matches(source_id, source_ids(repo), 3, 0.6)
-        hint = (
-            f"did you mean {' or '.join(close)}?" if close else "dsvc source list shows those that there are"
-        )
-        raise NoSuchSourceError(f"there is no source {source_id}", hint=hint, details={"source": source_id})
-    return found
+    tip = SOURCES.head(repo, source_id)
+    return SourceHead(tip, tree_at(repo, tip))
 
 
 def source_ids(repo: Workspace) -> list[str]:
     """Ids of all sources, in order."""
-    return sorted(name.removeprefix(SOURCE_REFS) for name in repo.history.refs.list(SOURCE_REFS))
+    return SOURCES.ids(repo)
 
 
 def tree_at(repo: Workspace, commit: CommitId) -> SourceTree:
@@ -108,7 +101,7 @@ def history(repo: Workspace, source_id: str) -> Iterator[Step]:
     MissingDataError, CorruptDataError, MalformedInputError
         If one can't be read.
     """
-    for commit in repo.history.log([head(repo, source_id).commit]):
+    for commit in SOURCES.steps(repo, source_id):
         tree = SourceTree(repo.store, commit.manifest)
         yield Step(commit, tree.operation, tree)
 
@@ -155,16 +148,14 @@ def append(
     ConcurrentChangeError
         If the ref isn't at the first of them any more; nothing was recorded.
     """
-    source_id = state.record.source_id
-    ref = source_ref(source_id)
     prepared, _ = prepare(repo, state, operation, parents)
-    before = parents[0] if parents else None
-    repo.store.publish()
-    repo.record(
-        f"source {operation.verb}",
-        arguments=[source_id, *([operation.reason] if operation.reason else [])],
-        changes=[RefChange(ref, before, prepared.id)],
-        objects=prepared.objects,
+    SOURCES.append(
+        repo,
+        state.record.source_id,
+        prepared,
+        parents[0] if parents else None,
+        verb=f"source {operation.verb}",
+        arguments=[operation.reason] if operation.reason else [],
     )
     return SourceHead(prepared.id, tree_at(repo, prepared.id))
 
@@ -179,21 +170,10 @@ def prepare(
     root = store_source(
         repo.store, state.record, operation, files=state.files, evidence=state.evidence, rows=state.rows
     )
-    manifest = SourceTree(repo.store, root).manifest
-    files, size = manifest.totals()
-    who = repo.signature()
-    why = f": {operation.reason}" if operation.reason else ""
+    done = SOURCES.title(operation.verb, state.record.source_id, operation.reason)
     title = " ".join(state.record.title.split())[:200]
-    prepared = repo.history.commit(
-        parents=parents,
-        manifest=root,
-        files=files,
-        bytes=size,
-        message=f"source {operation.verb} {state.record.source_id}{why}\n\n{title}",
-        author=who,
-        committer=who,
-    )
-    return prepared, root
+    manifest = SourceTree(repo.store, root).manifest
+    return prepare_operation(repo, manifest, parents, f"{done}\n\n{title}"), root
 
 
 # Chains that went two ways

@@ -1,7 +1,7 @@
 """The chain of a waiver: ``refs/dsvc/waivers/ID``, one commit that made it, and maybe one that revoked it.
 
-Such a commit is an ordinary one whose manifest holds ``waiver``, the statement, ``signature``, and once it is
-revoked ``revocation``. So `undo` takes it back, gc keeps it and fsck checks it as any other.
+The manifest of such a commit holds ``waiver``, the statement, ``signature``, and once it is revoked
+``revocation``. On chains see `dsvc.porcelain.operation_chain`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
 from dsvc.history.commit_codec import Commit
-from dsvc.history.ref_name import check_ref_name
-from dsvc.history.refs import RefChange
 from dsvc.history.signature_frame import MAX_ARMORED_BYTES
-from dsvc.lineage.source_tree import store_part
 from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError, NotFoundError
 from dsvc.model.ids import CommitId
 from dsvc.model.waiver import (
@@ -30,8 +25,8 @@ from dsvc.model.waiver import (
     waiver_id,
 )
 from dsvc.policy.waivers import Judgement, Standing, StoredWaiver, read_waiver
+from dsvc.porcelain.operation_chain import Chains, prepare_operation, store_parts
 from dsvc.porcelain.workspace import Workspace
-from dsvc.store.manifest_tree import EMPTY_ROOT
 from dsvc.store.materialize import read_content
 
 WAIVER_REFS: Final = "refs/dsvc/waivers/"
@@ -47,9 +42,13 @@ class NoSuchWaiverError(NotFoundError):
     code = "no-such-waiver"
 
 
+# What lies there under a name that is no id is read too, so that it is shown as malformed: any name is taken.
+WAIVERS: Final = Chains(WAIVER_REFS, "waiver", str, NoSuchWaiverError, "dsvc waive --list")
+
+
 def waiver_ids(repo: Workspace) -> list[str]:
     """Ids of all waivers, in order; also of what only lies where waivers lie."""
-    return sorted(name.removeprefix(WAIVER_REFS) for name in repo.history.refs.list(WAIVER_REFS))
+    return WAIVERS.ids(repo)
 
 
 def load_waivers(repo: Workspace) -> list[StoredWaiver]:
@@ -65,7 +64,7 @@ def load_waiver(repo: Workspace, id: str) -> StoredWaiver:  # noqa: A002
     NoSuchWaiverError
         If there is none of that id.
     """
-    tip = repo.history.refs.get(WAIVER_REFS + id)
+    tip = WAIVERS.tip(repo, id)
     if tip is None:
         raise _no_such(id)
     try:
@@ -80,9 +79,7 @@ def load_waiver(repo: Workspace, id: str) -> StoredWaiver:  # noqa: A002
 
 
 def _no_such(id_: str) -> NoSuchWaiverError:
-    return NoSuchWaiverError(
-        f"there is no waiver {id_[:80]!r}", hint="dsvc waive --list shows those that there are"
-    )
+    return NoSuchWaiverError(f"there is no waiver {id_[:80]!r}", hint=WAIVERS.known_from)
 
 
 def _parts(repo: Workspace, commit: Commit) -> Mapping[bytes, bytes]:
@@ -103,7 +100,7 @@ def store_waiver(repo: Workspace, waiver: Waiver, signature: bytes) -> str:
     """
     statement = encode_waiver(waiver)
     id_ = waiver_id(statement)
-    if repo.history.refs.get(WAIVER_REFS + id_) is not None:
+    if WAIVERS.tip(repo, id_) is not None:
         return id_
     what = f"{waiver.rule} {waiver.subject.decode('utf-8', 'replace')}"
     parts = {STATEMENT: statement, SIGNATURE: signature}
@@ -128,8 +125,7 @@ def revoke_waiver(repo: Workspace, id: str, reason: str) -> StoredWaiver:  # noq
     """
     with repo.changing():
         id_ = find_waiver(repo, id)
-        tip = repo.history.refs.get(WAIVER_REFS + id_)
-        assert tip is not None
+        tip = WAIVERS.head(repo, id_)
         parts = dict(_parts(repo, repo.history.read_commit(tip)))
         if REVOCATION in parts:
             raise WaiverMalformedError(f"waiver {id_} is revoked already")
@@ -163,27 +159,6 @@ def _append(
     message: str,
     arguments: list[str],
 ) -> None:
-    ref = WAIVER_REFS + id_
-    check_ref_name(ref)
-    entries = {
-        path: msgspec.structs.replace(store_part(repo.store, data), path=path) for path, data in parts.items()
-    }
-    manifest = repo.manifest(repo.manifest(EMPTY_ROOT).update(sorted(entries.items())))
-    files, size = manifest.totals()
-    who = repo.signature()
-    prepared = repo.history.commit(
-        parents=[] if before is None else [before],
-        manifest=manifest.root,
-        files=files,
-        bytes=size,
-        message=message,
-        author=who,
-        committer=who,
-    )
-    repo.store.publish()
-    repo.record(
-        verb,
-        arguments=[id_, *arguments],
-        changes=[RefChange(ref, before, prepared.id)],
-        objects=prepared.objects,
-    )
+    state = store_parts(repo, parts)
+    prepared = prepare_operation(repo, state, [] if before is None else [before], message)
+    WAIVERS.append(repo, id_, prepared, before, verb=verb, arguments=arguments)
