@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from dsvc.lineage.coverage import Origin, Origins, Uncovered, holds_bytes
-from dsvc.lineage.graph import ArtifactNode
+from dsvc.lineage.graph import ArtifactNode, artifact_nodes
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Role, RunId
 
@@ -37,6 +37,8 @@ class Closure:
         Where the way back ends without a source.
     order : list of ArtifactNode or RunId
         All of it, each after what it comes from.
+    tangled : bool
+        Whether anything comes from itself, be it by a detour: then `order` is not always right.
     circular : tuple of ArtifactNode
         Files that come from nothing but themselves.
     """
@@ -53,6 +55,7 @@ class Closure:
         self.order: list[Step] = []
         self.parents: dict[Step, tuple[Step, ...]] = {}
         self._used: dict[ArtifactNode, tuple[str, ...]] = {}
+        self.tangled = False
         self.circular = self._settle()
 
     def sources_of(self, node: ArtifactNode) -> tuple[str, ...]:
@@ -69,10 +72,9 @@ class Closure:
     def _walk(self, entries: Iterable[Entry]) -> None:
         pending: list[RunId] = []
         artifacts, roots, origin_of = self.artifacts, self.roots, self._origins.of
-        for entry in entries:
-            if not holds_bytes(entry):
-                continue
-            node = ArtifactNode(entry.path, entry.digest)
+        listed = [entry for entry in entries if holds_bytes(entry)]
+        nodes = artifact_nodes((entry.path for entry in listed), (entry.digest for entry in listed))
+        for node, entry in zip(nodes, listed, strict=True):
             if node not in artifacts:
                 origin = origin_of(node, entry.rows, entry.size)
                 if origin.runs or origin.copies or origin.lack is not None:
@@ -199,6 +201,7 @@ class Closure:
                         ready.append(child)
             # What waits for itself: one of the runs that made a file is enough, else a source is.
             rest = [node for node in self.artifacts if node not in settled]
+            self.tangled = self.tangled or bool(rest)
             again = [node for node in rest if waits[node] < len(self.parents[node])]
             if not again:
                 again = [node for node in rest if self.artifacts[node].sources]

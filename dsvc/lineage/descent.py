@@ -43,7 +43,7 @@ def descent_of(closure: Closure) -> dict[ArtifactNode, Descent]:
             # Of thousands of files that a run read most come from the same sources.
             for number in {found.get(parent, 0) for parent in closure.parents[step]}:
                 united |= number
-            changed = changed or united != found[step]
+            changed = changed or (closure.tangled and united != found[step])
             found[step] = united
     known: dict[int, Descent] = {}
     result = {}

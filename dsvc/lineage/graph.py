@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -74,6 +75,14 @@ class ArtifactNode(NamedTuple):
     def __str__(self) -> str:
         """Write it with all digits; bytes that are no UTF-8 are escaped, so that ids stay different."""
         return f"{self.path.decode('utf-8', 'backslashreplace')}@{self.digest.hex()}"
+
+
+_new_artifact = partial(tuple.__new__, ArtifactNode)
+
+
+def artifact_nodes(paths: Iterable[bytes], digests: Iterable[bytes]) -> list[ArtifactNode]:
+    """Make many artifacts at once, without a call of Python for each."""
+    return list(map(_new_artifact, zip(paths, digests, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,14 +95,22 @@ class RunIndex:
         Which.
     folder : str or None
         Where the cache lies; None keeps nothing.
+    unreadable : dict or None
+        Takes runs that can't be read, with the reason.
 
     Raises
     ------
     MissingDataError, CorruptDataError, MalformedInputError
-        If a run can't be read.
+        If a run can't be read, and `unreadable` is None.
     """
 
-    def __init__(self, store: ChunkStore, ids: Iterable[RunId], folder: str | None = None) -> None:
+    def __init__(
+        self,
+        store: ChunkStore,
+        ids: Iterable[RunId],
+        folder: str | None = None,
+        unreadable: dict[RunId, DsvcError] | None = None,
+    ) -> None:
         self._store = store
         self._folder = folder
         self._listings: dict[tuple[bytes, bytes], Listing] = {}
@@ -110,10 +118,15 @@ class RunIndex:
         known = {run.id: run for run in self._kept_runs()} if wanted else {}
         unknown = [id_ for id_ in wanted if id_ not in known]
         for id_ in unknown:
-            known[id_] = summarise(RunTree(store, RunId(id_)))
-        if unknown:
+            try:
+                known[id_] = summarise(RunTree(store, RunId(id_)))
+            except DsvcError as error:
+                if unreadable is None:
+                    raise
+                unreadable[RunId(id_)] = error
+        if any(id_ in known for id_ in unknown):
             self._keep("runs", _Runs(FORMAT, tuple(known[id_] for id_ in sorted(known))))
-        self.runs = {RunId(id_): known[id_] for id_ in wanted}
+        self.runs = {RunId(id_): known[id_] for id_ in wanted if id_ in known}
 
     def _kept_runs(self) -> tuple[RunSummary, ...]:
         kept = self._read("runs", _Runs)

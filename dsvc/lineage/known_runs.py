@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from dsvc.lineage.graph import ArtifactNode
+from dsvc.lineage.graph import ArtifactNode, artifact_nodes
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.errors import DsvcError
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Artifact, Role, Run, RunId
 from dsvc.store.chunk_store import ChunkStore
+
+if TYPE_CHECKING:
+    from dsvc.lineage.run_summary import RunSummary
 
 
 class ReadFile(NamedTuple):
@@ -25,29 +26,7 @@ class ReadFile(NamedTuple):
     size: int
 
 
-class RunPlaces(msgspec.Struct, frozen=True, array_like=True):
-    """Where a run read and wrote: enough to tell whether it can have made a file.
-
-    Attributes
-    ----------
-    outputs : tuple of bytes
-        Paths of files and folders that it made.
-    inputs : tuple of bytes
-        Paths of files and folders that it read for their rows.
-    """
-
-    outputs: tuple[bytes, ...]
-    inputs: tuple[bytes, ...]
-
-
-Places = Callable[[Sequence[RunId], Callable[[RunId], RunPlaces | None]], Mapping[RunId, RunPlaces]]
-"""Gives the places of runs; those that it doesn't know it asks for, None where a run can't be read."""
-
-
-def places_of(run: Run) -> RunPlaces:
-    """Say where a run read and wrote."""
-    inputs = tuple(each.path for each in run.inputs if each.role is Role.INPUT)
-    return RunPlaces(tuple(each.path for each in run.outputs), inputs)
+_new_read = partial(tuple.__new__, ReadFile)
 
 
 class _Trees(Mapping[RunId, RunTree]):
@@ -88,16 +67,17 @@ class KnownRuns:
         Where they are.
     ids : iterable of RunId
         Which; one that can't be read is in `unreadable`.
-    places : callable or None
-        Gives where runs read and wrote, so that only those are read that can have made what is asked for:
+    cache : str or None
+        Where summaries of runs are kept, so that only those are read that can have made what is asked for:
         of others it isn't told whether they can be read. None: each is read with the first question.
     """
 
-    def __init__(self, store: ChunkStore, ids: Iterable[RunId], places: Places | None = None) -> None:
+    def __init__(self, store: ChunkStore, ids: Iterable[RunId], cache: str | None = None) -> None:
+        self._store = store
         self.ids = tuple(dict.fromkeys(ids))
         self.unreadable: dict[RunId, DsvcError] = {}
         self.trees: Mapping[RunId, RunTree] = _Trees(store, self.ids, self.unreadable)
-        self._given_places = places
+        self._cache = cache
         self._members: dict[tuple[bytes, bytes, Role], tuple[ReadFile, ...]] = {}
         self._reads: dict[RunId, tuple[ReadFile, ...]] = {}
         self._groups: dict[frozenset[RunId], dict[ArtifactNode, tuple[RunId, ...]]] = {}
@@ -132,21 +112,17 @@ class KnownRuns:
                 found[node] = (*found.get(node, ()), id_)
 
     @cached_property
-    def _places(self) -> Mapping[RunId, RunPlaces]:
-        assert self._given_places is not None
+    def _summaries(self) -> Mapping[RunId, RunSummary]:
+        from dsvc.lineage.graph_index import RunIndex
 
-        def read(id_: RunId) -> RunPlaces | None:
-            tree = self.trees.get(id_)
-            return None if tree is None else places_of(tree.run)
-
-        return self._given_places(self.ids, read)
+        return RunIndex(self._store, self.ids, self._cache, self.unreadable).runs
 
     @cached_property
     def _writers(self) -> dict[bytes, list[RunId]]:
         found: dict[bytes, list[RunId]] = {}
         for id_ in self.ids:
-            for path in self._places[id_].outputs if id_ in self._places else ():
-                found.setdefault(path, []).append(id_)
+            for output in self._summaries[id_].outputs if id_ in self._summaries else ():
+                found.setdefault(output.path, []).append(id_)
         return found
 
     def _made_near(self, path: bytes) -> dict[ArtifactNode, tuple[RunId, ...]]:
@@ -180,13 +156,15 @@ class KnownRuns:
 
     @cached_property
     def _read_paths(self) -> frozenset[bytes]:
-        if self._given_places is not None:
-            return frozenset(path for each in self._places.values() for path in each.inputs)
-        return frozenset(path for tree in self.trees.values() for path in places_of(tree.run).inputs)
+        if self._cache is not None:
+            used = (each for run in self._summaries.values() for each in run.inputs)
+            return frozenset(each.path for each in used if not each.lookup)
+        inputs = (each for tree in self.trees.values() for each in tree.run.inputs)
+        return frozenset(each.path for each in inputs if each.role is Role.INPUT)
 
     def makers(self, node: ArtifactNode) -> tuple[RunId, ...]:
         """Runs that made a file with this content at this path."""
-        if self._given_places is None:
+        if self._cache is None:
             return self._made.get(node, ())
         return self._made_near(node.path).get(node, ())
 
@@ -226,9 +204,13 @@ class KnownRuns:
         place = (artifact.path, artifact.digest, role)
         if place not in self._members:
             prefix = _prefix(artifact)
+            listing = tree.listing(b"inputs/%d" % number, artifact)
+            nodes = artifact_nodes(
+                (prefix + each.path for each in listing), (each.digest for each in listing)
+            )
+            facts = ((role, each.rows, each.size) for each in listing)
             self._members[place] = tuple(
-                ReadFile(ArtifactNode(prefix + entry.path, entry.digest), role, entry.rows, entry.size)
-                for entry in tree.listing(b"inputs/%d" % number, artifact)
+                _new_read((node, *more)) for node, more in zip(nodes, facts, strict=True)
             )
         return self._members[place]
 

@@ -111,7 +111,9 @@ class _Tally:
         children = np.concatenate([np.zeros(0, np.int64), *self._children])
         rows, counts = np.unique(children, return_counts=True)
         split = rows[counts > 1]
-        shared = np.setdiff1d(np.concatenate([np.zeros(0, np.int64), *self._shared]), split)
+        shared = np.concatenate([np.zeros(0, np.int64), *self._shared])
+        if shared.size:
+            shared = np.setdiff1d(shared, split)
         fates = Fates(
             kept=len(rows) - len(split) - len(shared),
             merged=len(shared),
@@ -192,7 +194,8 @@ def _account(tree: RunTree, number: int, each: Input, said: Fates, tally: _Tally
         counted = Fates(
             kept=said.kept + said.changed, merged=said.merged, split=said.split, dropped=said.dropped
         )
-        if found != counted or np.intersect1d(rows, account.dropped).size:
+        both = rows.size and account.dropped.size and np.intersect1d(rows, account.dropped).size
+        if found != counted or both:
             yield Flawed(Flaw.ACCOUNT, f"{name} says another fate of some rows than the row maps")
 
 

@@ -9,7 +9,7 @@ declares the columns; where it doesn't, it isn't known whether the content was a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -115,7 +115,7 @@ def contents_of(
     matters = sum(bit for name, bit in bits.items() if limited(name))
     effect_of = _Effects(runs, tables, columns).of
     found = _own(closure, bits)
-    inputs: dict[RunId, list[ArtifactNode]] = {}
+    inputs: dict[RunId, Sequence[Step]] = {}
     settled = set(closure.order)
     # What nothing leads to has only what is its own.
     order = [step for step in closure.order if closure.parents[step] or not isinstance(step, ArtifactNode)]
@@ -131,13 +131,14 @@ def contents_of(
                 for parent in closure.parents[step]:
                     united = _union(united, _reaching(step, parent, found, collected, matters, effect_of))
             else:
-                if step not in inputs:
-                    read = runs.reads(step)
-                    inputs[step] = [each.node for each in read if each.role is Role.INPUT]
-                # Rows that were kept have nothing of what was looked up meanwhile.
-                collected[step] = _all(inputs[step], found)
-                united = _all(closure.parents[step], found)
-            changed = changed or united != found[step]
+                read = closure.parents[step]
+                united = collected[step] = _all(read, found)
+                if any(each.role is not Role.INPUT for each in runs.run(step).inputs):
+                    if step not in inputs:
+                        inputs[step] = [each.node for each in runs.reads(step) if each.role is Role.INPUT]
+                    # Rows that were kept have nothing of what was looked up meanwhile.
+                    collected[step] = _all(inputs[step], found)
+            changed = changed or (closure.tangled and united != found[step])
             found[step] = united
     return _named(closure.artifacts, found, bits)
 

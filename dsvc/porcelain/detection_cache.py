@@ -7,7 +7,7 @@ Derived; may be deleted at any time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, MutableSet
+from collections.abc import Container, Iterator, Mapping, MutableSet
 from typing import NamedTuple
 
 import msgspec
@@ -51,6 +51,10 @@ class KeySet(MutableSet[bytes]):
             return self._search(key)
         return key in self._all()
 
+    def asked(self, questions: int) -> Container[bytes]:
+        """Give the quickest way to ask whether so many keys are there."""
+        return self if self._known is None and questions <= self._questions else self._all()
+
     def _search(self, key: bytes) -> bool:
         low, high, keys = 0, len(self._sorted) // _KEY_BYTES, self._sorted
         while low < high:
@@ -79,7 +83,7 @@ class KeySet(MutableSet[bytes]):
 class Said(NamedTuple):
     """What a detector said: keys of files in which it found nothing, detections of the others."""
 
-    clean: MutableSet[bytes]
+    clean: KeySet
     found: dict[bytes, Detection]
 
 
@@ -105,18 +109,18 @@ class DetectionCache:
             with open(self._path, "rb") as stream:
                 data = stream.read()
         except OSError:
-            return Said(set(), {})
+            return Said(KeySet(), {})
         if xxhash.xxh3_64_digest(memoryview(data)[8:]) != data[:8]:
-            return Said(set(), {})
+            return Said(KeySet(), {})
         try:
             who, keys, rows = msgspec.msgpack.decode(data[8:], type=_Body)
             found = {key: decode_detection(each) for key, each in rows}
         except (msgspec.DecodeError, MalformedInputError):
-            return Said(set(), {})
+            return Said(KeySet(), {})
         # A file that was renamed is that of another detector, or of another version.
         own = (self._detector, self._version, self._config)
         if any(each != own for each in (who, *((d.detector, d.version, d.config) for d in found.values()))):
-            return Said(set(), {})
+            return Said(KeySet(), {})
         return Said(KeySet(keys), found)
 
     def save(self, said: Said) -> None:
@@ -145,4 +149,4 @@ def take_in(said: Said, news: Mapping[bytes, Detection]) -> None:
             said.found[key] = detection
 
 
-__all__ = ["DetectionCache", "Said", "is_plain", "take_in"]
+__all__ = ["DetectionCache", "KeySet", "Said", "is_plain", "take_in"]

@@ -29,7 +29,7 @@ from dsvc.policy.detectors.detector import (
 )
 from dsvc.policy.detectors.registry import file_detector, set_detector
 from dsvc.policy.rule import RuleUse
-from dsvc.porcelain.detection_cache import DetectionCache, Said, take_in
+from dsvc.porcelain.detection_cache import DetectionCache, KeySet, Said, take_in
 from dsvc.porcelain.detector_child import Job, NoAnswer, run_jobs
 from dsvc.porcelain.table_source import StoredSource
 from dsvc.porcelain.workspace import Workspace
@@ -64,8 +64,9 @@ class RepositoryDetections:
         """Yield what each detector said of the files, to be kept with the commit that brings them."""
         for name, (version, config) in self._versions.items():
             said, clean, found = self._said[name], [], []
+            known = said.clean.asked(len(self._keys))
             for entry, key in zip(self._entries, self._keys, strict=True):
-                if key in said.clean:
+                if key in known:
                     clean.append((entry.path, entry.digest))
                 elif (each := said.found.get(key)) is not None and each.version == version:
                     found.append((entry.path, entry.digest, each))
@@ -84,19 +85,21 @@ class RepositoryDetections:
 
     def unclean(self, detector: str) -> Iterator[tuple[Entry, Detection]]:
         """Judged files in which a detector found something, or of which it isn't known what it would."""
-        said = self._said.get(detector, Said(set(), {}))
+        said = self._said.get(detector, Said(KeySet(), {}))
+        clean = said.clean.asked(len(self._keys))
         for entry, key in zip(self._entries, self._keys, strict=True):
-            if key not in said.clean:
+            if key not in clean:
                 found = said.found.get(key) or self._unknown(detector, entry)
                 if found.status is not DetectionStatus.CLEAN:
                     yield entry, found
 
     def all(self, detector: str) -> Iterator[tuple[Entry, Detection]]:
         """Every judged file with what a detector found in it."""
-        said = self._said.get(detector, Said(set(), {}))
+        said = self._said.get(detector, Said(KeySet(), {}))
         clean = Detection(detector=detector, version="", config="", input=b"", status=DetectionStatus.CLEAN)
+        known = said.clean.asked(len(self._keys))
         for entry, key in zip(self._entries, self._keys, strict=True):
-            if key in said.clean:
+            if key in known:
                 yield entry, clean
             else:
                 yield entry, said.found.get(key) or self._unknown(detector, entry)
@@ -111,10 +114,11 @@ class RepositoryDetections:
 
     def lacking(self, said: Said) -> dict[bytes, Entry]:
         """Files of which nothing is said, by their key."""
+        clean = said.clean.asked(len(self._keys))
         return {
             key: entry
             for entry, key in zip(self._entries, self._keys, strict=True)
-            if key not in said.clean and key not in said.found
+            if key not in clean and key not in said.found
         }
 
 
@@ -174,7 +178,7 @@ def scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetectio
         found.lack(name, _broken(error))
         return
     cache = DetectionCache(repo.layout.cache, name, version, config)
-    said = Said(set(), {}) if rescan else cache.load()
+    said = Said(KeySet(), {}) if rescan else cache.load()
     todo = found.lacking(said)
     if todo:
         jobs = [Job(entry.size, partial(_look, repo, detector, entry, case)) for entry in todo.values()]
@@ -212,7 +216,7 @@ def _scan_set(repo: Workspace, case: Case, name: str, wanted: Wanted, *, rescan:
     except Exception as error:
         return unknown(name, wanted.key, _broken(error))
     cache = DetectionCache(repo.layout.cache, name, version, config)
-    said = Said(set(), {}) if rescan else cache.load()
+    said = Said(KeySet(), {}) if rescan else cache.load()
     key = wanted.key + bytes(4)
     if key in said.found:
         return said.found[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -127,6 +128,7 @@ def origins(
     *,
     pinned: bool = True,
     moment: Moment | None = None,
+    only_reached: bool = False,
 ) -> Origins:
     """What tells where the files of a version come from.
 
@@ -142,6 +144,9 @@ def origins(
         Whether a gate judges what lineages pinned of sources; else what is stated now.
     moment : Moment or None
         Operations on sources that came later are not known; None: all are.
+    only_reached : bool
+        Read only the runs that can have made what is asked for: of others it isn't told whether they can be
+        read.
 
     Raises
     ------
@@ -151,7 +156,8 @@ def origins(
         If a lineage can't be read.
     """
     ids = [run for lineage in lineages for run in lineage.runs()]
-    runs = KnownRuns(repo.store, [*ids, *more])
+    cache = os.path.join(repo.layout.cache, "lineage") if only_reached else None
+    runs = KnownRuns(repo.store, [*ids, *more], cache)
     return Origins(
         runs, known_sources(repo, lineages, pinned=pinned, moment=moment), lineage_rules(repo, root)
     )

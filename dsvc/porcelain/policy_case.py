@@ -50,7 +50,15 @@ def case_of(
         If a manifest or a lineage can't be read.
     """
     is_pinned = version.commit is not None
-    known = origins(repo, version.root, version.lineages, version.runs, pinned=is_pinned, moment=moment)
+    known = origins(
+        repo,
+        version.root,
+        version.lineages,
+        version.runs,
+        pinned=is_pinned,
+        moment=moment,
+        only_reached=gate is Gate.COMMIT,
+    )
     before = EMPTY_ROOT if version.parent is None else repo.history.read_commit(version.parent).manifest
     if gate is Gate.COMMIT:
         entries: Iterable[Entry] = _news(repo, before, version)
@@ -113,7 +121,7 @@ def parent_case(
     root = repo.history.read_commit(parent).manifest
     manifest = repo.manifest(root)
     lineage = lineage_of(repo, parent)
-    known = origins(repo, root, [lineage], moment=moment)
+    known = origins(repo, root, [lineage], moment=moment, only_reached=True)
     paths = {path for subject in subjects for path in (subject, subject.rpartition(b"@")[0]) if path}
     entries = [entry for path in sorted(paths) if (entry := manifest.get(path)) is not None]
     case = _case(repo, known, entries, settings, Gate.COMMIT, moment.day, root)
