@@ -9,6 +9,7 @@ from dsvc.cli.check_text import by_source, clause_of, heading, remedy, status_of
 from dsvc.cli.html_page import PAGE_END, escape, page_begin
 from dsvc.cli.i18n import _
 from dsvc.cli.names import show_name
+from dsvc.cli.waiver_text import waiver_lines
 
 if TYPE_CHECKING:
     from dsvc.lineage.validation import Violation
@@ -44,6 +45,7 @@ def page(result: CheckResult) -> Iterator[str]:
             text = f"{change.what}: {change.before} → {change.after}"
             yield f"<li>{escape(text)} ({escape(_('weaker') if change.weaker else _('not weaker'))})</li>"
         yield "</ul>\n"
+    yield from _waivers(result)
     yield f"<h2>{escape(_('rules that were asked'))}</h2>\n<table><tbody>\n"
     broken = {each.rule for each in result.violations}
     for rule in result.rules:
@@ -52,6 +54,20 @@ def page(result: CheckResult) -> Iterator[str]:
         yield "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>\n"
     yield f"</tbody></table>\n<p>{escape(_('This is no legal advice.'))}</p>\n"
     yield PAGE_END
+
+
+def _waivers(result: CheckResult) -> Iterator[str]:
+    """Who let what stand, and whose keys are trusted since there were none before."""
+    if result.waivers:
+        yield f"<h2>{escape(_('waivers'))}</h2>\n<ul>"
+        for use in result.waivers:
+            lines = [line.strip() for line in waiver_lines(None, use)]
+            yield f"<li>{'<br>'.join(escape(line) for line in lines)}</li>"
+        yield "</ul>\n"
+    if result.first_roster is not None:
+        text = _("the roster of {commit} is the first, and trusted from now on: {officers}")
+        officers = _(", ").join(result.officers)
+        yield f"<p>{escape(text.format(commit=result.first_roster[:8], officers=officers))}</p>\n"
 
 
 def _facts(result: CheckResult) -> Iterator[tuple[str, str]]:

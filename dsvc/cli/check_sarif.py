@@ -7,6 +7,7 @@ from urllib.parse import quote_from_bytes
 
 from dsvc import __version__
 from dsvc.cli.names import show_line
+from dsvc.cli.waiver_text import waiver_fields
 from dsvc.lineage.validation import Outcome, Severity
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from dsvc.lineage.validation import Violation
     from dsvc.porcelain.verdict import CheckResult, RuleAsked
+    from dsvc.porcelain.waivers import WaiverUse
 
 _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS: Final = {Severity.BLOCKING: "error", Severity.WARNING: "warning", Severity.INFORMATION: "note"}
@@ -32,18 +34,22 @@ def sarif(result: CheckResult, titles: Mapping[str, str]) -> dict[str, Any]:
     ids = sorted(asked.keys() | {each.rule for each in result.violations})
     rules = [_rule(id_, asked.get(id_), titles.get(id_, id_)) for id_ in ids]
     places = {id_: number for number, id_ in enumerate(ids)}
+    waivers = {use.id: use for use in result.waivers if use.standing.value == "counts"}
     run = {
         "tool": {"driver": {"name": "dsvc", "version": __version__, "rules": rules}},
         "automationDetails": {"id": f"dsvc check/{result.stage.value}/"},
         "invocations": [{"executionSuccessful": True, "exitCode": result.gate_exit_code}],
         "columnKind": "unicodeCodePoints",
-        "results": [_result(each, places[each.rule]) for each in result.violations],
+        "results": [_result(each, places[each.rule], waivers) for each in result.violations],
         "properties": {
             "outcome": result.outcome.value,
             "version": result.version,
             "commit": result.commit,
             "as_of": result.as_of,
             "packs": [{"name": pack.name, "digest": pack.digest} for pack in result.packs],
+            "waivers": [waiver_fields(use) for use in result.waivers],
+            "first_roster": result.first_roster,
+            "officers": list(result.officers),
             "verdict": result.digest,
         },
     }
@@ -59,7 +65,7 @@ def _rule(id_: str, asked: RuleAsked | None, title: str) -> dict[str, Any]:
     return rule
 
 
-def _result(violation: Violation, place: int) -> dict[str, Any]:
+def _result(violation: Violation, place: int, waivers: Mapping[str, WaiverUse]) -> dict[str, Any]:
     hint = "" if violation.hint is None else f"\n{show_line(violation.hint)}"
     found: dict[str, Any] = {
         "ruleId": violation.rule,
@@ -82,7 +88,10 @@ def _result(violation: Violation, place: int) -> dict[str, Any]:
         found["properties"]["level"] = found["level"]
         found["level"] = "none"
     if violation.waiver is not None:
-        found["suppressions"] = [{"kind": "external", "justification": f"waiver {violation.waiver}"}]
+        use = waivers.get(violation.waiver)
+        why = "" if use is None else f" until {use.until} by {use.by}: {use.reason}"
+        justification = show_line(f"waiver {violation.waiver}{why}")
+        found["suppressions"] = [{"kind": "external", "justification": justification}]
     return found
 
 

@@ -25,13 +25,20 @@ def show_verdict(output: Output, result: CheckResult) -> None:
         output.answer(output.style(heading(source), "title"))
         for rule in dict.fromkeys(each.rule for each in violations):
             _show_rule(output, result, rule, [each for each in violations if each.rule == rule])
-    for change in result.policy_changes:
-        weaker = _("weaker") if change.weaker else _("not weaker")
-        text = _("the policy changes: {what}: {before} → {after} ({weaker})")
-        line = text.format(what=change.what, before=change.before, after=change.after, weaker=weaker)
-        output.answer(show_line(line))
+    _show_changes(output, result)
     _show_waivers(output, result)
     _show_sum(output, result)
+
+
+def _show_changes(output: Output, result: CheckResult) -> None:
+    """Show where the policy gets weaker, line by line, and the rest in one."""
+    for change in result.policy_changes:
+        if change.weaker:
+            text = _("the policy gets weaker: {what}: {before} → {after}")
+            output.answer(show_line(text.format(what=change.what, before=change.before, after=change.after)))
+    others = [change.what for change in result.policy_changes if not change.weaker]
+    if others:
+        output.answer(show_line(_("the policy asks more: {what}").format(what=_(", ").join(others))))
 
 
 def _show_waivers(output: Output, result: CheckResult) -> None:

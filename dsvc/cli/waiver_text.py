@@ -44,15 +44,25 @@ def waiver_fields(use: WaiverUse) -> dict[str, object]:
     }
 
 
-def waiver_lines(output: Output, use: WaiverUse) -> list[str]:
-    """Return a waiver for people: what it is for and worth, then why and by whom."""
+def waiver_lines(output: Output | None, use: WaiverUse) -> list[str]:
+    """Return a waiver for people: what it is for and worth, then why and by whom.
+
+    Parameters
+    ----------
+    output : Output or None
+        Where it will be shown, for its colours; None: without any.
+    """
+
+    def style(text: str, name: str) -> str:
+        return text if output is None else output.style(text, name)
+
     counts = use.standing.value == "counts"
-    standing = output.style(_(STANDINGS[use.standing.value]), "added" if counts else "warning")
+    standing = style(_(STANDINGS[use.standing.value]), "added" if counts else "warning")
     if use.rule is None:
-        return [f"{output.style(use.id, 'id')} {standing}: {show_line(use.why)}"]
+        return [f"{style(use.id, 'id')} {standing}: {show_line(use.why)}"]
     subject = show_name(use.subject) if use.subject else _("the whole version")
     until = _("until {day}").format(day=use.until)
-    lines = [f"{output.style(use.id, 'id')} {use.rule} {subject} {until}: {standing}"]
+    lines = [f"{style(use.id, 'id')} {use.rule} {subject} {until}: {standing}"]
     if not counts:
         lines.append("  " + show_line(use.why))
     by = _("{reason}; by {who}").format(reason=show_line(use.reason or ""), who=show_line(use.by or ""))

@@ -33,6 +33,7 @@ VARYING = [
     (re.compile(r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{12}\b"), "[short]"),
     (re.compile(r"\b[0-9a-f]{8}\b(?!-)"), "[id]"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:(?:\.\d{3})?Z| [+-]\d{4})"), "[date]"),
+    (re.compile(r"(?<=as of )[\d-]{10}|(?<=\"as_of\": \")[\d-]{10}|(?<=判定日期 )[\d-]{10}"), "[day]"),
     (re.compile(r"[\d,.]+ (?:B|KiB|MiB)(?= (?:new|stored))"), "[size]"),
     # Sizes of what is compressed, and has times in it.
     (re.compile(r"(?<=objects, )[\d.]+ (?:B|KiB)|(?<=存储占用 )[\d.]+ KiB"), "[size]"),

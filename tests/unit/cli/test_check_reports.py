@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree as ET
 
 import jsonschema
+import msgspec
 import pytest
 import xmlschema
 from hypothesis import given, settings
@@ -17,7 +18,9 @@ from dsvc.cli.check_html import page
 from dsvc.cli.check_junit import junit
 from dsvc.cli.check_sarif import sarif
 from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
+from dsvc.policy.waivers import Standing
 from dsvc.porcelain.verdict import CheckResult, PackInForce, RuleAsked
+from dsvc.porcelain.waivers import WaiverUse
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 SARIF = json.loads((SCHEMAS / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
@@ -133,3 +136,38 @@ def test_the_page_needs_nothing_and_shows_names_as_text() -> None:
     assert "<script" not in text
     assert "default-src 'none'" in text
     assert not [word for word in ("http://", "https://", 'src="', "url(") if word in text]
+
+
+def test_waivers_are_in_every_report_with_who_and_why() -> None:
+    uses = tuple(
+        WaiverUse(
+            id=id_,
+            standing=standing,
+            why="made by <Ann>",
+            rule="SRC-01",
+            subject="数据/a.csv".encode(),
+            digest="64" * 32,
+            reason="合同 <在路上>",
+            until="2026-12-31",
+            made_at="2026-11-22T00:00:00Z",
+            by="Li <li@example.org>",
+            key="SHA256:abc",
+        )
+        for id_, standing in (("0123456789ab", Standing.COUNTS), ("ba9876543210", Standing.SELF_MADE))
+    )
+    found = msgspec.structs.replace(
+        verdict(violation("数据/a.csv".encode(), waiver="0123456789ab")),
+        waivers=uses,
+        first_roster="ab" * 20,
+        officers=("li@example.org SHA256:abc",),
+    )
+    log = json.loads(json.dumps(sarif(found, {})))
+    jsonschema.validate(log, SARIF)
+    (suppression,) = log["runs"][0]["results"][0]["suppressions"]
+    assert suppression["justification"].endswith("until 2026-12-31 by Li <li@example.org>: 合同 <在路上>")
+    assert [use["standing"] for use in log["runs"][0]["properties"]["waivers"]] == ["counts", "self-made"]
+    text = "".join(page(found))
+    assert text.count("合同 &lt;在路上&gt;") == 2
+    assert "made by &lt;Ann&gt;" in text
+    assert "li@example.org SHA256:abc" in text
+    assert "<Ann>" not in text
