@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -23,6 +23,9 @@ from dsvc.cli.verb import PathWord
 from dsvc.cli.verb_group import VerbGroup
 from dsvc.model.errors import UsageError
 from dsvc.model.rights_request import RequestKind
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.requests import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 KINDS = [kind.value for kind in RequestKind if kind is not RequestKind.REGISTER]
@@ -185,8 +188,7 @@ def find(session: Session, request_id: str) -> None:
 def refuse(session: Session, request_id: str, reason: str) -> None:
     """Refuse a request."""
     done = session.repository().request_refuse(request_id, reason)
-    session.output.json(request_fields(done))
-    session.output.line(_("request {id} is refused").format(id=request_id))
+    _show_end(session, done, _("request {id} is refused"))
 
 
 @command.verb(
@@ -198,8 +200,12 @@ def refuse(session: Session, request_id: str, reason: str) -> None:
 def seal(session: Session, request_id: str, reason: str) -> None:
     """Seal what a request is about."""
     done = session.repository().request_seal(request_id, reason)
+    _show_end(session, done, _("request {id} is sealed: gates let nothing pass that has it"))
+
+
+def _show_end(session: Session, done: Request, line: str) -> None:
     session.output.json(request_fields(done))
-    session.output.line(_("request {id} is sealed: gates let nothing pass that has it").format(id=request_id))
+    session.output.line(line.format(id=done.record.request_id))
 
 
 @command.verb(
