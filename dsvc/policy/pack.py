@@ -11,11 +11,11 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from dsvc.lineage.validation import Gate, Severity
+from dsvc.lineage.validation import Gate
 from dsvc.model.encoding import encode
 from dsvc.model.errors import UsageError
 from dsvc.model.waiver import is_day
-from dsvc.policy.rule import Binding, Parameter, RuleUse, Stricter, Terms, Value
+from dsvc.policy.rule import Parameter, RuleUse, Stricter, Terms, Value
 from dsvc.policy.rule_catalogue import find_rule
 from dsvc.table.rules_file import read_document
 
@@ -35,15 +35,10 @@ class PackError(UsageError):
     code = "policy-pack"
 
 
-class _RuleText(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    severity: Severity
-    stage: Gate
-    clause: str
-    jurisdiction: str = "*"
-    binding: Binding = Binding.RECOMMENDED
-    effective_from: str | None = None
-    effective_until: str | None = None
-    verified: bool = False
+class _RuleText(Terms, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Terms as a pack writes them; its parameters are not checked yet, and not all there."""
+
+    gate: Gate = msgspec.field(name="stage")
     parameters: Mapping[str, Any] = {}
 
 
@@ -216,8 +211,7 @@ def _terms(id_: str, text: _RuleText, name: str) -> Terms:
         if key not in known:
             raise PackError(f"{name}: rule {id_} has no parameter {key!r}", details={"path": name})
         values[key] = _value(value, known[key].default, f"{name}: {id_}.{key}")
-    fields = {each: getattr(text, each) for each in Terms.__struct_fields__ if hasattr(text, each)}
-    return Terms(**{**fields, "gate": text.stage, "parameters": values})
+    return Terms(**{**msgspec.structs.asdict(text), "parameters": values})
 
 
 def _value(value: object, like: Value, what: str) -> Value:
