@@ -143,6 +143,10 @@ def pre_receive(repo: Workspace, folder: str, environ: Mapping[str, str], data: 
             "pre-receive judges what comes into the history of dsvc, and runs in .dsvc/git",
             hint="dsvc hook install pre-receive puts it there",
         )
+    if not data:
+        raise HookEnvironmentError(
+            "git didn't say which refs are to move", hint="git runs this hook, nobody else"
+        )
     _see_incoming(repo, folder, environ)
     verdicts = []
     for old, new, ref in _lines(data, 3):

@@ -408,9 +408,11 @@ def test_what_git_would_never_say_is_refused(place: Place, data: bytes) -> None:
 
 def test_objects_from_elsewhere_are_not_looked_at(place: Place, fast_path: Path) -> None:
     inside = Place(place.folder / ".dsvc/git", fast_path)
-    said = inside.dsvc("hook", "run", "pre-receive", code=21, GIT_DIR=".", GIT_QUARANTINE_PATH=str(fast_path))
-    assert "no place of this history" in said
     missing = b"%s %s refs/heads/main\n" % (b"0" * 40, b"1" * 40)
+    more = {"GIT_DIR": ".", "GIT_QUARANTINE_PATH": str(fast_path)}
+    said = inside.dsvc("hook", "run", "pre-receive", code=21, data=missing, **more)
+    assert "no place of this history" in said
+    assert "which refs are to move" in inside.dsvc("hook", "run", "pre-receive", code=21)
     assert "can't be told" in inside.dsvc("hook", "run", "pre-receive", code=21, data=missing)
 
 

@@ -395,6 +395,27 @@ def test_policy(filled: Shell) -> None:
     assert json.loads(done.stderr)["code"] == "unknown-rule"
 
 
+def test_hook(filled: Shell) -> None:
+    made = filled.one("hook", "install", "pre-receive")
+    assert (made["hook"], made["place"], made["state"], made["kept"]) == (
+        "pre-receive",
+        "dsvc",
+        "installed",
+        None,
+    )
+    assert set(made) == set(filled.lines("hook", "list")[0]) == set(filled.lines("hook")[0])
+    filled.write("more.csv", "id\n1\n")
+    filled.run("add", "more.csv")
+    said = filled.one("hook", "run", "pre-commit", code=22)
+    assert set(said) == {"hook", "exit_code", "verdicts"}
+    assert said["exit_code"] == 22
+    assert {"judged", "outcome", "policy", "violations", "exit_code", "verdict"} <= set(said["verdicts"][0])
+    done = filled.run("hook", "install", "pre-commit", "--json", code=14)
+    assert json.loads(done.stderr)["code"] == "not-found"
+    done = filled.run("hook", "allow", "pre-commit", "--json", code=14)
+    assert json.loads(done.stderr)["kind"] == "error"
+
+
 def test_every_verb_takes_json(tmp_path: Path) -> None:
     for name in VERBS:
         done = resident().run(name, "--json", "--no-such-option", folder=tmp_path, environ={})

@@ -113,7 +113,7 @@ def run(session: Session, name: str, arguments: tuple[str, ...]) -> int:
 
     repo = session.repository()
     data = b""
-    if name != "pre-commit" and not is_terminal(sys.stdin):
+    if name != "pre-commit" and sys.stdin is not None and not is_terminal(sys.stdin):
         data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
     verdicts = repo.run_hook(name, os.getcwd(), session.settings.environ, data)
     code = hook_exit_code(verdicts)
