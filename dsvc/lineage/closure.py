@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from operator import attrgetter
 
 from dsvc.lineage.coverage import Origin, Origins, Uncovered, holds_bytes
 from dsvc.lineage.graph import ArtifactNode, artifact_nodes
@@ -71,19 +72,31 @@ class Closure:
 
     def _walk(self, entries: Iterable[Entry]) -> None:
         pending: list[RunId] = []
-        artifacts, roots, origin_of = self.artifacts, self.roots, self._origins.of
+        artifacts, roots, at_path = self.artifacts, self.roots, self._origins.at_path
+        late: list[tuple[ArtifactNode, Entry]] = []
         listed = [entry for entry in entries if holds_bytes(entry)]
         nodes = artifact_nodes((entry.path for entry in listed), (entry.digest for entry in listed))
         for node, entry in zip(nodes, listed, strict=True):
             if node not in artifacts:
-                origin = origin_of(node, entry.rows, entry.size)
-                if origin.runs or origin.copies or origin.lack is not None:
+                origin = at_path(node, entry.rows)
+                if origin is None:
+                    late.append((node, entry))
+                    continue
+                if origin.runs or origin.lack is not None:
                     if not self._take(node, origin, entry.rows, entry.size, None, pending):
                         continue
                 else:
                     artifacts[node] = origin
             roots[node] = None
             self.entries.append(entry)
+        # Looking for equal files elsewhere reads all that sources attest; by now most of it was read anyway.
+        for node, entry in late:
+            if self._reach(node, entry.rows, entry.size, None, pending):
+                roots[node] = None
+                self.entries.append(entry)
+        if late:
+            self.entries.sort(key=attrgetter("path"))
+            self.roots = dict(sorted(roots.items()))
         while pending:
             user = pending.pop()
             for each, role, records, size in self._origins.runs.reads(user):

@@ -143,6 +143,16 @@ class Origins:
         size : int
             Bytes.
         """
+        origin = self.at_path(node, records)
+        if origin is not None:
+            return origin
+        made = self.runs.makers(node)
+        copies = self._copies(node) if size else ()
+        lack = None if copies else self._lack(node, self.sources.covering(node.path), made)
+        return Origin(made, (), copies, lack)
+
+    def at_path(self, node: ArtifactNode, records: int | None) -> Origin | None:
+        """Say where a file comes from by what is known of its path; None where nothing covers it there."""
         made = self.runs.makers(node)
         covering = self.sources.covering(node.path)
         if not made and len(covering) == 1:
@@ -156,8 +166,7 @@ class Origins:
             return Origin(made, sources)
         if attested:
             return Origin((), sources, (), self._rows(node, records, [found for _, found in attested]))
-        copies = self._copies(node) if size else ()
-        return Origin(made, (), copies, None if copies else self._lack(node, covering, made))
+        return None
 
     def _attested(self, source: str) -> Origin:
         if source not in self._of_source:
