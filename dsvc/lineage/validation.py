@@ -116,6 +116,13 @@ class Violation(NamedTuple):
         """Whether it keeps out: a blocking rule, broken here, without a waiver that counts."""
         return self.severity is Severity.BLOCKING and not self.inherited and self.waiver is None
 
+    @property
+    def sentence(self) -> str:
+        """The message, with the subject before it unless the message names it."""
+        subject = display_path(self.subject)
+        name = subject.removeprefix("source:")
+        return self.message if not name or name in self.message else f"{subject}: {self.message}"
+
 
 class Judged(NamedTuple):
     """What rules look at.
@@ -138,7 +145,10 @@ class Judged(NamedTuple):
 def unreadable(subject: bytes, error: DsvcError) -> Finding:
     """Say that something could not be looked at."""
     return Finding(
-        subject, f"this can't be told: {error.message}", "dsvc fsck names what is damaged", Outcome.INCOMPLETE
+        subject,
+        f"this can't be told: {error.message}",
+        error.hint or "dsvc fsck names what is damaged",
+        Outcome.INCOMPLETE,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dsvc.history.refs import OPERATIONS
 from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
 from dsvc.model.detection_run import DetectionRun
 from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError
@@ -19,6 +20,12 @@ from dsvc.porcelain.policy_in_force import InForce, Policy, for_release, in_forc
 from dsvc.porcelain.verdict import CheckResult, PackInForce, RuleAsked
 from dsvc.porcelain.waivers import AppliedWaivers, apply_waivers
 from dsvc.porcelain.workspace import Workspace
+
+
+class HistoryPartialError(MissingDataError):
+    """A history has branches, and nothing of what dsvc keeps beside them."""
+
+    code = "history-partial"
 
 
 def check(
@@ -66,10 +73,23 @@ def check(
     asked, moment = gate or Gate.PUSH, parse_moment(as_of)
     try:
         version = judged_version(repo, rev, staged=staged, target=target, moment=moment)
+        _check_whole(repo, version)
         found = in_force(repo, version.root, version.bases, policy)
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         return unreadable_version(asked, moment.day, error)
     return judge_version(repo, version, asked, moment, policy, found, rescan=rescan)
+
+
+def _check_whole(repo: Workspace, version: JudgedVersion) -> None:
+    """Refuse a copy of the branches alone: that a source was withdrawn stands in refs of dsvc's own.
+
+    Every command that changes something is logged there, so a history without the log is no whole one.
+    """
+    if version.commit is not None and repo.history.refs.get(OPERATIONS) is None:
+        raise HistoryPartialError(
+            "the log of operations is missing: what dsvc keeps in refs/dsvc didn't come with the branches",
+            hint="copy the folder .dsvc/git as it is, or take git clone --mirror",
+        )
 
 
 def check_commit(

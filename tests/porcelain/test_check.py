@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -376,3 +378,19 @@ def test_a_source_of_another_name_is_unknown(lab: Lab) -> None:
     assert {(each.outcome, each.subject) for each in violations(lab)} == {
         (Outcome.INCOMPLETE, b"source:other")
     }
+
+
+def test_branches_alone_are_no_whole_history(lab: Lab) -> None:
+    """As `git clone --bare` copies them: that a source was withdrawn is not among them."""
+    files = lab.put({b"raw.csv": numbered(4)})
+    lab.source("web", [files[b"raw.csv"]])
+    lab.commit()
+    lab.source("web", [files[b"raw.csv"]], status=Status.WITHDRAWN)
+    assert lab.repo.check().outcome is Outcome.FAIL
+    refs = os.path.join(lab.repo.layout.git, "refs/dsvc")
+    shutil.rmtree(refs)
+    lab.work.reopen()
+    result = lab.work.repo.check()
+    assert (result.outcome, result.gate_exit_code) == (Outcome.INCOMPLETE, 21)
+    assert "refs/dsvc" in result.violations[0].message
+    assert "--mirror" in str(result.violations[0].hint)
