@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dsvc.lineage.validation import Finding, Outcome
 from dsvc.model.detection import Detection, DetectionStatus
@@ -11,6 +11,9 @@ from dsvc.model.manifest import Entry
 from dsvc.policy.case import Case
 from dsvc.policy.detectors.detector import Wanted
 from dsvc.policy.detectors.set_options import columns_option
+
+LOOK_AGAIN: Final = "settle what keeps the detector from looking, or take the file out; then check again"
+"""What helps where a detector has no answer."""
 
 
 def columns_of(case: Case, entry: Entry, role: str) -> tuple[str, ...]:
@@ -97,7 +100,7 @@ def answer(subject: bytes, found: Detection, what: str) -> Iterator[Finding]:
     """Finding of one detection, with the first places."""
     if found.status is DetectionStatus.UNKNOWN:
         said = f"whether {what} can't be told: {found.reason}"
-        yield Finding(subject, said, None, Outcome.INCOMPLETE)
+        yield Finding(subject, said, LOOK_AGAIN, Outcome.INCOMPLETE)
     elif found.status is DetectionStatus.HITS:
         yield Finding(subject, f"{what}: {counted(found)}{places(found)}")
 

@@ -90,7 +90,7 @@ def commit_gate(
     if blocking:
         packs = ", ".join(result.policy) or "dsvc.toml"
         lines = [
-            f"{each.rule} {each.message}" + (f"; {each.hint}" if each.hint else "")
+            f"{each.rule} {each.sentence}" + (f"; {each.hint}" if each.hint else "")
             for each in blocking[:_LISTED]
         ]
         if len(blocking) > _LISTED:
@@ -122,7 +122,7 @@ def _warnings(result: CheckResult) -> Iterator[str]:
     for each in result.violations[:_LISTED]:
         use = waivers.get(each.waiver or "")
         waived = "" if use is None else f"; waived until {use.until} by {use.by}: {use.reason}"
-        yield f"{each.rule} {each.message}{waived}"
+        yield f"{each.rule} {each.sentence}{waived}"
 
 
 def _may_name_policy(repo: Workspace, parents: Sequence[CommitId], root: NodeId) -> bool:

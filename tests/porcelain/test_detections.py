@@ -7,6 +7,7 @@ import os
 import pytest
 
 from dsvc.lineage.lineage_tree import LineageTree
+from dsvc.lineage.validation import Gate
 from dsvc.model.detection_run import DetectionRun, decode_detection_run, encode_detection_run
 from dsvc.model.errors import LineageBrokenError, MalformedInputError
 from dsvc.policy.detectors.detector import config_digest
@@ -40,7 +41,7 @@ def lab(work: Work) -> Lab:
 
 def test_a_secret_is_refused_and_found_again_after_it_slipped_past(lab: Lab) -> None:
     lab.put({b"a.jsonl": KEY})
-    with pytest.raises(LineageBrokenError, match="SAFE-04"):
+    with pytest.raises(LineageBrokenError, match=r"SAFE-04 a\.jsonl: it has secrets"):
         lab.repo.commit("keys")
     lab.repo.commit("keys", no_verify=True)
     (violation,) = [each for each in lab.repo.check().violations if each.rule == "SAFE-04"]
@@ -117,3 +118,23 @@ def test_a_record_that_lies_is_told(lab: Lab) -> None:
     (again,) = repeat_detections(lab.repo)
     assert (again.repeated, again.differing) == (Repeated.DIFFERENT, (b"a.jsonl",))
     assert "SAFE-04" in {each.rule for each in lab.repo.check().violations}
+
+
+@pytest.mark.parametrize(("planted", "said"), [(2, ""), (3, "3 words of the list in 100 records")])
+def test_words_of_the_list_are_looked_for(lab: Lab, planted: int, said: str) -> None:
+    rows = "".join(f'{{"id": {n}, "text": "{"坏词" if n < planted else "好"}"}}\n' for n in range(100))
+    pack = PACK.replace(b"SAFE-04", b"SAFE-02").replace(b"commit", b"release")
+    entry = lab.put(
+        {
+            b"own.toml": pack,
+            b"dsvc.toml": b'[policy]\npacks = ["own.toml"]\nwords = "words.toml"\n',
+            b"words.toml": 'version = "1"\nupdated = "2026-01-01"\n[risks]\n"A.1.1" = ["坏词"]\n'.encode(),
+            "数据.jsonl".encode(): rows.encode(),
+        }
+    )["数据.jsonl".encode()]
+    lab.source("own", [entry])
+    lab.repo.commit("words", no_verify=True)
+    found = [each for each in lab.repo.check(gate=Gate.RELEASE).violations if each.subject == entry.path]
+    assert [each.message for each in found if said not in each.message] == []
+    assert bool(found) is bool(said)
+    assert "坏词" not in "".join(each.message for each in found)

@@ -74,7 +74,8 @@ class Language:
             return f"1; lingua {version('lingua-language-detector')}; unicode {unicodedata.unidata_version}"
         except PackageNotFoundError as error:
             raise DetectorUnavailableError(
-                "languages can't be told: lingua-language-detector is not installed",
+                "languages can't be told: lingua-language-detector is not installed "
+                "(pip install 'dsvc[detectors]')",
                 hint="pip install 'dsvc[detectors]'",
             ) from error
 

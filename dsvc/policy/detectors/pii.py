@@ -36,7 +36,7 @@ def library_version(package: str, extra: str) -> str:
         return f"{package}-{version(package)}"
     except PackageNotFoundError as error:
         raise DetectorUnavailableError(
-            f"{package} is not installed, which a detector stands on",
+            f"{package}, which a detector stands on, is not installed (pip install 'dsvc[{extra}]')",
             hint=f"install it with: pip install 'dsvc[{extra}]'",
             details={"package": package},
         ) from error

@@ -106,7 +106,8 @@ def datasketch_version() -> str:
         import datasketch
     except ImportError as error:
         raise DetectorUnavailableError(
-            "near-duplicates can't be looked for: datasketch is not installed",
+            "near-duplicates can't be looked for: datasketch is not installed "
+            "(pip install 'dsvc[detectors]')",
             hint="pip install 'dsvc[detectors]'",
         ) from error
     return str(datasketch.__version__)

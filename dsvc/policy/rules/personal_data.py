@@ -17,6 +17,7 @@ from dsvc.policy.detectors.pii_kinds import SENSITIVE
 from dsvc.policy.evidence_standing import lack_of
 from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
 from dsvc.policy.source_facts import SourceFacts, counted, states
+from dsvc.policy.table_questions import LOOK_AGAIN
 
 _DETECTOR: Final = "pii"
 _CONSENT: Final = "consent"
@@ -62,7 +63,7 @@ class Declared(Rule):
                     entry.path,
                     f"it isn't known whether {display_path(entry.path)} has personal data: "
                     f"{detection.reason or 'the detector has no answer'}",
-                    "once the detector can look at it, check again",
+                    LOOK_AGAIN,
                     Outcome.INCOMPLETE,
                 )
                 continue

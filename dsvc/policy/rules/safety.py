@@ -21,7 +21,7 @@ from dsvc.policy.recorded_runs import KnownRun, runs_of, unread
 from dsvc.policy.reviews import Sampled, covered, final_files, items_of, seed_of
 from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
 from dsvc.policy.sampling import clopper_pearson
-from dsvc.policy.table_questions import Question, answers, columns_of, counted, places
+from dsvc.policy.table_questions import LOOK_AGAIN, Question, answers, columns_of, counted, places
 
 if TYPE_CHECKING:
     from dsvc.policy.detectors.detector import Wanted
@@ -133,12 +133,35 @@ class TechnicalSample(_SampleRule):
 
     id = "SAFE-02"
     level = "automatic"
+    scans = ("words",)
     parameters: ClassVar = MappingProxyType(
         {
             "share": Parameter(0.1, Stricter.HIGHER, "share"),
             "pass_rate": Parameter(0.98, Stricter.HIGHER, "share"),
         }
     )
+
+    def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
+        """Look at the reviews, and at what has words of the list where one is named."""
+        yield from super().find(case, terms)
+        if case.settings.words is None:
+            return
+        allowed = 1_000_000 - round(terms.number("pass_rate") * 1_000_000)
+        for entry, found in case.detections.unclean("words"):
+            if entry.path == case.settings.words.encode():
+                continue
+            if found.status is not DetectionStatus.HITS:
+                said = f"whether it has sensitive words can't be told: {found.reason}"
+                yield Finding(entry.path, said, LOOK_AGAIN, Outcome.INCOMPLETE)
+                continue
+            # Hits, not records, are counted: a record may have several, and none is overlooked.
+            hits, records = sum(found.counts.values()), max(items_of([entry]), 1)
+            if hits * 1_000_000 > allowed * records:
+                said = (
+                    f"it has {hits:,} words of the list in {records:,} records, of which "
+                    f"{terms.number('pass_rate'):.0%} must be free of them: {counted(found)}{places(found)}"
+                )
+                yield Finding(entry.path, said, "take out these records, with a run of kind filter or redact")
 
     def _least(self, terms: Terms, items: int) -> int:
         # Rounded up, in whole numbers.
@@ -227,7 +250,7 @@ class NoSecrets(Rule):
                 )
             else:
                 said = f"whether it has secrets can't be told: {found.reason}"
-                yield Finding(entry.path, said, None, Outcome.INCOMPLETE)
+                yield Finding(entry.path, said, LOOK_AGAIN, Outcome.INCOMPLETE)
 
 
 class NotPoisoned(Rule):

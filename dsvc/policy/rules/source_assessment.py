@@ -51,9 +51,10 @@ class _Assessed(Rule):
             why = f"the share of harmful content {self.when} must be known"
             yield facts.lacks_field(f"{self.field}.harmful_rate", "0.01", why)
         elif rate > most:
+            told = _percent(rate).rstrip("%")
             yield facts.fails(
                 f"{_percent(rate)} of the sample {self.when} was harmful; at most {_percent(most)} may be",
-                facts.setting(f"blacklisted=harmful-{_percent(rate).replace('%', '-percent')}"),
+                f"take its data out; {facts.setting(f'blacklisted=harmful-{told}-percent')} keeps it out",
             )
         sample = facts.number(f"{self.field}.sample")
         if (least > 0 and sample is None) or sample == 0:

@@ -82,6 +82,33 @@ def test_a_technical_sample_is_a_tenth_rounded_up(sample: int, passed: int, want
     assert judged("SAFE-02", **world)[0] is wanted
 
 
+@pytest.mark.parametrize(
+    ("words", "found", "wanted", "said"),
+    [
+        (None, {}, PASS, ""),
+        ("policy/词.toml", {"words": {"status": "clean"}}, PASS, ""),
+        (
+            "policy/词.toml",
+            {"words": {"status": "hits", "counts": {"A.1.1": 2}}},
+            FAIL,
+            "2 words of the list",
+        ),
+        ("policy/词.toml", {}, INCOMPLETE, "sensitive words can't be told"),
+        # The list itself has all of them.
+        ("数据.jsonl", {"words": {"status": "hits", "counts": {"A.1.1": 2}}}, PASS, ""),
+    ],
+)
+def test_words_of_the_list_that_the_settings_name(
+    words: str | None, found: dict[str, object], wanted: Outcome, said: str
+) -> None:
+    world = sampled("automatic", 3, None, sample="3", passed="3")
+    files = {"r.txt": {"status": "clean"}}
+    detections = {name: {**each, "files": files} for name, each in found.items() if isinstance(each, dict)}
+    outcome, messages = judged("SAFE-02", **world, settings={"words": words}, detections=detections)
+    assert outcome is wanted
+    assert said in "".join(messages)
+
+
 def test_a_file_that_the_sample_left_out_is_named() -> None:
     world = sampled("automatic", 3, None, sample="3", passed="3")
     world["file"].append({"path": "别的.jsonl", "rows": rows(1)})
