@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.lineage.artifacts import folder_artifact
 from dsvc.lineage.run_tree import RunTree
-from dsvc.lineage.source_tree import SourceTree
+from dsvc.lineage.source_tree import OPERATION, SourceTree
 from dsvc.model.errors import DsvcError, MalformedInputError
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Artifact, Capture, Fates, Input, Output
@@ -223,5 +223,8 @@ def check_source(tree: SourceTree, name: str) -> Iterator[Flawed]:
             entry = tree.evidence(each.name)
             if entry is None or (entry.digest, entry.size) != (each.digest, each.size):
                 yield Flawed(Flaw.EVIDENCE, f"evidence {each.name} is not the file that the record names")
+        if tree.manifest.get(OPERATION) is not None:
+            # For its own sake: who did what is as much on record as what came of it.
+            _ = tree.operation
     except DsvcError as error:
         yield Flawed(Flaw.RECORD, error.message, error)

@@ -24,6 +24,7 @@ DEFAULT: Final = "default"
 INVARIANTS: Final = "invariants"
 """The pack that `check` asks whatever is in force: what holds for every lineage."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+MAX_PACK_BYTES: Final = 4 << 20
 _VERSION_LENGTH: Final = 64
 _LARGEST: Final = 1 << 53
 """Beyond it numbers are no longer told apart, and encodings end."""

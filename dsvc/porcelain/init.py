@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from dsvc.fs import files
 from dsvc.history.git_writer import init_bare
-from dsvc.model.errors import UsageError
+from dsvc.model.errors import MalformedInputError, UsageError
+from dsvc.model.paths import check_structure
 from dsvc.porcelain.config import config_exists, initial
+from dsvc.porcelain.table_rules import RULES_FILE, read_rules, read_settings_file
 from dsvc.store.layout import Layout
 
 DEFAULT_BRANCH = "main"
@@ -35,7 +37,7 @@ def init(path: str, *, nested: bool = False, policy: Sequence[str] = ()) -> str:
     nested : bool
         Whether the folder may lie inside another dsvc repository.
     policy : sequence of str
-        Policy packs to name in ``dsvc.toml``.
+        Policy packs to name in ``dsvc.toml``: built-in ones, or paths below the folder.
 
     Returns
     -------
@@ -45,7 +47,9 @@ def init(path: str, *, nested: bool = False, policy: Sequence[str] = ()) -> str:
     Raises
     ------
     UsageError
-        If there is a repository already, here or (unless `nested`) around.
+        If there is a repository already, here or (unless `nested`) around; or ``dsvc.toml`` has a policy.
+    PackError
+        If there is no such pack. Nothing was written then.
     """
     root = os.path.realpath(path)
     layout = Layout(os.path.join(root, ".dsvc"))
@@ -58,29 +62,57 @@ def init(path: str, *, nested: bool = False, policy: Sequence[str] = ()) -> str:
             hint="dsvc init --nested makes a repository of its own here",
             details={"path": outer},
         )
+    rules = _rules_with(root, policy) if policy else None
     files.make_folders(root)
     for folder in layout.folders():
         files.make_folders(folder)
     init_bare(layout.git, branch=DEFAULT_BRANCH, durable=True)
     if _enclosing(root, ".git") is not None:
         files.write_atomically(os.path.join(layout.root, ".gitignore"), b"*\n")
-    if policy:
-        _write_policy(os.path.join(root, "dsvc.toml"), policy)
+    if rules is not None:
+        files.write_atomically(os.path.join(root, RULES_FILE), rules)
     files.write_atomically(layout.config, initial())
     return root
 
 
-def _write_policy(path: str, packs: Sequence[str]) -> None:
-    """Write ``[policy] packs`` into ``dsvc.toml``, keeping what stands there."""
-    import tomllib
+def _rules_with(root: str, packs: Sequence[str]) -> bytes | None:
+    """Give ``dsvc.toml`` with the packs, keeping what stands there; None where it names them already."""
+    from dsvc.policy.settings import PolicySettingsError, is_like_policy, parse_settings
+    from dsvc.table.rules_file import read_document
 
+    for name in packs:
+        _check_pack(root, name)
+    data = read_rules(root) if os.path.isdir(root) else None
+    if data is None:
+        data = b""
+    elif any(map(is_like_policy, read_document(data, RULES_FILE, PolicySettingsError))):
+        if parse_settings(data, RULES_FILE).packs == tuple(packs):
+            # An init before this one was interrupted.
+            return None
+        raise UsageError(
+            f"{os.path.join(root, RULES_FILE)} has a [policy] section already", hint="add the packs to it"
+        )
+    listed = ", ".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in packs)
+    section = f"[policy]\npacks = [{listed}]\n".encode()
+    parse_settings(section, RULES_FILE)
+    separator = b"" if not data or data.endswith(b"\n\n") else b"\n" if data.endswith(b"\n") else b"\n\n"
+    return data + separator + section
+
+
+def _check_pack(root: str, name: str) -> None:
+    """See that there is such a pack, and that it can be read: built in, or a file of the folder."""
+    from dsvc.policy.pack import MAX_PACK_BYTES, PackError, load_built_in, parse_pack
+
+    if not name.endswith(".toml"):
+        load_built_in(name)
+        return
+    hint = "its path is one below the folder, as in policies/own.toml"
     try:
-        with open(path, "rb") as file:
-            text = file.read().decode("utf-8")
-    except FileNotFoundError:
-        text = ""
-    listed = ", ".join('"' + p.replace("\\", "\\\\").replace('"', '\\"') + '"' for p in packs)
-    if "policy" in tomllib.loads(text):
-        raise UsageError(f"{path} has a [policy] section already", hint="add the packs to it")
-    separator = "\n" if text and not text.endswith("\n\n") else ""
-    files.write_atomically(path, f"{text}{separator}[policy]\npacks = [{listed}]\n".encode())
+        path = name.encode()
+        check_structure(path)
+    except (MalformedInputError, UnicodeEncodeError) as error:
+        raise PackError(f"{name!r} is no path of a pack", hint=hint) from error
+    data = read_settings_file(root, path, MAX_PACK_BYTES, PackError) if os.path.isdir(root) else None
+    if data is None:
+        raise PackError(f"there is no pack {name} in {root}", hint=hint)
+    parse_pack(data, name)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from dsvc.history.refs import Head
 from dsvc.lineage.lineage_tree import LineageTree
 from dsvc.lineage.validation import Violation
+from dsvc.model.errors import MissingDataError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import RunId
@@ -90,6 +92,8 @@ def judged_version(
         If a commit can't be read.
     """
     head = repo.history.refs.head()
+    if head.commit is None:
+        _check_unborn(repo, head)
     if not staged and (rev is not None or head.commit is not None):
         commit = repo.history.revisions.resolve(rev or "HEAD")
         found = repo.history.read_commit(commit)
@@ -104,6 +108,20 @@ def judged_version(
     lineages = tuple(lineage_of(repo, parent) for parent in parents)
     goal = _target(repo, target, moment)
     return _version(repo, root, parents, lineages, goal, runs=pending_runs(repo.layout))
+
+
+def _check_unborn(repo: Workspace, head: Head) -> None:
+    """See that a branch without a commit never had one: what is lost is no empty version, which passes."""
+    for operation in repo.history.operations:
+        for name, _, new in operation.refs:
+            if name == head.branch and new is None:
+                return
+            if name == head.branch and new is not None:
+                short = name.removeprefix("refs/heads/")
+                raise MissingDataError(
+                    f"branch {short} is gone; the log knows it at {new[:12]}",
+                    hint=f"dsvc branch {short} {new[:12]} brings it back",
+                )
 
 
 def planned_version(

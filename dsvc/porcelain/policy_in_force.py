@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from dsvc.model.errors import UsageError
 from dsvc.model.ids import NodeId
-from dsvc.policy.pack import DEFAULT, INVARIANTS, Pack, PackError, load_built_in, parse_pack
+from dsvc.policy.pack import DEFAULT, INVARIANTS, MAX_PACK_BYTES, Pack, PackError, load_built_in, parse_pack
 from dsvc.policy.rule import GATES, SEVERITIES, RuleUse, Stricter
 from dsvc.policy.settings import PolicySettings, parse_settings
 from dsvc.porcelain.lineage_facts import rules_file
 from dsvc.porcelain.table_rules import RULES_FILE
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.materialize import read_content
-
-MAX_PACK_BYTES: Final = 4 << 20
 
 
 class Policy(NamedTuple):

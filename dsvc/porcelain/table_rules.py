@@ -7,11 +7,13 @@ import os
 import stat as stat_module
 from typing import TYPE_CHECKING, Final
 
-from dsvc.fs.beneath import Beneath
+from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.fs.files import storage_error
+from dsvc.model.paths import display_path
 from dsvc.store.ingest import open_file
 
 if TYPE_CHECKING:
+    from dsvc.model.errors import UsageError
     from dsvc.porcelain.workspace import Workspace
     from dsvc.table.roles import TableRules
 
@@ -31,33 +33,62 @@ def table_rules(repo: Workspace) -> TableRules:
     """
     from dsvc.table.roles import TableRules
 
-    data = _read(repo.root)
+    data = read_rules(repo.root)
     return TableRules() if data is None else TableRules.parse(data, RULES_FILE)
 
 
-def _read(root: str) -> bytes | None:
+def read_rules(root: str) -> bytes | None:
+    """Read the ``dsvc.toml`` of a folder; None where it has none.
+
+    Raises
+    ------
+    TableRulesError
+        If it is too long, or no regular file: links are not followed.
+    StorageError
+        If it can't be read.
+    """
     from dsvc.table.roles import TableRulesError
 
+    return read_settings_file(root, RULES_FILE.encode(), MAX_RULES_BYTES, TableRulesError)
+
+
+def read_settings_file(root: str, path: bytes, limit: int, kind: type[UsageError]) -> bytes | None:
+    """Read a file of settings in a folder; None where it is not there.
+
+    Parameters
+    ----------
+    path : bytes
+        Where it lies below the folder.
+    limit : int
+        How many bytes it may have.
+    kind : type of UsageError
+        What to raise.
+
+    Raises
+    ------
+    UsageError
+        Of that kind, if it is too long, or no regular file: links are not followed.
+    StorageError
+        If it can't be read.
+    """
+    name = display_path(path)
     try:
         with Beneath(root) as tree:
-            fd = open_file(os.fsencode(RULES_FILE), tree.root_fd)
+            folder, last = tree.split(path)
+            fd = open_file(last, folder)
             try:
                 if not stat_module.S_ISREG(os.fstat(fd).st_mode):
-                    raise TableRulesError(f"{RULES_FILE} is no file", details={"path": RULES_FILE})
+                    raise kind(f"{name} is no file", details={"path": name})
                 with open(fd, "rb", closefd=False) as stream:
-                    data = stream.read(MAX_RULES_BYTES + 1)
+                    data = stream.read(limit + 1)
             finally:
                 os.close(fd)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotAFolderError):
         return None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise TableRulesError(
-                f"{RULES_FILE} is a link or no file; it is not followed", details={"path": RULES_FILE}
-            ) from error
-        raise storage_error(error, "read", RULES_FILE) from error
-    if len(data) > MAX_RULES_BYTES:
-        raise TableRulesError(
-            f"{RULES_FILE} has more than {MAX_RULES_BYTES >> 20} MiB", details={"path": RULES_FILE}
-        )
+            raise kind(f"{name} is a link or no file; it is not followed", details={"path": name}) from error
+        raise storage_error(error, "read", name) from error
+    if len(data) > limit:
+        raise kind(f"{name} has more than {limit >> 20} MiB", details={"path": name})
     return data
