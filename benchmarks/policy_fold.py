@@ -86,6 +86,9 @@ class _Known:
             self.nodes.append(node)
 
     def of(self, node: ArtifactNode, records: int | None, size: int) -> Origin:
+        return self.at_path(node, records)
+
+    def at_path(self, node: ArtifactNode, records: int | None) -> Origin:
         maker = self._makers.get(node)
         return Origin((), (self._sources[node],)) if maker is None else Origin((maker,))
 
