@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dsvc.porcelain.verdict import CheckResult
 
 _SHOWN: Final = 20
+_HOW: Final = 10
 
 
 def show_verdict(output: Output, result: CheckResult) -> None:
@@ -76,10 +77,22 @@ def status_of(violation: Violation) -> str:
     if violation.inherited:
         return _("as before")
     if violation.outcome is Outcome.INCOMPLETE:
-        return _("can't be told")
+        blocking = violation.severity is Severity.BLOCKING
+        return _("can't be told") if blocking else _("can't be told (doesn't block)")
     if violation.severity is Severity.BLOCKING:
         return _("refused")
     return _("warning") if violation.severity is Severity.WARNING else _("for information")
+
+
+def said_of(violation: Violation) -> str:
+    """Say what is wrong, with the subject as ``waive`` takes it, once."""
+    subject, message = show_name(violation.subject), show_line(violation.message)
+    if not subject:
+        return f"{_('the whole version')}: {message}"
+    source = subject.removeprefix("source:")
+    if source != subject:
+        return f"{subject}: {message.removeprefix(f'source {source}: ')}"
+    return message if violation.sentence == violation.message else f"{subject}: {message}"
 
 
 def clause_of(result: CheckResult, rule: str) -> str:
@@ -112,14 +125,13 @@ def _show_rule(output: Output, result: CheckResult, rule: str, found: Sequence[V
     label = output.style(rule, "error" if blocks else "warning")
     output.answer(f"  {label} {show_line(title(rule))}".rstrip())
     for violation in found[:_SHOWN]:
-        subject = show_name(violation.subject) if violation.subject else _("the whole version")
-        output.answer(f"    {status_of(violation)}: {subject}: {show_line(violation.message)}")
+        output.answer(f"    {status_of(violation)}: {said_of(violation)}")
     if len(found) > _SHOWN:
         output.answer("    " + _("and {n} more").format(n=len(found) - _SHOWN))
     clause = clause_of(result, rule)
     if clause:
         output.answer("    " + _("clause: {clause}").format(clause=show_line(clause)))
-    how = list(dict.fromkeys(each.hint for each in found if each.hint))[:3] or [remedy(rule)]
+    how = list(dict.fromkeys(each.hint for each in found if each.hint))[:_HOW] or [remedy(rule)]
     role = found[0].settled_by
     for number, hint in enumerate(each for each in how if each):
         who = _("settled by {role}: {how}") if not number and role else "{how}"
@@ -132,6 +144,13 @@ def _show_sum(output: Output, result: CheckResult) -> None:
         note = _("policy: {packs}, as of {day}; this is no legal advice")
         output.line(note.format(packs=names, day=result.as_of))
     if result.violations:
-        output.line(ngettext("{n} violation", "{n} violations", len(result.violations)))
+        text = ngettext("{n} violation", "{n} violations", len(result.violations))
+        blocking = sum(each.blocks for each in result.violations)
+        if not blocking:
+            text = _("{violations}; none blocks").format(violations=text)
+        elif blocking < len(result.violations):
+            block = ngettext("{n} blocks", "{n} block", blocking)
+            text = _("{violations}; {block}").format(violations=text, block=block)
+        output.line(text)
     else:
         output.line(_("all data has a source, and its lineage is whole"))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from dsvc.cli.check_html import page
 from dsvc.cli.check_junit import junit
 from dsvc.cli.check_sarif import sarif
+from dsvc.cli.check_text import said_of
 from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
 from dsvc.policy.waivers import Standing
 from dsvc.porcelain.verdict import CheckResult, PackInForce, RuleAsked
@@ -171,3 +172,18 @@ def test_waivers_are_in_every_report_with_who_and_why() -> None:
     assert "made by &lt;Ann&gt;" in text
     assert "li@example.org SHA256:abc" in text
     assert "<Ann>" not in text
+
+
+@pytest.mark.parametrize(
+    ("subject", "message", "said"),
+    [
+        (b"a.csv", "a.csv has no source", "a.csv has no source"),
+        (b"a.csv", "it has secrets", "a.csv: it has secrets"),
+        (b"source:web", "source web: evidence missing", "source:web: evidence missing"),
+        (b"source:web", "the licence of source web is not determined", None),
+        (b"", "nobody looked", "the whole version: nobody looked"),
+        (b"b\xff.csv", "it has secrets", '"b\\377.csv": it has secrets'),
+    ],
+)
+def test_a_subject_is_named_once(subject: bytes, message: str, said: str | None) -> None:
+    assert said_of(violation(subject, message)) == (said or f"{subject.decode()}: {message}")
