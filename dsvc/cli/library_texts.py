@@ -27,6 +27,17 @@ MESSAGES: Final = (
     N_("there is no run of gc left in the trash to undo"),
 )
 HINTS: Final = (
+    N_("put git on the PATH"),
+    N_("dsvc hook install pre-receive puts it there"),
+    N_("fetch it first, then add to it"),
+    N_("there are pre-commit, pre-push and pre-receive"),
+    N_("dsvc commit asks the policy by itself; a program of your own goes into .dsvc/hooks"),
+    N_("it judges what comes into the history of dsvc: leave --git out"),
+    N_("--dsvc puts pre-push and pre-receive into dsvc's own history"),
+    N_("add a line there: dsvc hook run NAME"),
+    N_("put one there that can be executed (chmod +x)"),
+    N_("copy the folder .dsvc/git as it is, or take git clone --mirror"),
+    N_("--no-verify commits all the same, and the commit says so"),
     N_("dsvc init makes one here"),
     N_("dsvc init --nested makes a repository of its own here"),
     N_("dsvc add stages changes, dsvc status shows them"),
