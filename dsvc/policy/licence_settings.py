@@ -63,8 +63,12 @@ def declared_licences(licences: Mapping[str, Mapping[str, Any]], name: str = "ds
 
 def _terms(id_: str, said: Mapping[str, Any], where: str) -> LicenceTerms:
     try:
+        found = msgspec.convert(said, _Declaration)
+    except msgspec.ValidationError as error:
+        raise LicenceSettingsError(f"{where}: {error}", hint=_HINT) from error
+    try:
         tree = licence_tree(id_)
-        accepted = [licence_tree(each) for each in said.get("share_alike", ()) if isinstance(each, str)]
+        accepted = [licence_tree(each) for each in found.share_alike]
     except LicenseExpressionError as error:
         raise LicenceSettingsError(f"{where}: {error.message}", hint=error.hint) from error
     if not all(isinstance(each, str) and " WITH " not in each for each in [tree, *accepted]) or tree != id_:
@@ -74,10 +78,6 @@ def _terms(id_: str, said: Mapping[str, Any], where: str) -> LicenceTerms:
             f"{where}: what it permits is known, and can't be declared otherwise",
             hint="a licence of your own is LicenseRef-NAME",
         )
-    try:
-        found = msgspec.convert(said, _Declaration)
-    except msgspec.ValidationError as error:
-        raise LicenceSettingsError(f"{where}: {error}", hint=_HINT) from error
     return LicenceTerms(_vector(id_, found), frozenset(found.share_alike), found.own_terms)
 
 

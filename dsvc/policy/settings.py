@@ -13,7 +13,7 @@ from dsvc.table.rules_file import read_document
 _HINT: Final = "dsvc policy show lists what [policy] can hold"
 MAX_PACKS: Final = 64
 _SECTION: Final = "policy"
-_ALIKE: Final = 0.75
+_ALIKE: Final = 0.7
 
 
 class PolicySettingsError(UsageError):
