@@ -16,7 +16,7 @@ from dsvc.model.ssh_key import SshKey
 from dsvc.policy.roster import same_email
 from dsvc.policy.waivers import Touching
 from dsvc.porcelain import source_chain
-from dsvc.porcelain.commit_lineage import lineage_of
+from dsvc.porcelain.commit_lineage import lineage_of, source_heads
 from dsvc.porcelain.judged_version import JudgedVersion
 from dsvc.porcelain.workspace import Workspace
 
@@ -72,7 +72,8 @@ class Authors:
 
     def _find(self, subject: bytes, digest: bytes) -> Touching:
         if subject.startswith(b"source:"):
-            return self._of(self._chain(subject[7:].decode("utf-8", "replace")))
+            name = subject[7:].decode("utf-8", "replace")
+            return self._of([*self._chain(name), *self._bringing(name)])
         content = self._content_of(subject)
         if self._version.target is not None:
             since = list(self._steps(exclude=[self._version.target]))
@@ -129,6 +130,24 @@ class Authors:
     def _chain(self, source_id: str) -> list[_Step]:
         """Operations of a source."""
         return [self._step(step.commit) for step in source_chain.history(self._repo, source_id)]
+
+    def _bringing(self, source_id: str) -> list[_Step]:
+        """Commits that took a source or a change of it in: since the merge base, else ever."""
+        content = self._record_of(source_id)
+        since = () if self._version.target is None else (self._version.target,)
+        found = [step for step in self._steps(since) if _differs(step, content)]
+        return found or [step for step in self._steps() if _differs(step, content)]
+
+    def _record_of(self, source_id: str) -> _Content:
+        """Give a function that tells which record of a source a version has."""
+
+        def content(root: NodeId, commit: CommitId | None) -> bytes | None:
+            if commit is None:
+                return source_heads(self._repo).get(source_id)
+            tree = lineage_of(self._repo, commit).source(source_id)
+            return None if tree is None else tree.root
+
+        return content
 
     def _of(self, steps: Iterable[_Step]) -> Touching:
         keys: set[SshKey] = set()

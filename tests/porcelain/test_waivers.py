@@ -234,6 +234,24 @@ def test_sources(office: Office) -> None:
         office.waive(subject=b"source:s-1", rule="SRC-02")
 
 
+def test_who_signs_the_commit_that_takes_a_source_in_is_its_author(office: Office) -> None:
+    repo, subject = office.work.repo, b"source:s-1"
+    repo.source_add("s-1", [b"a.csv"], fields=FIELDS)
+    # The record is by Ann, and the officer's commits carry another address than the roster.
+    repo.config.set("user.signingKey", office.key(OFFICER))
+    repo.commit("接入", sign=True, allow_empty=True)
+    with pytest.raises(WaiverRefusedError, match="signed a commit that touches its subject"):
+        office.waive(subject=subject, rule="SRC-02")
+
+
+def test_who_signs_something_else_may_let_a_source_stand(office: Office) -> None:
+    repo = office.work.repo
+    repo.source_add("s-1", [b"a.csv"], fields=FIELDS)
+    repo.commit("接入", allow_empty=True)
+    office.save(OFFICER, signed=True, c=b"id\n3\n")
+    assert office.waive(subject=b"source:s-1", rule="SRC-02").standing is Standing.COUNTS
+
+
 def test_revoked(office: Office) -> None:
     made = office.waive()
     done = waivers.revoke(office.work.repo, made.id[:5], "证据已到", _today())
