@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from dsvc.lineage.validation import Gate
+from dsvc.lineage.validation import Gate, Outcome
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.verdict import CheckResult
 from dsvc.store.block import ItemType
@@ -15,7 +17,7 @@ from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.layout import Layout
 from dsvc.store.local_backend import LocalBackend
 from dsvc.store.pack import STREAM_OBJECTS, STREAM_TEXT, PackWriter
-from dsvc.testing.faults import Image
+from dsvc.testing.faults import Image, tried
 from tests.detector_scans import scan
 from tests.faultkit import open_in
 from tests.lineagekit import Lab, numbered
@@ -142,6 +144,15 @@ def committed(folder: Path, world: Callable[[Lab], None]) -> Image:
     return Image(str(folder))
 
 
+@lru_cache
+def image(name: str, waits: bool) -> Image:
+    """A repository by name, waiting for a commit or committed past the gate; each is made once."""
+    warm()
+    world = good if name == "good" else REFUSED[name]
+    with tempfile.TemporaryDirectory() as folder:
+        return (staged if waits else committed)(Path(folder) / "made", world)
+
+
 class Stored(NamedTuple):
     """An object of the store."""
 
@@ -196,3 +207,17 @@ def commits(root: str) -> bool:
     finally:
         repo.backend.forget()
     return True
+
+
+def passed(found: CheckResult | DsvcError) -> bool:
+    return isinstance(found, CheckResult) and (found.outcome is Outcome.PASS or found.gate_exit_code == 0)
+
+
+def refused(root: str, *, waits: bool) -> None:
+    """See that a gate does not let through what it refuses."""
+    found = verdict(root, staged=waits)
+    assert not passed(found)
+    assert not isinstance(found, DsvcError) or found.exit_code not in (0, 50)
+    if waits:
+        assert not commits(root)
+    tried("hostile cases")
