@@ -121,6 +121,8 @@ def full_lines(
     yield _("Author: {who}").format(who=show_line(show_person(commit.author)))
     date = show_date(commit.author.seconds, commit.author.offset_minutes)
     yield _("Date:   {date}").format(date=date)
+    if ("Dsvc-No-Verify", "true") in commit.trailers:
+        yield output.style(_("Gate:   not asked (--no-verify)"), "warning")
     yield ""
     for line in commit.message.strip("\n").split("\n"):
         yield f"    {show_text(line)}".rstrip()

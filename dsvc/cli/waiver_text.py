@@ -68,5 +68,6 @@ def waiver_lines(output: Output | None, use: WaiverUse) -> list[str]:
     by = _("{reason}; by {who}").format(reason=show_line(use.reason or ""), who=show_line(use.by or ""))
     lines.append("  " + by)
     if use.key is not None:
-        lines.append(f"  {use.key}")
+        # Whose key it is stands on the roster; the name of the author is what the config said.
+        lines.append(f"  {show_line(use.why)}, {use.key}" if counts else f"  {use.key}")
     return lines

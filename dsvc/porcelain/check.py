@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dsvc.history.refs import OPERATIONS
+from dsvc.lineage.source_tree import SourceTree
 from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
 from dsvc.model.detection_run import DetectionRun
 from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError
+from dsvc.model.ids import CommitId
+from dsvc.model.source_record import Status
 from dsvc.model.ssh_key import SshKey
 from dsvc.policy.case import Case
 from dsvc.policy.engine import INCOMPLETE_EXIT, asked_at, judge, outcome_of, undecided, united
 from dsvc.policy.rule import RuleUse
+from dsvc.porcelain.commit_lineage import lineage_of, source_heads
 from dsvc.porcelain.detections import detected
 from dsvc.porcelain.judged_version import JudgedVersion, inherited, is_inherited, judged_version
 from dsvc.porcelain.moment import Moment, now, parse_moment
@@ -78,6 +82,23 @@ def check(
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         return unreadable_version(asked, moment.day, error)
     return judge_version(repo, version, asked, moment, policy, found, rescan=rescan)
+
+
+def changed_sources(repo: Workspace, commit: str) -> frozenset[str]:
+    """Sources in force that state something else than the commit pinned: only the next one is judged by it.
+
+    Raises
+    ------
+    MissingDataError, CorruptDataError, MalformedInputError
+        If the lineage of the commit can't be read.
+    """
+    heads = source_heads(repo)
+    pinned = lineage_of(repo, CommitId(commit)).sources()
+    changed = {name: heads[name] for name, tree in pinned.items() if heads.get(name, tree.root) != tree.root}
+    # That one is no longer in force counts at once.
+    return frozenset(
+        name for name, head in changed.items() if SourceTree(repo.store, head).record.status is Status.ACTIVE
+    )
 
 
 def _check_whole(repo: Workspace, version: JudgedVersion) -> None:

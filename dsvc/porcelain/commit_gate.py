@@ -121,7 +121,7 @@ def _warnings(result: CheckResult) -> Iterator[str]:
     waivers = {use.id: use for use in result.waivers}
     for each in result.violations[:_LISTED]:
         use = waivers.get(each.waiver or "")
-        waived = "" if use is None else f"; waived until {use.until} by {use.by}: {use.reason}"
+        waived = "" if use is None else f"; waived until {use.until}, {use.why}: {use.reason}"
         yield f"{each.rule} {each.sentence}{waived}"
 
 

@@ -69,6 +69,12 @@ class LineageVerbs(Workspace):
             self, rev, staged=staged, gate=gate, target=target, policy=policy, as_of=as_of, rescan=rescan
         )
 
+    def changed_sources(self, commit: str) -> frozenset[str]:
+        """Sources that changed since a commit; see `dsvc.porcelain.check.changed_sources`."""
+        from dsvc.porcelain.check import changed_sources
+
+        return changed_sources(self, commit)
+
     def stages(self, rev: str | None = None) -> dict[ArtifactNode, StageAndGrade]:
         """Stage and grade of each file of a version; see `dsvc.porcelain.stages.stages`."""
         from dsvc.porcelain.stages import stages

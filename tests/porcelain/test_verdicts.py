@@ -138,3 +138,18 @@ def test_a_ref_moved_behind_the_log_is_found(lab: Lab) -> None:
     moved = audit_facts(lab.repo, [second])
     assert moved is not None
     assert moved.unlogged == ("refs/heads/main",)
+
+
+def test_which_sources_a_version_does_not_know_as_they_are(lab: Lab) -> None:
+    entries = lab.put({b"a.csv": numbered(3), b"b.csv": numbered(4), b"c.csv": numbered(5)})
+    for name, entry in zip(("一", "二", "三"), entries.values(), strict=True):
+        lab.source(name, [entry])
+    commit = lab.repo.commit("data", no_verify=True).commit
+    assert lab.repo.changed_sources(commit) == frozenset()
+    lab.repo.source_set("一", fields={"title": "changed"})
+    # That this one is withdrawn counts at once, for every version.
+    lab.repo.source_withdraw("二", "the licence ended")
+    assert lab.repo.changed_sources(commit) == {"一"}
+    again = lab.repo.commit("again", no_verify=True, allow_empty=True).commit
+    assert lab.repo.changed_sources(again) == frozenset()
+    assert lab.repo.changed_sources(commit) == {"一"}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dsvc.cli.i18n import _, language
-from dsvc.cli.names import path_fields
+from dsvc.cli.names import path_fields, show_line
 from dsvc.cli.session import Session
 from dsvc.cli.verb import PathWord, complete_refs, verb
 from dsvc.cli.waiver_text import waiver_fields
-from dsvc.model.errors import UsageError
+from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.lineage.validation import Violation
@@ -73,15 +73,33 @@ def _pack(path: str | None) -> tuple[bytes, str] | None:
     return data, os.path.basename(path)
 
 
+def _changed_sources(session: Session, result: CheckResult) -> list[str]:
+    """Sources of what was found whose record this version doesn't have yet."""
+    named = {name for each in result.violations for name in each.sources}
+    if result.commit is None or not named:
+        return []
+    try:
+        return sorted(named & session.repository().changed_sources(result.commit))
+    except (MissingDataError, CorruptDataError, MalformedInputError):
+        # The verdict has said so.
+        return []
+
+
 def _report(session: Session, result: CheckResult, form: str) -> None:
     from dsvc.cli.check_text import show_verdict
     from dsvc.cli.output import encode_json
     from dsvc.policy.rule_texts import title_of
 
     output = session.output
-    output.json(verdict_fields(result))
+    changed = _changed_sources(session, result)
+    output.json({**verdict_fields(result), "changed_sources": changed})
     if form in ("text", "json"):
         show_verdict(output, result)
+        if changed:
+            text = _(
+                "changed since this version: source {ids}; what it says now counts from the next commit on"
+            )
+            output.hint(text.format(ids=show_line(_(", ").join(changed))))
         return
     ids = {rule.id for rule in result.rules} | {each.rule for each in result.violations}
     titles = {id_: title_of(id_, language()) for id_ in ids}

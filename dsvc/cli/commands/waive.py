@@ -93,7 +93,7 @@ def command(
         headline = _("revoked waiver {id}").format(id=made.id)
     else:
         made = session.signing_repository().waive(
-            _needed("RULE", rule),
+            _needed("RULE", rule).upper(),
             _subject(session, _needed("--subject", subject)),
             reason=_needed("--reason", reason),
             until=_needed("--until", until),
