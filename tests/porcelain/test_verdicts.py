@@ -82,7 +82,9 @@ def test_a_policy_weakened_in_a_branch_is_judged_by_the_old_one_and_named(lab: L
     lab.work.branch("feature")
     lab.put({b"own.toml": own(severity="warning", stage="release", rate=0.5, version="2")})
     files = lab.put({b"raw.csv": numbered(3)})
-    lab.source("web", [files[b"raw.csv"]], record={"fields": {"pre_collection_assessment": {"harmful_rate": "0.2"}}})
+    lab.source(
+        "web", [files[b"raw.csv"]], record={"fields": {"pre_collection_assessment": {"harmful_rate": "0.2"}}}
+    )
     with pytest.raises(PolicyDeniedError, match="SRC-04"):
         lab.repo.commit("weaker")
     lab.repo.commit("weaker", no_verify=True)
