@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from dsvc.cli.i18n import _, language
-from dsvc.cli.names import path_fields, show_line
+from dsvc.cli.names import path_fields, show_line, show_name
 from dsvc.cli.session import Session
 from dsvc.cli.verb import PathWord, complete_refs, verb
 from dsvc.cli.waiver_text import waiver_fields
-from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError, UsageError
+from dsvc.model.errors import (
+    CorruptDataError,
+    MalformedInputError,
+    MissingDataError,
+    NotFoundError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from dsvc.lineage.validation import Violation
@@ -66,8 +72,12 @@ def verdict_fields(result: CheckResult) -> dict[str, object]:
 def _pack(path: str | None) -> tuple[bytes, str] | None:
     if path is None:
         return None
-    with open(path, "rb") as stream:
-        data = stream.read(_MAX_PACK_BYTES + 1)
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(_MAX_PACK_BYTES + 1)
+    except FileNotFoundError as error:
+        missing = _("there is no file {name}").format(name=show_name(os.fsencode(path)))
+        raise NotFoundError(missing, hint=_("--policy takes a pack of your own, as a TOML file")) from error
     if len(data) > _MAX_PACK_BYTES:
         raise UsageError(_("{path} is too long for a policy pack").format(path=path))
     return data, os.path.basename(path)
