@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -26,6 +26,9 @@ from dsvc.porcelain.tree_scan import Progress
 from dsvc.porcelain.values import CommitResult
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT
+
+UNVERIFIED: Final = (("Dsvc-No-Verify", "true"),)
+"""The trailer of a commit at which the gate was not asked."""
 
 
 class NothingToCommitError(DsvcError):
@@ -125,7 +128,7 @@ def _commit_staged(
             parents=parents,
             verb="commit",
             arguments=[message.splitlines()[0][:200]],
-            trailers=[("Dsvc-No-Verify", "true")] if no_verify else [],
+            trailers=UNVERIFIED if no_verify else (),
             author=Signature.parse(state.author) if state is not None and state.author else None,
             merge=None if state is None else merge_state.keep(repo, state),
             lineage=batch,
@@ -133,7 +136,7 @@ def _commit_staged(
         )
         repo.staging.save(Staged(result.commit, staged.root, staged.root))
         merge_state.clear(repo.layout)
-        return result if let_in is None else _with_verdict(result, let_in)
+        return result if let_in is None else with_verdict(result, let_in)
 
 
 def _relatives(head: Head, state: merge_state.MergeState | None, *, amend: bool) -> list[CommitId]:
@@ -160,7 +163,8 @@ def _gate(
     return commit_gate(repo, parents, root, batch.lineage, None if signer is None else signer.public)
 
 
-def _with_verdict(result: CommitResult, found: LetIn) -> CommitResult:
+def with_verdict(result: CommitResult, found: LetIn) -> CommitResult:
+    """Say in the result of a commit what the gate said."""
     return msgspec.structs.replace(
         result,
         verdict=found.verdict,

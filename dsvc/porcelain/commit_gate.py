@@ -125,6 +125,19 @@ def _warnings(result: CheckResult) -> Iterator[str]:
         yield f"{each.rule} {each.sentence}{waived}"
 
 
+def join_gate(
+    repo: Workspace,
+    parents: Sequence[CommitId],
+    root: NodeId,
+    lineage: CommitLineage,
+    signer: SshKey | None = None,
+) -> LetIn | None:
+    """Judge what a merge, a pick or a revert brings, as `commit_gate`; None where no policy is named."""
+    if not _may_name_policy(repo, parents, root):
+        return None
+    return commit_gate(repo, parents, root, lineage, signer)
+
+
 def _may_name_policy(repo: Workspace, parents: Sequence[CommitId], root: NodeId) -> bool:
     """Whether a ``dsvc.toml`` that counts has a section ``[policy]``, or what may be meant as one."""
     from dsvc.policy.settings import PolicySettingsError, is_like_policy

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from dsvc.history.refs import Head
 from dsvc.history.signature import Signature
 from dsvc.history.trailers import Trailer
-from dsvc.model.errors import WouldOverwriteError
+from dsvc.model.errors import DsvcError, WouldOverwriteError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import SwitchPlan, refusal
-from dsvc.porcelain.commit import record_commit
-from dsvc.porcelain.commit_lineage import plan_lineage
+from dsvc.porcelain.commit import UNVERIFIED, record_commit, with_verdict
+from dsvc.porcelain.commit_gate import join_gate
+from dsvc.porcelain.commit_lineage import plan_lineage, with_detections
 from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import NO_MERGE, read_note
+from dsvc.porcelain.pending_runs import remove_pending
 from dsvc.porcelain.safekeeping import keep_files
 from dsvc.porcelain.signing import commit_signer
 from dsvc.porcelain.source_batch import Batches
@@ -46,6 +48,8 @@ class Join:
         Message of the commit.
     parents : tuple of CommitId
         Of the commit.
+    no_verify : bool
+        Skip the local gate; the commit says so.
     """
 
     verb: str
@@ -58,6 +62,7 @@ class Join:
     names: Names
     author: Signature | None = None
     trailers: tuple[Trailer, ...] = ()
+    no_verify: bool = False
 
 
 def refuse_second(repo: Workspace, verb: str, other: CommitId, staged: Staged) -> None:
@@ -139,8 +144,15 @@ def join_into_head(
 
     The order is that of every verb: content, merge state, files, ref, staged state. Whatever a kill leaves,
     the same command goes on from there, since files that are in place already count as such.
+
+    Raises
+    ------
+    WouldOverwriteError
+        If uncommitted work is in the way.
+    LineageBrokenError, PolicyDeniedError, PolicyIncompleteError, BlockingDefectError
+        If the policy in force refuses the commit; nothing was changed.
     """
-    commit_signer(repo)
+    signer = commit_signer(repo)
     merged = merge_roots(repo, join.base, staged.base_root, join.theirs, join.names)
     if not merged.conflicts and merged.root == staged.base_root and join.verb != "merge":
         return MergeOutcome(commit=None, conflicts=[], up_to_date=True)
@@ -149,10 +161,21 @@ def join_into_head(
     still = [Transition(c.path, c.ours, c.ours) for c in merged.conflicts if sparse.includes(c.path)]
     update = checked_update(repo, plan, still, progress)
     repo.store.publish()
-    record_made(repo, join.verb, merged.made, argument=join.argument)
+    runs = record_made(repo, join.verb, merged.made, argument=join.argument)
     mirror = Mirror(repo, staged.root)
     if merged.conflicts:
         return _leave_conflicts(repo, staged, join, merged, plan, update, mirror)
+    lineage = plan_lineage(repo, join.parents, merged.root, relatives=[join.commit])
+    let_in = None
+    if not join.no_verify:
+        try:
+            key = None if signer is None else signer.public
+            let_in = join_gate(repo, join.parents, merged.root, lineage, key)
+        except DsvcError:
+            remove_pending(repo.layout, runs)
+            raise
+    if let_in is not None and let_in.detections:
+        lineage = with_detections(repo, lineage, let_in.detections)
     discarded = found_in_place(repo, update)
     update.apply()
     result = record_commit(
@@ -163,14 +186,15 @@ def join_into_head(
         parents=join.parents,
         verb=join.verb,
         arguments=[join.argument],
-        trailers=join.trailers,
+        trailers=(*join.trailers, *(UNVERIFIED if join.no_verify else ())),
         author=join.author,
         tree=True,
         before=staged.root,
         after=plan.staged_root,
         discarded=discarded,
-        lineage=Batches(plan_lineage(repo, join.parents, merged.root, relatives=[join.commit])),
+        lineage=Batches(lineage),
     )
+    result = result if let_in is None else with_verdict(result, let_in)
     repo.staging.save(Staged(result.commit, merged.root, plan.staged_root))
     merge_state.clear(repo.layout)
     mirror.follow(plan.staged_root, written={t.path for t in update.transitions})

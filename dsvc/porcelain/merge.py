@@ -10,6 +10,8 @@ from dsvc.model.errors import UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import SwitchPlan
+from dsvc.porcelain.commit_gate import join_gate
+from dsvc.porcelain.commit_lineage import CommitLineage
 from dsvc.porcelain.join import (
     Join,
     checked_update,
@@ -33,7 +35,12 @@ from dsvc.store.manifest_tree import EMPTY_ROOT
 
 
 def merge(
-    repo: Workspace, rev: str, *, message: str | None = None, progress: Progress | None = None
+    repo: Workspace,
+    rev: str,
+    *,
+    message: str | None = None,
+    no_verify: bool = False,
+    progress: Progress | None = None,
 ) -> MergeOutcome:
     """Merge a revision into the current branch.
 
@@ -44,6 +51,8 @@ def merge(
     ----------
     message : str or None
         Message of the merge commit.
+    no_verify : bool
+        Skip the local gate; the merge commit says so.
 
     Raises
     ------
@@ -53,13 +62,15 @@ def merge(
         If the histories have nothing in common.
     NotFoundError
         If there is no such revision.
+    LineageBrokenError, PolicyDeniedError, PolicyIncompleteError, BlockingDefectError
+        If the policy in force refuses what it brings; nothing was changed.
     """
     with repo.changing():
         head = repo.history.refs.head()
         other, staged = repo.history.revisions.resolve(rev), repo.staged(head)
         refuse_second(repo, "merge", other, staged)
         if head.commit is None:
-            return _fast_forward(repo, head, staged, rev, other, progress)
+            return _fast_forward(repo, head, staged, rev, other, progress, no_verify=no_verify)
         bases = repo.history.merge_bases(head.commit, other)
         if not bases:
             raise UsageError(
@@ -69,7 +80,7 @@ def merge(
         if bases == [other]:
             return MergeOutcome(commit=None, conflicts=[], up_to_date=True)
         if bases == [head.commit]:
-            return _fast_forward(repo, head, staged, rev, other, progress)
+            return _fast_forward(repo, head, staged, rev, other, progress, no_verify=no_verify)
         join = Join(
             verb="merge",
             argument=rev,
@@ -79,6 +90,7 @@ def merge(
             message=message or _merge_message(repo, head, rev),
             parents=(head.commit, other),
             names=Names("HEAD", bases[0][:12], rev),
+            no_verify=no_verify,
         )
         return join_into_head(repo, head, staged, join, progress)
 
@@ -94,9 +106,20 @@ def _merge_message(repo: Workspace, head: Head, rev: str) -> str:
 
 
 def _fast_forward(
-    repo: Workspace, head: Head, staged: Staged, rev: str, other: CommitId, progress: Progress | None
+    repo: Workspace,
+    head: Head,
+    staged: Staged,
+    rev: str,
+    other: CommitId,
+    progress: Progress | None,
+    *,
+    no_verify: bool,
 ) -> MergeOutcome:
-    target = repo.history.read_commit(other).manifest
+    commit = repo.history.read_commit(other)
+    target = commit.manifest
+    if not no_verify:
+        parents = [] if head.commit is None else [head.commit]
+        join_gate(repo, parents, target, CommitLineage(commit.lineage))
     plan = SwitchPlan(repo, staged, target, force=False, patterns=None)
     update = checked_update(repo, plan, [], progress)
     repo.store.publish()
@@ -122,7 +145,7 @@ def _fast_forward(
 # One commit
 
 
-def revert(repo: Workspace, rev: str) -> MergeOutcome:
+def revert(repo: Workspace, rev: str, *, no_verify: bool = False) -> MergeOutcome:
     """Commit the reverse of a commit.
 
     Raises
@@ -146,11 +169,12 @@ def revert(repo: Workspace, rev: str) -> MergeOutcome:
             message=f'Revert "{title}"\n\nThis reverts commit {commit.id}.',
             parents=(head.commit,),
             names=Names("HEAD", commit.id[:12], f"parent of {commit.id[:12]}"),
+            no_verify=no_verify,
         )
         return join_into_head(repo, head, repo.staged(head), join)
 
 
-def cherry_pick(repo: Workspace, rev: str) -> MergeOutcome:
+def cherry_pick(repo: Workspace, rev: str, *, no_verify: bool = False) -> MergeOutcome:
     """Commit again what a commit changed, with its author and message.
 
     Raises
@@ -174,6 +198,7 @@ def cherry_pick(repo: Workspace, rev: str) -> MergeOutcome:
             names=Names("HEAD", f"parent of {commit.id[:12]}", f"{commit.id[:12]} ({title[:60]})"),
             author=commit.author,
             trailers=tuple(t for t in commit.trailers if not t[0].lower().startswith("dsvc-")),
+            no_verify=no_verify,
         )
         return join_into_head(repo, head, repo.staged(head), join)
 

@@ -248,12 +248,17 @@ class Repository(
         return ls(self, rev, path, recursive=recursive)
 
     def merge(
-        self, rev: str, *, message: str | None = None, progress: Progress | None = None
+        self,
+        rev: str,
+        *,
+        message: str | None = None,
+        no_verify: bool = False,
+        progress: Progress | None = None,
     ) -> values.MergeOutcome:
         """Merge a revision into the branch; see `dsvc.porcelain.merge.merge`."""
         from dsvc.porcelain.merge import merge
 
-        return merge(self, rev, message=message, progress=progress)
+        return merge(self, rev, message=message, no_verify=no_verify, progress=progress)
 
     def merge_abort(self) -> values.CheckoutResult:
         """Give up a merge, revert or cherry-pick; see `dsvc.porcelain.merge.abort`."""
@@ -281,17 +286,17 @@ class Repository(
 
         resolve(self, path, side=side, file=file, row=row, columns=columns)
 
-    def revert(self, rev: str) -> values.MergeOutcome:
+    def revert(self, rev: str, *, no_verify: bool = False) -> values.MergeOutcome:
         """Commit the reverse of a commit; see `dsvc.porcelain.merge.revert`."""
         from dsvc.porcelain.merge import revert
 
-        return revert(self, rev)
+        return revert(self, rev, no_verify=no_verify)
 
-    def cherry_pick(self, rev: str) -> values.MergeOutcome:
+    def cherry_pick(self, rev: str, *, no_verify: bool = False) -> values.MergeOutcome:
         """Commit again what a commit changed; see `dsvc.porcelain.merge.cherry_pick`."""
         from dsvc.porcelain.merge import cherry_pick
 
-        return cherry_pick(self, rev)
+        return cherry_pick(self, rev, no_verify=no_verify)
 
     def stash(self, message: str | None = None) -> CommitId | None:
         """Put staged and unstaged changes away; see `dsvc.porcelain.stash.push`."""

@@ -19,8 +19,8 @@ from dsvc.model.ids import CommitId
 from dsvc.model.waiver import NAMESPACE, Waiver, decode_waiver, encode_waiver, waiver_id
 from dsvc.policy.waivers import Standing, read_waiver
 from dsvc.porcelain import waivers
-from dsvc.porcelain.moment import now
 from dsvc.porcelain.judged_version import judged_version
+from dsvc.porcelain.moment import now
 from dsvc.porcelain.waiver_chain import WAIVER_REFS
 from dsvc.porcelain.waivers import apply_waivers
 from dsvc.store.manifest_tree import EMPTY_ROOT

@@ -155,3 +155,31 @@ def test_which_sources_a_version_does_not_know_as_they_are(lab: Lab) -> None:
     again = lab.repo.commit("again", no_verify=True, allow_empty=True).commit
     assert lab.repo.changed_sources(again) == frozenset()
     assert lab.repo.changed_sources(commit) == {"一"}
+
+
+@pytest.mark.parametrize("way", ["forward", "merge", "pick", "revert"])
+def test_what_slipped_past_a_commit_is_not_joined_in(lab: Lab, way: str) -> None:
+    lab.put({b"dsvc.toml": POLICY, b"old.csv": numbered(2)})
+    lab.repo.commit("with a file of no source", no_verify=True)
+    lab.work.branch("feature")
+    lab.put({b"dsvc.toml": b"", b"bad.csv": numbered(3)})
+    bad = lab.repo.commit("slipped past", no_verify=True).commit
+    lab.repo.checkout("main")
+    if way == "merge":
+        lab.put({b"note.py": b"x"})
+        lab.commit()
+    if way == "revert":
+        lab.repo.remove([b"old.csv"])
+        bad = lab.repo.commit("removed").commit
+    before = lab.repo.history.refs.head()
+    join = {"pick": lab.repo.cherry_pick, "revert": lab.repo.revert}.get(way, lab.repo.merge)
+    with pytest.raises(LineageBrokenError, match="SRC-01"):
+        join(bad)
+    assert lab.repo.history.refs.head() == before
+    assert lab.repo.status().clean
+    assert lab.repo.status().pending_runs == []
+    outcome = join(bad, no_verify=True)
+    assert outcome.commit is not None
+    if way != "forward":
+        trailers = lab.repo.history.read_commit(outcome.commit).trailers
+        assert ("Dsvc-No-Verify", "true") in trailers

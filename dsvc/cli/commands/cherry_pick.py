@@ -12,9 +12,10 @@ from dsvc.cli.verb import complete_refs, verb
 
 @verb("cherry-pick")
 @click.argument("revision", metavar="REV", shell_complete=complete_refs)
-def command(session: Session, revision: str) -> None:
+@click.option("--no-verify", is_flag=True, help=_("skip the local gate; recorded in the commit"))
+def command(session: Session, revision: str, no_verify: bool) -> None:
     """Apply what one commit changed."""
-    outcome = session.repository().cherry_pick(revision)
+    outcome = session.repository().cherry_pick(revision, no_verify=no_verify)
     report_merge(
         session,
         outcome,

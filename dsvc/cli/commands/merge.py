@@ -16,7 +16,10 @@ from dsvc.model.errors import UsageError
 @click.argument("revision", required=False, metavar="REV", shell_complete=complete_refs)
 @click.option("-m", "--message", metavar="MSG", help=_("the message of the commit"))
 @click.option("--abort", is_flag=True, help=_("give up a merge with conflicts; all is as before it"))
-def command(session: Session, revision: str | None, message: str | None, abort: bool) -> None:
+@click.option("--no-verify", is_flag=True, help=_("skip the local gate; recorded in the commit"))
+def command(
+    session: Session, revision: str | None, message: str | None, abort: bool, no_verify: bool
+) -> None:
     """Bring another branch into this one."""
     repo = session.repository()
     if abort:
@@ -27,7 +30,7 @@ def command(session: Session, revision: str | None, message: str | None, abort: 
     if revision is None:
         raise UsageError(_("name what to merge"), hint=_("branches: dsvc branch"))
     with session.progress() as progress:
-        outcome = repo.merge(revision, message=message, progress=progress)
+        outcome = repo.merge(revision, message=message, no_verify=no_verify, progress=progress)
     name = show_line(revision)
     commit = (outcome.commit or "")[:8]
     done = _("moved forward to {name}, {commit}") if outcome.fast_forward else _("merged {name} as {commit}")
