@@ -113,7 +113,7 @@ def settle(shell: Shell, officer: Shell, keys: Path) -> None:
         ),
         code=20,
     )
-    expect("made a commit that touches its subject" in refused, "nobody waives what is their own")
+    expect("that touches its subject" in refused, "nobody waives what is their own")
     say("The other officer has the licence on her desk, and signs for it.")
     reason = ("--reason", "the licence was signed today, the scan follows")
     officer.dsvc("waive", "SRC-08", "--subject", SUBJECT, *reason, *until, "--key", str(keys / "li"))

@@ -170,16 +170,7 @@ class Closure:
         """
         waits: dict[Step, int] = {}
         children: dict[Step, list[Step]] = {}
-        # Most files come from a source and from nothing else: nobody waits for these.
-        leaves = {
-            node: origin.sources
-            for node, origin in self.artifacts.items()
-            if not origin.runs and not origin.copies
-        }
-        settled: set[Step] = set(leaves)
-        self.order.extend(leaves)
-        self.parents.update(dict.fromkeys(leaves, ()))
-        self._used.update(leaves)
+        settled: set[Step] = set(self._leaves())
         ready: list[Step] = []
 
         def link(step: Step, parents: tuple[Step, ...]) -> None:
@@ -223,6 +214,18 @@ class Closure:
                 return self._circular(rest)
             settled.update(again)
             ready.extend(again)
+
+    def _leaves(self) -> Iterable[ArtifactNode]:
+        """Put first what comes from sources and from nothing else, most files: nobody waits for these."""
+        leaves = {
+            node: origin.sources
+            for node, origin in self.artifacts.items()
+            if not origin.runs and not origin.copies
+        }
+        self.order.extend(leaves)
+        self.parents.update(dict.fromkeys(leaves, ()))
+        self._used.update(leaves)
+        return leaves
 
     def _circular(self, rest: list[ArtifactNode]) -> tuple[ArtifactNode, ...]:
         """Of what is not settled, leave out what only comes from it."""

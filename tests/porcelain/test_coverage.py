@@ -178,7 +178,16 @@ def test_project_globs_of_the_version_count(lab: Lab) -> None:
     assert set(uncovered(lab)) == {"b.py"}
 
 
-@pytest.mark.parametrize("text", ["[lineage", "lineage = 1", "[lineage]\nproject = 'x'"])
+def test_a_file_that_is_no_toml_may_name_a_policy_and_lets_nothing_in(lab: Lab) -> None:
+    lab.put({b"dsvc.toml": b"[lineage", b"a.csv": b"1"})
+    with pytest.raises(LineageRulesError):
+        commit(lab)
+    lab.repo.commit("all the same", no_verify=True)
+    with pytest.raises(LineageRulesError):
+        lab.repo.check("HEAD")
+
+
+@pytest.mark.parametrize("text", ["lineage = 1", "[lineage]\nproject = 'x'"])
 def test_rules_that_cannot_be_read_stop_a_check(lab: Lab, text: str) -> None:
     lab.put({b"dsvc.toml": text.encode(), b"a.csv": b"1"})
     result = commit(lab)
