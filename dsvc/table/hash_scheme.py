@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Final
 
-RULES: Final = 2
+RULES: Final = 3
 """Counts the changes of the rules in `dsvc.table.cell_hash` and `dsvc.table.text_hash`."""
 
 

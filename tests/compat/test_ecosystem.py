@@ -334,13 +334,14 @@ def test_hugging_face_datasets_read_versions(
     """In a process of its own, since the library reads its settings when it is imported."""
     pytest.importorskip("datasets")
     code = f"""
-import json, sys, datasets
+import json, os, sys, datasets
 datasets.disable_progress_bars()
 found = [
     datasets.load_dataset({builder!r}, data_files=url, split="train", storage_options={options!r}, **more)
     for url in ("{OLD}{form}", "dsvc://v2/数据/t.{form}") for more in ({{}}, {{"streaming": True}})
 ]
-print(json.dumps([[row["文"] for row in each] for each in found]))
+print(json.dumps([[row["文"] for row in each] for each in found]), flush=True)
+os._exit(0)  # its threads that still read may end the process by a signal when Python shuts down
 """
     done = subprocess.run(
         [sys.executable, "-c", code],

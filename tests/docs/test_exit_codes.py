@@ -33,7 +33,8 @@ def test_every_error_has_a_summary_and_a_name_of_its_own() -> None:
     script = runpy.run_path(str(SCRIPT))
     script["load_all_errors"]()
     names: dict[str, set[int]] = {}
-    for cls in script["subclasses"](DsvcError):
+    own = [cls for cls in script["subclasses"](DsvcError) if cls.__module__.startswith("dsvc.")]
+    for cls in own:
         assert script["summary"](cls), f"{cls.__qualname__} has no docstring"
         names.setdefault(cls.code, set()).add(cls.exit_code)
     ambiguous = {name: codes for name, codes in names.items() if len(codes) > 1}

@@ -13,6 +13,8 @@ from tests.porcelain.working import Work
 
 
 class NoSuchNoteError(NotFoundError):
+    """There is no note of that id."""
+
     code = "no-such-note"
 
 
