@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.judge_alone import judge_alone
+from benchmarks.policy_judge import judge_policy
 from benchmarks.provenance_judge import judge_provenance
 from benchmarks.results import FIRST, SECOND, SpecialResult, WorkloadResult
 from benchmarks.tables_judge import judge_tables
@@ -196,4 +197,5 @@ def judge_all(
         *judge_alone(specials),
         *judge_tables(specials),
         *judge_provenance(specials.get("provenance")),
+        *judge_policy(specials.get("policy")),
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import provenance_report, tables_report
+from benchmarks import policy_report, provenance_report, tables_report
 from benchmarks.chart import Bar, Panel, draw
 from benchmarks.judge import SUBJECT, judge_all
 from benchmarks.results import (
@@ -31,9 +31,14 @@ TITLES = {
     "blame": "Who changed a row",
     "tables": "Tables",
     "provenance": "Provenance",
+    "policy": "Policy",
 }
 # Measurements that have several tables of their own.
-SECTIONS = {"tables": tables_report.sections, "provenance": provenance_report.sections}
+SECTIONS = {
+    "tables": tables_report.sections,
+    "provenance": provenance_report.sections,
+    "policy": policy_report.sections,
+}
 COLUMNS: tuple[tuple[str, Sequence[str]], ...] = (
     ("init", ("init",)),
     ("add", ("add",)),
