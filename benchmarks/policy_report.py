@@ -13,15 +13,18 @@ ASKED = (
     ("check_rescan", "`dsvc check --rescan`: detectors look at every file"),
 )
 ABOUT_GATE = """\
-A repository of 100,000 small files, 500 runs and 100 sources under the pack `default`; detections are known, but
-for the last row. No other tool has such a gate."""
+A repository of 100,000 small files, 500 runs and 100 sources under the pack `default`; detections are known,
+but for the last row. No other tool has such a gate."""
 ABOUT_SCANS = """\
-Lines of JSON, half Chinese and half English, one in fifty with a planted value; processor time of one core."""
+Lines of JSON, half Chinese and half English, one in fifty with a planted value; processor time of one
+core."""
 ABOUT_LABELLED = """\
-Texts of each kind with a planted value, and near misses of each kind, made with a seed (`benchmarks/policy_labelled.py`).
-Recall: the share in which it was found. False: the share in which a near miss was taken for something."""
+Texts of each kind with a planted value, and near misses of each kind, made with a seed
+(`benchmarks/policy_labelled.py`). Recall: the share in which it was found. False: the share in which a near
+miss was taken for something."""
 ABOUT_REAL = """\
-Text of packages as they are; the hits were looked at one by one. What is wrong of them is counted in the last column."""
+Text of packages as they are; the hits were looked at one by one, and what is wrong of them is counted in the
+last column."""
 
 
 def sections(result: SpecialResult) -> Iterator[tuple[str, str, Sequence[str], Rows]]:
