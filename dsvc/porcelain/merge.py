@@ -117,12 +117,12 @@ def _fast_forward(
 ) -> MergeOutcome:
     commit = repo.history.read_commit(other)
     target = commit.manifest
-    if not no_verify:
-        parents = [] if head.commit is None else [head.commit]
-        join_gate(repo, parents, target, CommitLineage(commit.lineage))
     plan = SwitchPlan(repo, staged, target, force=False, patterns=None)
     update = checked_update(repo, plan, [], progress)
     repo.store.publish()
+    if not no_verify:
+        parents = [] if head.commit is None else [head.commit]
+        join_gate(repo, parents, target, CommitLineage(commit.lineage))
     mirror = Mirror(repo, staged.root)
     discarded = found_in_place(repo, update)
     update.apply()
