@@ -53,7 +53,8 @@ def lay_out(folder: Path, keys: Path) -> None:
     (folder / "evidence" / "robots.txt").write_text("User-agent: *\nAllow: /\n", encoding="utf-8")
     reserved = [{"location": "/", "tdm-reservation": 1}]
     (folder / "evidence" / "tdmrep.json").write_text(json.dumps(reserved) + "\n", encoding="utf-8")
-    roster = ", ".join(json.dumps(make_key(keys / who, f"{who}@example.org")) for who in ("ann", "li"))
+    people = ("author", "officer")
+    roster = ", ".join(json.dumps(make_key(keys / who, f"{who}@example.org")) for who in people)
     (folder / "dsvc.toml").write_text(
         f'[policy]\npacks = ["default"]\n\n[roles]\ncompliance_officer = [{roster}]\n', encoding="utf-8"
     )
@@ -61,9 +62,9 @@ def lay_out(folder: Path, keys: Path) -> None:
 
 def begin(shell: Shell, keys: Path) -> None:
     """Make the repository, with a hook for git where there is git."""
-    say("A third folder, with a policy and two compliance officers. Ann works on it and signs her commits.")
+    say("A third folder, with a policy and two compliance officers. One works on it and signs commits.")
     shell.dsvc("init")
-    shell.dsvc("config", "user.signingKey", str(keys / "ann"))
+    shell.dsvc("config", "user.signingKey", str(keys / "author"))
     shell.dsvc("config", "commit.sign", "true")
     shell.dsvc("add", "dsvc.toml")
     shell.dsvc("commit", "-m", "Policy and roster")
@@ -97,7 +98,7 @@ def settle(shell: Shell, officer: Shell, keys: Path) -> None:
     say("What CI runs finds it, and names the clause.")
     found = shell.dsvc("check", "--gate", code=20)
     expect("CDSM 4(3)" in found, "the clause is named")
-    say("Ann is an officer, too. But this is her own change.")
+    say("The author is an officer, too. But this is the author's own change.")
     until = ("--until", "2999-12-31")
     refused = shell.dsvc(
         *(
@@ -109,14 +110,14 @@ def settle(shell: Shell, officer: Shell, keys: Path) -> None:
             "we need it",
             *until,
             "--key",
-            str(keys / "ann"),
+            str(keys / "author"),
         ),
         code=20,
     )
     expect("that touches its subject" in refused, "nobody waives what is their own")
     say("The other officer has the licence on her desk, and signs for it.")
     reason = ("--reason", "the licence was signed today, the scan follows")
-    officer.dsvc("waive", "SRC-08", "--subject", SUBJECT, *reason, *until, "--key", str(keys / "li"))
+    officer.dsvc("waive", "SRC-08", "--subject", SUBJECT, *reason, *until, "--key", str(keys / "officer"))
     passed = shell.dsvc("check", "--gate")
     expect("the scan follows" in passed, "it passes, and the waiver is printed with its reason")
     shell.dsvc("policy", "explain", "SRC-08", "--language", "zh")
@@ -134,7 +135,7 @@ def tell_of_policy(folder: Path) -> None:
     """Run the third part in a new folder; keys are kept beside it."""
     keys = folder.parent / f"{folder.name}-keys"
     lay_out(folder, keys)
-    shell = Shell(folder, **_person("Ann"))
+    shell = Shell(folder, **_person("Author"))
     begin(shell, keys)
     bring_in(shell)
-    settle(shell, Shell(folder, **_person("Li")), keys)
+    settle(shell, Shell(folder, **_person("Officer")), keys)
