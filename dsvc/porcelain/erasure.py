@@ -204,9 +204,10 @@ def erase(
     tables = _prove(repo, now, lenient=bool(chunks.shared))
     with repo.changing():
         objects = prove_absent(repo.store.backend, now.chunks)
+        who = repo.signature()
         certificate = Certificate(
-            time=repo.signature().rfc3339(),
-            approver=f"{repo.signature().name} <{repo.signature().email}>",
+            time=who.rfc3339(),
+            approver=f"{who.name} <{who.email}>",
             reason=reason.strip(),
             method=METHOD,
             chunks=len(now.chunks),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsvc.history.refs import Head
@@ -9,17 +10,18 @@ from dsvc.history.signature import Signature
 from dsvc.history.trailers import Trailer
 from dsvc.model.errors import DsvcError, WouldOverwriteError
 from dsvc.model.ids import CommitId, NodeId
+from dsvc.model.run_record import RunId
 from dsvc.porcelain import merge_state
 from dsvc.porcelain.checkout import SwitchPlan, refusal
 from dsvc.porcelain.commit import UNVERIFIED, record_commit, with_verdict
-from dsvc.porcelain.commit_gate import join_gate
-from dsvc.porcelain.commit_lineage import plan_lineage, with_detections
+from dsvc.porcelain.commit_gate import LetIn, join_gate
+from dsvc.porcelain.commit_lineage import CommitLineage, plan_lineage, with_detections
 from dsvc.porcelain.merge_state import MergeState
 from dsvc.porcelain.mirror import Mirror
 from dsvc.porcelain.operation_note import NO_MERGE, read_note
 from dsvc.porcelain.pending_runs import remove_pending
 from dsvc.porcelain.safekeeping import keep_files
-from dsvc.porcelain.signing import commit_signer
+from dsvc.porcelain.signing import Signer, commit_signer
 from dsvc.porcelain.source_batch import Batches
 from dsvc.porcelain.staging import Staged
 from dsvc.porcelain.three_way import Merged, Names, merge_roots
@@ -166,14 +168,7 @@ def join_into_head(
     if merged.conflicts:
         return _leave_conflicts(repo, staged, join, merged, plan, update, mirror)
     lineage = plan_lineage(repo, join.parents, merged.root, relatives=[join.commit])
-    let_in = None
-    if not join.no_verify:
-        try:
-            key = None if signer is None else signer.public
-            let_in = join_gate(repo, join.parents, merged.root, lineage, key)
-        except DsvcError:
-            remove_pending(repo.layout, runs)
-            raise
+    let_in = None if join.no_verify else _asked(repo, join, merged.root, lineage, signer, runs)
     if let_in is not None and let_in.detections:
         lineage = with_detections(repo, lineage, let_in.detections)
     discarded = found_in_place(repo, update)
@@ -199,6 +194,22 @@ def join_into_head(
     merge_state.clear(repo.layout)
     mirror.follow(plan.staged_root, written={t.path for t in update.transitions})
     return MergeOutcome(commit=result.commit, conflicts=[], result=result)
+
+
+def _asked(
+    repo: Workspace,
+    join: Join,
+    root: NodeId,
+    lineage: CommitLineage,
+    signer: Signer | None,
+    runs: Sequence[RunId],
+) -> LetIn | None:
+    """Ask the gate; where it refuses, what was recorded for the commit is forgotten."""
+    try:
+        return join_gate(repo, join.parents, root, lineage, None if signer is None else signer.public)
+    except DsvcError:
+        remove_pending(repo.layout, runs)
+        raise
 
 
 def _leave_conflicts(

@@ -276,22 +276,28 @@ def make_waiver(
     version = _version(repo, rev)
     subject, digest = _found(repo, version, subject)
     signer = named_signer(repo, key)
-    who = repo.signature()
-    waiver = Waiver(
-        rule=rule,
-        subject=subject,
-        digest=digest.hex(),
-        reason=reason.strip(),
-        until=until,
-        made_at=who.rfc3339(),
-        by=f"{who.name} <{who.email}>",
-        key=signer.public.fingerprint,
-    )
+    waiver = _statement(repo, rule, subject, digest, reason.strip(), until, signer.public)
     with repo.changing():
         _check(repo, version, StoredWaiver("", waiver, signer.public), day)
         id_ = store_waiver(repo, waiver, signer.sign(encode_waiver(waiver), NAMESPACE))
     made = load_waiver(repo, id_)
     return _use(made, _judge(made, None, _roster(repo, version, None), day, Authors(repo, version)))
+
+
+def _statement(
+    repo: Workspace, rule: str, subject: bytes, digest: bytes, reason: str, until: str, key: SshKey
+) -> Waiver:
+    who = repo.signature()
+    return Waiver(
+        rule=rule,
+        subject=subject,
+        digest=digest.hex(),
+        reason=reason,
+        until=until,
+        made_at=who.rfc3339(),
+        by=f"{who.name} <{who.email}>",
+        key=key.fingerprint,
+    )
 
 
 def _check(repo: Workspace, version: JudgedVersion, stored: StoredWaiver, day: str) -> None:

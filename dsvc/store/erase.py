@@ -1,9 +1,8 @@
 """Erase: take the bytes of chosen chunks out of every pack, trashed ones and second copies included.
 
 The id stays as an erased row, so that reading says `ErasedError` and not that something is damaged; gc keeps
-such rows for good. Storing
-the same content again is refused (`ChunkStore.refuse_erased`) unless asked for: the next `add` of a folder
-that still has the file must not undo an erasure unseen.
+such rows for good. Storing the same content again is refused (`ChunkStore.refuse_erased`) unless asked for:
+the next `add` of a folder that still has the file must not undo an erasure unseen.
 """
 
 from __future__ import annotations

@@ -1,91 +1,20 @@
-"""Hooks of dsvc in real git repositories, called by real git and by the real pre-commit framework."""
+"""Hooks of dsvc in real git repositories, called by real git."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.hookkit import POLICY, ROOT, Place
 from tests.resident import resident
 
-ROOT = Path(__file__).resolve().parents[2]
-POLICY = '[policy]\npacks = ["default"]\n'
 SECRET = "key = 'AKIA" + "Q3EGRIXTUHBA5RDT" + "'\n"
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-
-
-class Place:
-    """A folder in which git and dsvc are run, as a person would."""
-
-    def __init__(self, folder: Path, home: Path) -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        self.environ = {
-            "PATH": f"{resident().folder}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "HOME": str(home),
-            "LC_ALL": "C.UTF-8",
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "DSVC_AUTHOR_NAME": "Ann",
-            "DSVC_AUTHOR_EMAIL": "ann@example.org",
-            **{f"GIT_{who}_NAME": "Ann" for who in ("AUTHOR", "COMMITTER")},
-            **{f"GIT_{who}_EMAIL": "ann@example.org" for who in ("AUTHOR", "COMMITTER")},
-        }
-
-    def run(self, *words: str | bytes, code: int | None = 0, data: bytes = b"", **more: str) -> str:
-        """Run a program, which is to end with this exit code, and return what it printed."""
-        done = subprocess.run(
-            words,
-            cwd=self.folder,
-            env={**self.environ, **more},
-            input=data,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        said = done.stdout.decode("utf-8", "replace")
-        assert code is None or done.returncode == code, said
-        return said
-
-    def git(self, *words: str | bytes, code: int | None = 0, **more: str) -> str:
-        return self.run("git", *words, code=code, **more)
-
-    def dsvc(self, *words: str, code: int | None = 0, data: bytes = b"", **more: str) -> str:
-        return self.run("dsvc", *words, code=code, data=data, **more)
-
-    def write(self, files: Mapping[str | bytes, str | bytes]) -> None:
-        for name, content in files.items():
-            path = os.path.join(os.fsencode(self.folder), os.fsencode(name))
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
-                file.write(content if isinstance(content, bytes) else content.encode())
-
-    def commits(self) -> int:
-        return len(self.git("log", "--oneline", "--all").splitlines())
-
-    def cover(self, *paths: str, id_: str = "web") -> None:
-        """Say that these files were delivered, with a licence."""
-        self.write({"proof/licence.txt": "you may\n"})
-        words = ("--license", "CC-BY-4.0", "--acquisition", "open_dataset", "--legal-basis", "licence")
-        proof = ("--evidence", "licence_text=proof/licence.txt", "--field", "contains_pi=no")
-        spread = [word for path in paths for word in ("--path", path)]
-        self.dsvc("source", "add", id_, *spread, "--title", "Web", *words, *proof, "-q")
-
-
-@pytest.fixture
-def place(fast_path: Path) -> Place:
-    """A git repository with dsvc at its top and the policy ``default``; nothing is committed."""
-    made = Place(fast_path / "data", fast_path)
-    made.git("init", "-q", "-b", "main")
-    made.dsvc("init", "-q")
-    made.write({"dsvc.toml": POLICY})
-    return made
 
 
 def test_git_is_stopped_lets_pass_what_skips_the_hook_and_check_finds_it(place: Place) -> None:
@@ -414,56 +343,3 @@ def test_objects_from_elsewhere_are_not_looked_at(place: Place, fast_path: Path)
     assert "no place of this history" in said
     assert "which refs are to move" in inside.dsvc("hook", "run", "pre-receive", code=21)
     assert "can't be told" in inside.dsvc("hook", "run", "pre-receive", code=21, data=missing)
-
-
-def test_the_pre_commit_framework_runs_it(place: Place) -> None:
-    config = """
-repos:
-- repo: local
-  hooks:
-  - {id: dsvc-check, name: dsvc, entry: dsvc hook run pre-commit, language: system,
-     pass_filenames: false, always_run: true, stages: [pre-commit]}
-  - {id: dsvc-push, name: dsvc push, entry: dsvc hook run pre-push, language: system,
-     pass_filenames: false, always_run: true, stages: [pre-push]}
-"""
-    place.write({".pre-commit-config.yaml": config, "raw.csv": "id,v\n1,a\n"})
-    place.run("pre-commit", "install", "-t", "pre-commit", "-t", "pre-push")
-    place.git("add", "-A")
-    said = place.git("commit", "-m", "one", code=1)
-    assert "raw.csv has no source" in said
-    assert "exit code: 22" in said
-    place.git("commit", "-q", "--no-verify", "-m", "one")
-    place.dsvc("add", "-q", "raw.csv", "dsvc.toml")
-    place.dsvc("commit", "-q", "--no-verify", "-m", "one")
-    assert "raw.csv has no source" in place.dsvc("check", code=1)
-    place.git("init", "-q", "--bare", "../remote.git")
-    assert "raw.csv has no source" in place.git("push", "../remote.git", "main", code=1)
-    # The framework puts aside what is only in the folder; git commits what is in its index.
-    place.cover("raw.csv")
-    place.git("rm", "-q", "--cached", "raw.csv")
-    place.git("commit", "-q", "--no-verify", "-m", "two")
-    place.git("add", "raw.csv")
-    place.write({"raw.csv": "id,v\n1,b\n"})
-    place.git("commit", "-q", "-m", "three")
-
-
-def test_the_frameworks_file_is_as_it_wants_it(place: Place) -> None:
-    place.run("pre-commit", "validate-manifest", str(ROOT / ".pre-commit-hooks.yaml"))
-
-
-@pytest.mark.soak
-def test_the_framework_installs_dsvc_from_its_repository(place: Place, fast_path: Path) -> None:
-    """As users have it: it builds an environment with pip, which takes minutes and the network."""
-    copy = fast_path / "dsvc"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "benchmarks", "tests", "*.egg-info"))
-    shutil.copyfile(ROOT / ".pre-commit-hooks.yaml", copy / ".pre-commit-hooks.yaml")
-    place.git("init", "-q", str(copy))
-    place.git("-C", str(copy), "add", "-A")
-    place.git("-C", str(copy), "commit", "-q", "-m", "dsvc")
-    place.write({"raw.csv": "id,v\n1,a\n"})
-    place.git("add", "-A")
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SSL_"))}
-    said = place.run("pre-commit", "try-repo", str(copy), "dsvc-check", code=1, **kept)
-    assert "raw.csv has no source" in said
-    place.cover("raw.csv")
-    place.run("pre-commit", "try-repo", str(copy), "dsvc-check", **kept)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.officekit import OFFICER, OTHER, Office, roles
 from tests.porcelain.people import make_people
 from tests.porcelain.working import Work
 
@@ -28,3 +29,11 @@ def peopled(tmp_path: Path, made_people: Path) -> Work:
     """A copy of a repository with a person in several tables and versions."""
     shutil.copytree(made_people, tmp_path / "数据")
     return Work(tmp_path / "数据")
+
+
+@pytest.fixture
+def office(work: Work, tmp_path: Path) -> Office:
+    made = Office(work, tmp_path)
+    made.save(OTHER, toml=roles(OFFICER))
+    made.save(a=b"id\n1\n", b=b"id\n2\n")
+    return made

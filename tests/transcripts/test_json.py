@@ -3,79 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from dsvc.cli.verbs import VERBS
 from tests.resident import resident
+from tests.transcripts.shell import Shell
 
 HEX_40, HEX_64 = 40, 64
-
-
-class Shell:
-    """Runs dsvc in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.used: set[str] = set()
-        folder.mkdir()
-
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[bytes]:
-        done = resident().run(
-            *arguments,
-            folder=self.folder,
-            environ={
-                "PATH": "/usr/bin:/bin",
-                "HOME": str(self.folder.parent),
-                "DSVC_AUTHOR_NAME": "Ada",
-                "DSVC_AUTHOR_EMAIL": "ada@example.org",
-                # Values must not depend on the language.
-                "DSVC_LANG": "zh_CN",
-            },
-        )
-        assert done.returncode == code, (done.stdout + done.stderr).decode()
-        return done
-
-    def lines(self, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
-        """Run a listing; each line is one object."""
-        self.used.add(arguments[0])
-        done = self.run(arguments[0], "--json", *arguments[1:], code=code)
-        assert code not in {0, 1} or done.stderr == b""
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-    def one(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        """Run a verb that gives one object."""
-        (found,) = self.lines(*arguments, code=code)
-        return found
-
-    def write(self, name: str, text: str) -> None:
-        (self.folder / name).write_text(text, encoding="utf-8")
-
-
-@pytest.fixture
-def shell(fast_path: Path) -> Shell:
-    made = Shell(fast_path / "data")
-    made.run("init")
-    return made
-
-
-@pytest.fixture
-def filled(shell: Shell) -> Shell:
-    """Return a repository of two commits: one file changed, one renamed, one removed, one added."""
-    for name in ("changed.csv", "old.txt", "gone"):
-        shell.write(name, f"id\n1\n{name}\n")
-    shell.run("add", "-A")
-    shell.run("commit", "-m", "First")
-    shell.write("changed.csv", "id\n1\n2\n")
-    (shell.folder / "old.txt").rename(shell.folder / "new.txt")
-    (shell.folder / "gone").unlink()
-    shell.write("数据", "new")
-    shell.run("add", "-A")
-    shell.run("commit", "-m", "Second\n\nWith a body.\n\nReviewed-by: Grace <grace@example.org>")
-    return shell
 
 
 def test_init_add_commit(fast_path: Path) -> None:
@@ -300,120 +234,6 @@ def test_other_verbs(filled: Shell) -> None:
     assert "complete" in filled.one("completion", "bash")["script"]
     assert "Usage" in filled.one("help", "add")["help"] or "用法" in filled.one("help", "add")["help"]
     assert filled.one("version")["version"]
-
-
-def test_source(filled: Shell) -> None:
-    given = ["--title", "语料", "--license", "CC-BY-4.0", "--acquisition", "open_dataset"]
-    made = filled.one(
-        "source", "add", "源", "--path", "数据", *given, "--legal-basis", "licence", "--field", "grade=core"
-    )
-    keys = {
-        "source_id",
-        "title",
-        "acquisition",
-        "legal_basis",
-        "license_expression",
-        "status",
-        "reason",
-        "in_force",
-        "ongoing",
-        "covers",
-        "evidence",
-        "fields",
-        "undetermined",
-        "attested_at",
-        "discovered",
-        "commit",
-        "files",
-        "bytes",
-        "records",
-        "missing_evidence",
-        "skipped",
-        "history",
-    }
-    assert set(made) >= keys
-    assert made["covers"] == [{"path": "数据", "where": None}]
-    assert made["missing_evidence"] == [["licence_text"]]
-    assert (made["files"], made["status"], made["fields"]) == (1, "active", {"grade": "core"})
-    filled.write("LICENSE", "CC BY")
-    (evidence,) = filled.one("source", "set", "源", "--evidence", "LICENSE@2024-01-01..")["evidence"]
-    assert evidence["digest"].startswith("blake3:")
-    assert (evidence["type"], evidence["valid_from"], evidence["path"]) == (
-        "licence_text",
-        "2024-01-01",
-        "LICENSE",
-    )
-    (found,) = filled.lines("ls", "STAGED:", "--source", "源", "--grade", "核心")
-    assert found["path"] == "数据"
-    assert (found["sources"], found["licences"]) == (["源"], ["CC-BY-4.0"])
-    assert (found["grade"], found["stage"], found["rights"]) == ("core", "reserved", "undetermined")
-    assert "sources" not in filled.lines("ls", "STAGED:")[0]
-    (group,) = filled.lines("source", "list", "--by", "grade")
-    assert (group["by"], group["value"], group["sources"], group["files"]) == ("grade", "core", 1, 1)
-    assert set(group) == {"by", "value", "sources", "files", "rows", "bytes"}
-    assert filled.one("source", "update", "源")["changed"] is True
-    assert [step["verb"] for step in filled.one("source", "show", "源")["history"]] == [
-        "update",
-        "set",
-        "add",
-    ]
-    assert filled.one("source", "withdraw", "源", "--reason", "侵权")["reason"] == "侵权"
-    assert [line["status"] for line in filled.lines("source", "list")] == ["withdrawn"]
-    assert [line["source_id"] for line in filled.lines("source")] == ["源"]
-    assert "source_id" in filled.one("source", "export", "源")["text"]
-    assert "acquisition" in filled.one("source", "template", "crawl")["text"]
-    done = filled.run("source", "show", "无", "--json", code=14)
-    assert json.loads(done.stderr)["code"] == "no-such-source"
-
-
-def test_policy(filled: Shell) -> None:
-    packs = {line["pack"]: line for line in filled.lines("policy", "list")}
-    assert set(packs["default"]) == {"pack", "version", "date", "title", "rules", "digest", "in_force"}
-    assert not packs["default"]["in_force"]
-    rules = filled.lines("policy", "list", "--rules")
-    assert {"rule", "title", "packs", "settled_by"} == set(rules[0])
-    assert "default@2026.11" in next(each["packs"] for each in rules if each["rule"] == "SRC-01")
-    filled.write("dsvc.toml", '[policy]\npacks = ["default"]\n')
-    assert filled.one("policy")["unstaged"]
-    filled.run("add", "dsvc.toml")
-    shown = filled.one("policy", "show")
-    assert {"policies", "problems", "roster", "unstaged", "legal_advice"} <= set(shown)
-    assert not shown["legal_advice"]
-    # The policy of the version before counts too, and names no pack.
-    (used,) = [each for each in shown["policies"] if each["packs"]]
-    assert used["settings"]["packs"] == ["default"]
-    rule = next(each for each in used["rules"] if each["rule"] == "SRC-01")
-    assert {"pack", "severity", "stage", "clause", "binding", "verified", "parameters", "given"} <= set(rule)
-    told = filled.one("policy", "explain", "src-08", "--language", "en")
-    assert {"title", "asks", "remedy", "settled_by", "parameters", "packs", "examples"} <= set(told)
-    assert [each["outcome"] for each in told["examples"]] == ["PASS", "FAIL", "INCOMPLETE"]
-    assert set(filled.one("policy", "show", "default")["rules"]) >= {"SRC-01", "PIL-02"}
-    results = filled.lines("policy", "test", "open-licences")
-    assert {"pack", "rule", "example", "expected", "outcome", "ok", "messages"} == set(results[0])
-    assert all(each["ok"] for each in results)
-    done = filled.run("policy", "explain", "SRC-99", "--json", code=2)
-    assert json.loads(done.stderr)["code"] == "unknown-rule"
-
-
-def test_hook(filled: Shell) -> None:
-    made = filled.one("hook", "install", "pre-receive")
-    assert (made["hook"], made["place"], made["state"], made["kept"]) == (
-        "pre-receive",
-        "dsvc",
-        "installed",
-        None,
-    )
-    assert set(made) == set(filled.lines("hook", "list")[0]) == set(filled.lines("hook")[0])
-    filled.write("more.csv", "id\n1\n")
-    filled.run("add", "more.csv")
-    said = filled.one("hook", "run", "pre-commit", code=22)
-    assert set(said) == {"hook", "exit_code", "verdicts"}
-    assert said["exit_code"] == 22
-    assert {"judged", "outcome", "policy", "violations", "exit_code", "verdict"} <= set(said["verdicts"][0])
-    done = filled.run("hook", "install", "pre-commit", "--json", code=14)
-    assert json.loads(done.stderr)["code"] == "not-found"
-    done = filled.run("hook", "allow", "pre-commit", "--json", code=14)
-    assert json.loads(done.stderr)["kind"] == "error"
 
 
 def test_every_verb_takes_json(tmp_path: Path) -> None:
