@@ -1,0 +1,1 @@
+"""Evaluations that come back: result files read, causes ranked, repairs planned and proved."""

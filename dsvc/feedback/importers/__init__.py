@@ -1,0 +1,1 @@
+"""Readers of result files, one for each tool that writes them."""

@@ -1,0 +1,1 @@
+"""What is given out: its documents, and checking them again."""
