@@ -207,3 +207,135 @@ def check_format(found: int, what: str) -> None:
     """
     if found != FORMAT:
         raise MalformedInputError(f"{what} of format {found}; this dsvc reads {FORMAT}")
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What was evaluated.
+
+    Attributes
+    ----------
+    target : str
+        As it was asked for.
+    commit : str
+        Version, in hex.
+    manifest : str
+        Root of its manifest, in hex.
+    path : bytes
+        File or folder; empty: the whole version.
+    digest : bytes
+        BLAKE3-256 of the file, or of the folder's listing.
+    folder : bool
+    """
+
+    target: str
+    commit: str
+    manifest: str
+    path: bytes
+    digest: bytes
+    folder: bool = False
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An observation whose rows were found, once and for all.
+
+    Attributes
+    ----------
+    pointer : str
+        Where it stands in the result file.
+    path, digest : bytes
+        Artifact that the rows are of.
+    folder : bool
+    positions : tuple of int
+        Numbers of the rows.
+    keys : tuple of mapping
+        For each row its key columns and their values; empty without a key.
+    row_hashes : tuple of bytes
+        For each row BLAKE3-256 over its canonical JSON, keyed with the repository's salt.
+    symptom : str
+    severity : DefectSeverity
+    selector : Selector
+        As the file had it.
+    scores, task, slice, explanation, evidence
+        As in `Sample`.
+    """
+
+    pointer: str
+    path: bytes
+    digest: bytes
+    positions: tuple[int, ...]
+    symptom: str
+    severity: DefectSeverity
+    selector: Selector
+    folder: bool = False
+    keys: tuple[Mapping[str, Scalar], ...] = ()
+    row_hashes: tuple[bytes, ...] = ()
+    scores: Mapping[str, float] = {}
+    task: str | None = None
+    slice: str | None = None
+    explanation: str | None = None
+    evidence: str | None = None
+
+
+class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
+    """An observation or sample whose rows could not be found, and why."""
+
+    pointer: str
+    reason: str
+    selector: Selector
+    symptom: str | None = None
+    severity: DefectSeverity | None = None
+    evidence: str | None = None
+
+
+class EvaluatedRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of an artifact that were evaluated: by `dsvc.lineage.row_set`; None: all of them."""
+
+    path: bytes
+    digest: bytes
+    rows: bytes | None
+    count: int
+    folder: bool = False
+
+
+class FeedbackRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of an evaluation, beside its file, observations and scores.
+
+    Attributes
+    ----------
+    subject : Subject
+    run : EvaluationRun
+    suite, model : str or None
+        As the import was told, else as the file says.
+    importer : str
+        Which reader read the file.
+    evidence : str
+        Name of the file.
+    evidence_digest : bytes
+        BLAKE3-256 of its bytes.
+    metrics : tuple of Metric
+    evaluated : tuple of EvaluatedRows
+        By artifact; empty where nothing says which rows were looked at.
+    samples, passed, observations, resolved_rows, unresolved : int
+    outcome : str
+        ``passed``, ``failed`` or ``unknown``.
+    imported_at, by : str
+    """
+
+    subject: Subject
+    run: EvaluationRun
+    suite: str
+    model: str | None
+    importer: str
+    evidence: str
+    evidence_digest: bytes
+    metrics: tuple[Metric, ...]
+    evaluated: tuple[EvaluatedRows, ...]
+    samples: int
+    passed: int
+    observations: int
+    resolved_rows: int
+    unresolved: int
+    imported_at: str
+    by: str
+    outcome: str = "unknown"
+    format: int = FORMAT

@@ -1,0 +1,336 @@
+"""A repair: what a plan will change, row by row; and the proof of what was changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from dsvc.model.encoding import decode, encode
+from dsvc.model.errors import MalformedInputError, UsageError
+from dsvc.model.feedback import check_format
+from dsvc.model.paths import check_structure
+
+FORMAT: Final = 1
+_ID: Final = re.compile(r"r-[0-9a-f]{8,64}")
+
+
+class Scope(StrEnum):
+    """Which rows a repair takes: those that were flagged, or all that share the causes."""
+
+    FLAGGED = "flagged"
+    CAUSE = "cause"
+
+
+class ActionKind(StrEnum):
+    """What is done to the rows."""
+
+    DROP = "drop"
+    SET = "set"
+    PATCH = "patch"
+    RELABEL = "relabel"
+    EXCLUDE_SOURCE = "exclude-source"
+    WITHDRAW_SOURCE = "withdraw-source"
+    RERUN = "rerun"
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a repair does; which fields it has depends on the kind.
+
+    Attributes
+    ----------
+    kind : ActionKind
+    values : mapping of str to str
+        Of set: columns and their new values, as text.
+    file : str or None
+        Of patch and relabel: name of the file whose bytes the repair keeps.
+    key : tuple of str
+        Of relabel and a patch that is a table: columns that rows are known by.
+    source : str or None
+        Of exclude-source and withdraw-source.
+    run : str or None
+        Of rerun: id of the run, in hex.
+    parameters : mapping of str to str
+        Of rerun: new values.
+    code : mapping of str to str
+        Of rerun: files of code, and BLAKE3 of the new bytes that the repair keeps, in hex.
+    """
+
+    kind: ActionKind
+    values: Mapping[str, str] = {}
+    file: str | None = None
+    key: tuple[str, ...] = ()
+    source: str | None = None
+    run: str | None = None
+    parameters: Mapping[str, str] = {}
+    code: Mapping[str, str] = {}
+
+
+class PlannedRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of one artifact that a plan changes or takes away; each in one of the three sets.
+
+    Attributes
+    ----------
+    path, digest : bytes
+        The artifact, as it is before.
+    folder : bool
+    records : int
+        Rows that it has.
+    flagged, selected, consequent : bytes
+        Numbers of rows, by `dsvc.lineage.row_set`.
+    counts : tuple of int
+        How many each of them are.
+    """
+
+    path: bytes
+    digest: bytes
+    records: int
+    flagged: bytes
+    selected: bytes
+    consequent: bytes
+    counts: tuple[int, int, int]
+    folder: bool = False
+
+
+class StepKind(StrEnum):
+    """How a step makes its files: by an edit, by a run on affected rows only, or by a whole run."""
+
+    EDIT = "edit"
+    ROWS = "rows"
+    WHOLE = "whole"
+
+
+class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step of a plan, in the order in which they are carried out.
+
+    Attributes
+    ----------
+    kind : StepKind
+    name : str
+        Of the run that is done again; ``repair`` for an edit.
+    outputs : tuple of bytes
+        Files and folders that it makes anew.
+    run : str or None
+        The run that is done again, in hex.
+    command : tuple of str
+        Its words.
+    rows : int
+        Rows that it computes.
+    because : str
+        Why it runs whole; empty otherwise.
+    seconds : float
+        What it may take, from how long the run took.
+    """
+
+    kind: StepKind
+    name: str
+    outputs: tuple[bytes, ...]
+    run: str | None = None
+    command: tuple[str, ...] = ()
+    rows: int = 0
+    because: str = ""
+    seconds: float = 0.0
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What would change, where; made for one version of the data.
+
+    Attributes
+    ----------
+    defect : str
+    defect_head : str
+        Newest operation on the defect that it knows, a commit in hex.
+    base : str
+        Commit that it starts from, in hex.
+    manifest : str
+        Root of that commit's manifest, in hex.
+    scope : Scope
+    action : Action
+    path, digest : bytes
+        Artifact that the action changes.
+    steps : tuple of PlanStep
+    rows : tuple of PlannedRows
+    causes : tuple of str
+        With scope cause: the causes whose rows are selected, as ``KIND ID``.
+    rows_affected : int
+        Rows of the defect's subject that change or go.
+    rows_recomputed : int
+        Rows that runs compute.
+    releases : tuple of str
+        Releases that hold rows of the plan.
+    made_at, by : str
+    """
+
+    defect: str
+    defect_head: str
+    base: str
+    manifest: str
+    scope: Scope
+    action: Action
+    path: bytes
+    digest: bytes
+    steps: tuple[PlanStep, ...]
+    rows: tuple[PlannedRows, ...]
+    rows_affected: int
+    rows_recomputed: int
+    made_at: str
+    by: str
+    causes: tuple[str, ...] = ()
+    releases: tuple[str, ...] = ()
+    format: int = FORMAT
+
+
+class Unproved(msgspec.Struct, frozen=True):
+    """Something that a proof does not show: of which artifact, and why."""
+
+    path: bytes
+    reason: str
+
+
+class ArtifactProof(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between an artifact before and after, held against the plan."""
+
+    path: bytes
+    before: bytes
+    after: bytes
+    flagged_changed: int = 0
+    selected_changed: int = 0
+    consequent_changed: int = 0
+    others_changed: int = 0
+    others: tuple[int, ...] = ()
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """That a result is what its plan said, or what shows that it isn't.
+
+    Attributes
+    ----------
+    flagged_changed, selected_changed, consequent_changed : int
+        Rows of the plan that differ now, or are gone.
+    others_changed : int
+        Rows outside of the plan that do; a repair with any is not committed.
+    unproved : tuple of Unproved
+    conserved : bool
+        Whether every run accounts for every row.
+    files_unchanged : int
+        Files of the version that are as before.
+    artifacts : tuple of ArtifactProof
+    """
+
+    flagged_changed: int
+    selected_changed: int
+    consequent_changed: int
+    others_changed: int
+    conserved: bool
+    files_unchanged: int
+    unproved: tuple[Unproved, ...] = ()
+    artifacts: tuple[ArtifactProof, ...] = ()
+    format: int = FORMAT
+
+
+class RepairVerb(StrEnum):
+    """What was done with a repair."""
+
+    PLAN = "plan"
+    STEP = "step"
+    APPLY = "apply"
+    VERIFY = "verify"
+    RETURN = "return"
+
+
+class RepairOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One operation on a repair.
+
+    Attributes
+    ----------
+    verb : RepairVerb
+    at, by : str
+    step : int
+        Of step: which one of the plan's.
+    run : str or None
+        Of step: the run that was recorded, in hex.
+    commit : str or None
+        Of apply.
+    feedback : str or None
+        Of verify and return.
+    reason : str or None
+    """
+
+    verb: RepairVerb
+    at: str
+    by: str
+    step: int = -1
+    run: str | None = None
+    commit: str | None = None
+    feedback: str | None = None
+    reason: str | None = None
+    format: int = FORMAT
+
+
+def check_repair_id(text: str) -> str:
+    """Give an id of a repair back.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    if not _ID.fullmatch(text):
+        raise UsageError(
+            f"{text[:80]!r} is no id of a repair", hint="as in r-1f3a9c20; repair plan prints it"
+        )
+    return text
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """Encode a plan; equal plans have equal bytes."""
+    action = plan.action
+    in_order = {
+        name: dict(sorted(getattr(action, name).items())) for name in ("values", "parameters", "code")
+    }
+    return encode(msgspec.structs.replace(plan, action=msgspec.structs.replace(action, **in_order)))
+
+
+def decode_plan(data: bytes) -> Plan:
+    """Decode what `encode_plan` made.
+
+    Raises
+    ------
+    MalformedInputError
+        If it is anything else, or newer than this dsvc.
+    """
+    plan = decode(data, Plan, "plan of a repair")
+    check_format(plan.format, "a plan of a repair")
+    check_structure(plan.path)
+    for each in plan.rows:
+        check_structure(each.path)
+    if any(len(each.digest) != 32 for each in (plan, *plan.rows)):
+        raise MalformedInputError("a plan names an artifact by a digest of a wrong length")
+    return plan
+
+
+def encode_proof(proof: Proof) -> bytes:
+    """Encode a proof."""
+    return encode(proof)
+
+
+def decode_proof(data: bytes) -> Proof:
+    """Decode what `encode_proof` made; raises MalformedInputError as `decode_plan` does."""
+    proof = decode(data, Proof, "proof of a repair")
+    check_format(proof.format, "a proof of a repair")
+    return proof
+
+
+def encode_repair_operation(operation: RepairOperation) -> bytes:
+    """Encode an operation on a repair."""
+    return encode(operation)
+
+
+def decode_repair_operation(data: bytes) -> RepairOperation:
+    """Decode what `encode_repair_operation` made; raises MalformedInputError as `decode_plan` does."""
+    operation = decode(data, RepairOperation, "operation on a repair")
+    check_format(operation.format, "an operation on a repair")
+    return operation
