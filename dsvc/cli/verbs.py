@@ -15,7 +15,7 @@ class Entry(NamedTuple):
     section: str
 
 
-START, RECORD, LOOK, MOVE, COMBINE, UNDO, PROVE, CARE = (
+START, RECORD, LOOK, MOVE, COMBINE, UNDO, PROVE, FEED, CARE = (
     N_("Start"),
     N_("Record changes"),
     N_("Look at versions"),
@@ -23,6 +23,7 @@ START, RECORD, LOOK, MOVE, COMBINE, UNDO, PROVE, CARE = (
     N_("Combine versions"),
     N_("Take back"),
     N_("Provenance"),
+    N_("Feedback and repair"),
     N_("Care and settings"),
 )
 

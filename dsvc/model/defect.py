@@ -55,7 +55,7 @@ class DefectVerb(StrEnum):
 
 
 class CauseKind(StrEnum):
-    """What can have caused bad rows, in the order in which one of several names of the same rows is chosen."""
+    """What can have caused bad rows, in the order in which one name is chosen for the same rows."""
 
     SOURCE = "source"
     RUN = "run"

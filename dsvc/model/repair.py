@@ -307,7 +307,7 @@ def decode_plan(data: bytes) -> Plan:
     check_structure(plan.path)
     for each in plan.rows:
         check_structure(each.path)
-    if any(len(each.digest) != 32 for each in (plan, *plan.rows)):
+    if any(len(digest) != 32 for digest in (plan.digest, *(each.digest for each in plan.rows))):
         raise MalformedInputError("a plan names an artifact by a digest of a wrong length")
     return plan
 
