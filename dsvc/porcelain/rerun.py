@@ -131,6 +131,7 @@ def check_rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
             folder=record.asked.folder,
             environ=how.environ,
             seed=record.seed,
+            parameters=record.parameters,
             timeout=how.timeout,
             output=how.output,
             interactive=how.interactive,

@@ -26,6 +26,7 @@ RUN_FOLDER: Final = "DSVC_RUN_DIR"
 """Variable that tells a command where to write ``rowmap.parquet`` and ``drops.jsonl``."""
 ROOT: Final = "DSVC_ROOT"
 SEED: Final = "DSVC_SEED"
+PARAMETER: Final = "DSVC_PARAM_"
 END_SECONDS: Final = 5.0
 """How long a command that was asked to end may take before it is killed."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -63,7 +64,8 @@ def run(
     command : sequence of str
         Its words; a single one with blanks or signs of the shell is a line for ``sh``.
     environ : mapping of str to str
-        Its environment; `RUN_FOLDER`, `ROOT` and, with a seed, `SEED` are added.
+        Its environment; `RUN_FOLDER`, `ROOT`, each parameter after `PARAMETER` and,
+        with a seed, `SEED` are added.
     folder : bytes
         Where it runs, relative to the working tree.
     timeout : float or None
@@ -89,7 +91,7 @@ def run(
     with temporary_folder(repo.layout.temporary, "run") as run_folder, begin_run(repo, spec) as recording:
         data = [*spec.inputs, *spec.outputs, *spec.lookups]
         code = code_state(repo, command, folder=folder, data=data, environ=environ)
-        variables = {**environ, **own_variables(run_folder, repo.root, spec.seed)}
+        variables = {**environ, **own_variables(run_folder, repo.root, spec.seed, spec.parameters)}
         started = now()
         probe = EnvironmentProbe(words, environ, where)
         how: dict[str, Any] = {"timeout": timeout, "interactive": interactive}
@@ -132,10 +134,15 @@ def _prepare(recording: Recording) -> None:
     import dsvc.table.text_types  # noqa: F401
 
 
-def own_variables(folder: str, root: str, seed: str | None) -> dict[str, str]:
-    """Variables that a command finds: where to say what became of its rows, the working tree, the seed."""
+def own_variables(folder: str, root: str, seed: str | None, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Variables that a command finds: where to tell of its rows, the tree, parameters, the seed."""
     found = {RUN_FOLDER: folder, ROOT: root}
+    found.update((PARAMETER + name, value) for name, value in parameters.items() if _is_variable(name))
     return found if seed is None else {**found, SEED: seed}
+
+
+def _is_variable(name: str) -> bool:
+    return bool(name) and "=" not in name and "\0" not in name
 
 
 def _rowwise_check(
@@ -167,6 +174,7 @@ def _rowwise_check(
                     folder=folder,
                     environ=environ,
                     seed=spec.seed,
+                    parameters=spec.parameters,
                     timeout=timeout,
                     output=nowhere.fileno(),
                     interactive=interactive,

@@ -19,6 +19,7 @@ def execute_in_scratch(
     folder: bytes,
     environ: Mapping[str, str],
     seed: str | None,
+    parameters: Mapping[str, str],
     timeout: float | None = None,
     output: int | None = None,
     interactive: bool = False,
@@ -31,6 +32,8 @@ def execute_in_scratch(
         Where in the working tree it ran.
     seed : str or None
         Of its random numbers.
+    parameters : mapping of str to str
+        Of the run; the command finds them in its environment.
 
     Raises
     ------
@@ -40,7 +43,7 @@ def execute_in_scratch(
     scratch.make_folders([folder])
     return execute(
         _words(repo, scratch, command_words(command), folder),
-        environ={**environ, **own_variables(scratch.notes, scratch.tree, seed)},
+        environ={**environ, **own_variables(scratch.notes, scratch.tree, seed, parameters)},
         folder=scratch.path(folder),
         timeout=timeout,
         output=output,

@@ -117,13 +117,16 @@ def test_recorded_inputs_and_code_count_not_what_is_there_now(work: Work) -> Non
     assert work.tree() == before
 
 
-def test_the_seed_and_the_folders_are_told(work: Work) -> None:
+def test_the_seed_parameters_and_the_folders_are_told(work: Work) -> None:
     more = (
+        "assert os.environ['DSVC_PARAM_阈值'] == '0.5 和 1'\n"
         "random.seed(os.environ['DSVC_SEED']); random.shuffle(kept)\n"
         "assert os.path.isdir(os.environ['DSVC_RUN_DIR'])\n"
         "assert os.path.samefile(os.environ['DSVC_ROOT'], '.')"
     )
-    assert check_rerun(work.repo, recorded(work, more, seed="7"), HOW).by is Sameness.BYTES
+    assert check_rerun(
+        work.repo, recorded(work, more, seed="7", parameters={"阈值": "0.5 和 1"}), HOW
+    ).by is (Sameness.BYTES)
 
 
 def test_a_script_named_by_its_whole_path_runs_as_recorded(work: Work) -> None:
