@@ -1,8 +1,8 @@
 """References to rows that travel through other tools: ``dsvc_ref = COMMIT:PATH#KEY``.
 
-A reference is a target, as ``dsvc blame`` takes it, wherever the names in it are ordinary. It is plain text on
-one line, in UTF-8, whatever the names are: what would be taken for something else is written as ``%XX``, byte
-by byte.
+A reference is a target, as ``dsvc blame`` takes it, wherever the names in it are ordinary. It is plain text
+on one line, in UTF-8, whatever the names are: what would be taken for something else is written as ``%XX``,
+byte by byte.
 
 =========================== ==========================================================================
 in a path                   ``#``, ``:``, control characters, bytes that aren't UTF-8; ``%`` before two
@@ -104,14 +104,21 @@ def write_reference(
 def _write_key(row: Mapping[str, Scalar]) -> str:
     if not row or "" in row:
         raise MalformedReferenceError("a row is named by no column, or by one without a name")
-    pairs = ((name, _as_text(name, value)) for name, value in row.items())
+    pairs = ((name, key_text(name, value)) for name, value in row.items())
     return ",".join(
         f"{_escape(name, _IN_NAME, 'surrogatepass')}={_escape(value, _IN_VALUE, 'surrogatepass')}"
         for name, value in pairs
     )
 
 
-def _as_text(name: str, value: Scalar) -> str:
+def key_text(name: str, value: Scalar) -> str:
+    """Write the value of a key column as text.
+
+    Raises
+    ------
+    MalformedReferenceError
+        If it is null.
+    """
     if value is None:
         raise MalformedReferenceError(f"column {name[:80]!r} is null, which names no row")
     if isinstance(value, bool):

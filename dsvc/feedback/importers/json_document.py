@@ -290,8 +290,19 @@ def finite(value: Json, place: str, *, nan_is_none: bool = False) -> float | Non
 
 
 def to_json(value: Json) -> str:
-    """Write a value as JSON in one line, keys in the order of the file."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Write a value as JSON in one line, keys in the order of the file; ``NaN`` becomes a string."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return to_json(_named(value))
+
+
+def _named(value: Json) -> Json:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, list):
+        return [_named(each) for each in value]
+    return {key: _named(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def bounded_extra(members: Mapping[str, Json]) -> dict[str, str]:

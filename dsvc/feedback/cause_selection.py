@@ -1,0 +1,182 @@
+"""Which of several causes that share rows are causes, and which only come along with one.
+
+The strongest is taken first, by G². Then, again and again, all others are tested among rows that are alike in
+what was taken (`stratified`), the strongest that is still significant is taken too, and everything taken is
+tested against the rest of it: one that explains nothing which the others don't goes out again. That is how a
+source that merely contains two bad columns loses to them although it was found first.
+
+Significance is judged by Holm's method over the candidates that one such round tests, at the level of the
+ranking. What is judged is then put to one last test, given all that was taken in the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from dsvc.feedback.candidate_rows import Atoms, Membership, atoms_of, count_all
+from dsvc.feedback.exact_test import log_holm
+from dsvc.feedback.stratified import Tables, log_p_stratified
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+_MOST_CONTENDERS: Final = 256
+_MOST_WORK: Final = 400_000_000
+"""Atoms looked at while choosing; only candidates that cut the rows into very many pieces ever get there."""
+_MOST_TIMES: Final = 2
+"""So often one cause can be taken: none goes in and out for ever."""
+
+
+class Standing(NamedTuple):
+    """How a candidate stands to the causes that were taken.
+
+    Attributes
+    ----------
+    log_p : float or None
+        Natural logarithm of the p-value given all that was taken, itself left out; None: nothing else was.
+    explained_by : int or None
+        The taken candidate that leaves nothing to explain.
+    """
+
+    log_p: float | None
+    explained_by: int | None
+
+
+def select(
+    rows: Sequence[Membership], eligible: Sequence[int], tested: Sequence[int], flagged: Flags, level: float
+) -> dict[int, Standing]:
+    """Tell causes from what only comes along with them.
+
+    Parameters
+    ----------
+    rows : sequence of Membership
+        Of all candidates.
+    eligible : sequence of int
+        Those that are causes unless another explains them, strongest first.
+    tested : sequence of int
+        Others that are significant: they take part in the last test, and are never taken.
+    flagged : array of bool
+    level : float
+
+    Returns
+    -------
+    dict
+        For `eligible` and `tested`.
+    """
+    if not eligible:
+        return {number: Standing(None, None) for number in tested}
+    contenders = list(eligible[:_MOST_CONTENDERS])
+    atoms = atoms_of([rows[number] for number in contenders], flagged)
+    choice = _Choice(rows, atoms, math.log(level))
+    taken = choice.run(contenders)
+    found = {}
+    for each in taken:
+        others = [one for one in taken if one != each]
+        found[each] = Standing(float(choice.log_p([each], others)[0]) if others else None, None)
+    rest = [each for each in eligible if each not in found]
+    # Apart, so that what could never be a cause doesn't make it harder for what could.
+    for group in (rest, list(tested)):
+        if group:
+            found.update(_standings(rows, group, taken, flagged, math.log(level)))
+    return found
+
+
+class _Choice:
+    """Contenders over the atoms that they cut the rows into."""
+
+    def __init__(self, rows: Sequence[Membership], atoms: Atoms, log_level: float) -> None:
+        self._rows, self._atoms, self._log_level = rows, atoms, log_level
+        self._work = 0
+
+    def run(self, contenders: Sequence[int]) -> list[int]:
+        """Take causes until none is left; `contenders` are in order of strength."""
+        taken, times = [contenders[0]], dict.fromkeys(contenders, 0)
+        times[contenders[0]] = 1
+        while self._work <= _MOST_WORK:
+            others = [each for each in contenders if each not in taken]
+            log_p = self.log_p(others, taken)
+            again = np.array([times[each] >= _MOST_TIMES for each in others], np.bool_)
+            open_ = np.flatnonzero((log_holm(log_p) < self._log_level) & ~again)
+            if not len(open_):
+                break
+            best = others[int(open_[np.argmin(log_p[open_])])]
+            taken.append(best)
+            times[best] += 1
+            self._prune(taken, contenders)
+        return sorted(taken, key=contenders.index)
+
+    def _prune(self, taken: list[int], contenders: Sequence[int]) -> None:
+        """Take out what the rest of them explains, the least needed first, of equals the weakest."""
+        while len(taken) > 1:
+            taken.sort(key=contenders.index, reverse=True)
+            log_p = np.concatenate(
+                [self.log_p([each], [one for one in taken if one != each]) for each in taken]
+            )
+            worst = int(np.argmax(log_p))
+            if log_holm(log_p)[worst] < self._log_level:
+                return
+            taken.pop(worst)
+
+    def log_p(self, numbers: Sequence[int], given: Sequence[int]) -> Floats:
+        """Test some among rows that are alike in others."""
+        tables = self.tables(numbers, given)
+        return np.array([log_p_stratified(each) for each in tables], np.float64)
+
+    def tables(self, numbers: Sequence[int], given: Sequence[int]) -> list[Tables]:
+        """Table of each in the strata of others."""
+        atoms = self._atoms
+        self._work += (len(numbers) + len(given)) * len(atoms.total)
+        stratum, count = np.zeros(len(atoms.total), np.int64), 1
+        for each in given:
+            found, stratum = np.unique(stratum * 2 + self._rows[each].covers(atoms.row), return_inverse=True)
+            count = len(found)
+        flagged, evaluated = (_summed(stratum, each, count) for each in (atoms.bad, atoms.total))
+        made = []
+        for each in numbers:
+            own = self._rows[each].covers(atoms.row)
+            bad, total = (_summed(stratum[own], part[own], count) for part in (atoms.bad, atoms.total))
+            made.append(Tables(bad, total, flagged, evaluated))
+        return made
+
+
+def _summed(stratum: Integers, counts: Integers, size: int) -> Integers:
+    return np.bincount(stratum, counts, size).astype(np.int64)
+
+
+class _Strata(NamedTuple):
+    """What the taken causes cut the rows into, and which of them cover each piece."""
+
+    atoms: Atoms
+    covered: tuple[Flags, ...]
+
+    def alone(self, table: Tables, which: int) -> Tables:
+        """A table over the strata of one of the taken causes only."""
+        inside = self.covered[which]
+        return Tables(*(np.array([each[inside].sum(), each[~inside].sum()], np.int64) for each in table))
+
+
+def _standings(
+    rows: Sequence[Membership], rest: Sequence[int], taken: Sequence[int], flagged: Flags, log_level: float
+) -> dict[int, Standing]:
+    """Test what was not taken given all that was, and name the cause that by itself explains it best."""
+    atoms = atoms_of([rows[number] for number in taken], flagged)
+    strata = _Strata(atoms, tuple(rows[number].covers(atoms.row) for number in taken))
+    total, bad = count_all([rows[number] for number in rest], flagged, atoms.grouping)
+    tables = [Tables(bad[at], total[at], atoms.bad, atoms.total) for at in range(len(rest))]
+    log_p = np.array([log_p_stratified(each) for each in tables], np.float64)
+    found = {}
+    for number, table, one, adjusted in zip(rest, tables, log_p, log_holm(log_p), strict=True):
+        by = None
+        if adjusted >= log_level:
+            alone = [log_p_stratified(strata.alone(table, which)) for which in range(len(taken))]
+            by = taken[int(np.argmax(alone))]
+        found[number] = Standing(float(one), by)
+    return found
