@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from dsvc.model.defect import FlaggedRows
 from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import MalformedInputError, UsageError
 from dsvc.model.feedback import check_format
@@ -83,6 +84,8 @@ class PlannedRows(msgspec.Struct, frozen=True, kw_only=True):
         Numbers of rows, by `dsvc.lineage.row_set`.
     counts : tuple of int
         How many each of them are.
+    unknown : bool
+        Whether it is known only once it is made which of its rows differ: all may, and rows may come.
     """
 
     path: bytes
@@ -93,14 +96,16 @@ class PlannedRows(msgspec.Struct, frozen=True, kw_only=True):
     consequent: bytes
     counts: tuple[int, int, int]
     folder: bool = False
+    unknown: bool = False
 
 
 class StepKind(StrEnum):
-    """How a step makes its files: by an edit, by a run on affected rows only, or by a whole run."""
+    """How a step makes its files: by an edit, by a run on affected rows only or on all, or as copies."""
 
     EDIT = "edit"
     ROWS = "rows"
     WHOLE = "whole"
+    COPY = "copy"
 
 
 class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,7 +115,7 @@ class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ----------
     kind : StepKind
     name : str
-        Of the run that is done again; ``repair`` for an edit.
+        Of the run that is done again; ``repair`` for an edit, ``copy`` for a copy.
     outputs : tuple of bytes
         Files and folders that it makes anew.
     run : str or None
@@ -118,11 +123,15 @@ class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     command : tuple of str
         Its words.
     rows : int
-        Rows that it computes.
+        Rows that it reads to compute others; an edit computes none.
     because : str
         Why it runs whole; empty otherwise.
     seconds : float
         What it may take, from how long the run took.
+    origin : bytes
+        Of a copy: the file that it is one of.
+    blocked : str
+        Why it can't be done; empty where it can.
     """
 
     kind: StepKind
@@ -133,6 +142,8 @@ class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rows: int = 0
     because: str = ""
     seconds: float = 0.0
+    origin: bytes = b""
+    blocked: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +173,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     releases : tuple of str
         Releases that hold rows of the plan.
     made_at, by : str
+    branch : str
+        Full name of the branch whose newest commit the base was; empty: HEAD was on none.
+    subject : bytes
+        Artifact that the defect is about.
+    gone : tuple of FlaggedRows
+        Rows of the defect that the base doesn't have any more.
+    left : bytes
+        Flagged and selected rows of the artifact that the action leaves as they are: they have the value
+        already, or the table says nothing of them.
+    left_count : int
+        How many they are.
+    beyond : int
+        Rows of the subject that change or go, though they are neither flagged nor selected.
+    returning : int
+        Rows that runs left out as duplicates of rows that change or go: one of each group may come back.
     """
 
     defect: str
@@ -180,7 +206,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     causes: tuple[str, ...] = ()
     releases: tuple[str, ...] = ()
+    branch: str = ""
+    subject: bytes = b""
+    gone: tuple[FlaggedRows, ...] = ()
+    left: bytes = b""
+    left_count: int = 0
+    beyond: int = 0
+    returning: int = 0
     format: int = FORMAT
+
+    @property
+    def blocked(self) -> str:
+        """Why it can't be carried out: the reason of the first step that can't be done; else empty."""
+        return next((step.blocked for step in self.steps if step.blocked), "")
+
+    def planned(self, path: bytes) -> PlannedRows | None:
+        """Rows of one artifact; None where the plan changes nothing there."""
+        return next((each for each in self.rows if each.path == path), None)
 
 
 class Unproved(msgspec.Struct, frozen=True):
@@ -304,10 +346,14 @@ def decode_plan(data: bytes) -> Plan:
     """
     plan = decode(data, Plan, "plan of a repair")
     check_format(plan.format, "a plan of a repair")
-    check_structure(plan.path)
-    for each in plan.rows:
-        check_structure(each.path)
-    if any(len(digest) != 32 for digest in (plan.digest, *(each.digest for each in plan.rows))):
+    of_steps = (path for step in plan.steps for path in (*step.outputs, step.origin))
+    named = [(plan.path, plan.digest)]
+    named += [(each.path, each.digest) for each in plan.rows]
+    named += [(each.path, each.digest) for each in plan.gone]
+    for path in (plan.subject, *(path for path, _ in named), *of_steps):
+        if path:
+            check_structure(path)
+    if any(len(digest) != 32 for _, digest in named):
         raise MalformedInputError("a plan names an artifact by a digest of a wrong length")
     return plan
 
