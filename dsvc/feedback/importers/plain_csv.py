@@ -1,16 +1,16 @@
 """CSV and TSV: the plain format of feedback with a column for each field.
 
-======================================== ====================================================================
-``row.COLUMN``                           the value of a key column: ``row.id``; several for a key of several
-other fields                             as in `dsvc.feedback.importers.plain_jsonl`; an empty cell says nothing
-``passed``                               ``true``, ``yes``, ``pass``, ``passed``, ``1``, or ``false``, ``no``,
-                                         ``fail``, ``failed``, ``0``
-``position``, ``value``                  numbers; ``value`` may be ``true`` or ``false``
-======================================== ====================================================================
+============================ =================================================================================
+``row.COLUMN``               the value of a key column: ``row.id``; several for a key of several
+other fields                 as in `dsvc.feedback.importers.plain_jsonl`; an empty cell says nothing
+``passed``                   ``true``, ``yes``, ``pass``, ``passed``, ``1``, or ``false``, ``no``,
+                             ``fail``, ``failed``, ``0``
+``position``, ``value``      numbers; ``value`` may be ``true`` or ``false``
+============================ =================================================================================
 
 Columns with other names are given to fields by ``--map FIELD=COLUMN``; those that stay are named and counted.
-Delimiter and encoding (UTF-8, with or without mark, or GB18030) are told as of any table. A key's value is text,
-read in its column's type.
+Delimiter and encoding (UTF-8, with or without mark, or GB18030) are told as of any table. A key's value is
+text, read in its column's type.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class PlainCsv:
         FeedbackMappingError
             If `options.columns` names fields that there are not, or columns that the file lacks.
         """
-        check_mapping(options.columns)
+        check_mapping(options.columns, _IN_CELLS)
         with open_file() as stream:
             head = _read_full(stream, SAMPLE_BYTES)
         try:
@@ -115,7 +115,6 @@ class _Plan(NamedTuple):
 
 def _dialect(head: bytes, file_name: str) -> Dialect:
     is_tsv = file_name.lower().endswith((".tsv", ".tab"))
-    # The fewest bytes beyond a sample's size let the last character be cut.
     return sniff(head[:SAMPLE_BYTES], TableKind(TableFormat.TSV if is_tsv else TableFormat.CSV), "the file")
 
 

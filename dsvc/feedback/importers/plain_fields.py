@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -62,7 +62,7 @@ _WAYS: Final = ("row", "position", "where", "row_hash")
 _WEAK: Final = frozenset({"path", "path_b64", "position", "where", "ref", "row_hash", "row"})
 
 
-def check_mapping(columns: Mapping[str, str]) -> None:
+def check_mapping(columns: Mapping[str, str], fields: Collection[str] = FIELDS) -> None:
     """Refuse a mapping of fields that aren't any.
 
     Raises
@@ -71,7 +71,7 @@ def check_mapping(columns: Mapping[str, str]) -> None:
         If a field is unknown, or a column is given to two.
     """
     for field in columns:
-        if field not in FIELDS and not (field.startswith(ROW) and len(field) > len(ROW)):
+        if field not in fields and not (field.startswith(ROW) and len(field) > len(ROW)):
             known = ", ".join([*sorted(FIELDS - {"row"}), f"{ROW}COLUMN"])
             raise FeedbackMappingError(f"feedback has no field {field[:80]!r}", hint=f"fields are {known}")
     if len(set(columns.values())) < len(columns):
@@ -221,9 +221,10 @@ class Ignored:
 
     def add(self, names: Iterable[str]) -> None:
         """Count fields of a line."""
-        for name in names:
+        for full in names:
+            name = full[:80]
             if name in self._counts or len(self._counts) < _MAX_NAMED:
-                self._counts[name[:80]] += 1
+                self._counts[name] += 1
             else:
                 self._others += 1
 

@@ -55,7 +55,8 @@ _RUN_TEXTS: Final = frozenset(
 _RUN_KEYS: Final = _RUN_TEXTS | {"metrics", "evaluated", "kind", "seed"}
 _METRIC_KEYS: Final = frozenset(Metric.__struct_fields__) - {"support"}
 _COLON: Final = re.compile(rb'"[ \t]*:')
-_decode_any = msgspec.json.Decoder().decode
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_decode_any: Final = msgspec.json.Decoder().decode
 
 
 class PlainJsonl:
@@ -69,7 +70,7 @@ class PlainJsonl:
         first = next((line for line in whole.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()), b"")
         try:
             members = _decode_any(first) if first else None
-        except (msgspec.DecodeError, RecursionError):
+        except _UNREADABLE:
             return False
         if not first:  # the line is longer than what is seen of it
             names = {path[0] for path in key_paths(head) if len(path) == 1}
@@ -126,7 +127,7 @@ def _members(line: bytes, place: str) -> dict[str, Any]:
             row = found.get("row")
             if len(_COLON.findall(line)) == len(found) + (len(row) if isinstance(row, dict) else 0):
                 return found
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         pass
     members = decode(line, place)
     if not isinstance(members, dict):

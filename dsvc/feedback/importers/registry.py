@@ -7,7 +7,10 @@ from typing import Final, cast
 
 from dsvc.feedback.importers.importer import HEAD_BYTES, Importer, UnknownFeedbackFormatError
 
-_IMPORTERS: Final[dict[str, tuple[str, str]]] = {}
+_IMPORTERS: Final[dict[str, tuple[str, str]]] = {
+    "jsonl": ("plain_jsonl", "PlainJsonl"),
+    "csv": ("plain_csv", "PlainCsv"),
+}
 """Module and class by name, in the order in which they are asked: what any file could be comes last."""
 
 NAMES: Final = tuple(_IMPORTERS)
