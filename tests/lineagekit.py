@@ -161,6 +161,7 @@ def make_run(
     complete: bool = True,
     command: Sequence[str] = ("python", "step.py"),
     facts: Mapping[str, str] | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> Made:
     """Store a run; None as links: nothing is known of rows."""
     at = f"2026-01-01T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z"
@@ -194,6 +195,7 @@ def make_run(
         command=tuple(command),
         manual=None if command else "by hand",
         facts=facts or {},
+        parameters=parameters or {},
         capture=Capture.MAP if links is not None else Capture.NONE,
         complete=complete,
     )

@@ -21,7 +21,7 @@ def row_positions(repo: Workspace, flow: RowFlow, node: ArtifactNode, rows: Sequ
     kind = kind_by_name(node.path)
     if not rows or kind is None or not kind.format.is_text:
         return tuple(rows)
-    entry = _entry(flow, node)
+    entry = entry_of(flow, node)
     index = None if entry is None else _index(repo, entry)
     if index is None:
         return tuple(rows)
@@ -30,7 +30,7 @@ def row_positions(repo: Workspace, flow: RowFlow, node: ArtifactNode, rows: Sequ
     return tuple(index.records(np.array(rows, np.int64)).tolist())
 
 
-def _entry(flow: RowFlow, node: ArtifactNode) -> Entry | None:
+def entry_of(flow: RowFlow, node: ArtifactNode) -> Entry | None:
     """Entry of a file, from a run that made or read it; None where there is none."""
     builder = flow.builder
     if builder.facts[node].folder is not None:

@@ -1,0 +1,77 @@
+"""Same cause, not yet flagged: other rows that share the causes of a defect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from dsvc.lineage.artifacts import folder_digest, relative
+from dsvc.model.defect import Cause, FlaggedRows
+from dsvc.model.errors import NotFoundError
+from dsvc.model.ids import CommitId
+from dsvc.model.paths import display_path
+from dsvc.porcelain.cause_candidates import CandidateCauses
+from dsvc.porcelain.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.int64]
+
+
+class HasRows(Protocol):
+    """What is needed of a defect: its artifact, and its rows."""
+
+    @property
+    def path(self) -> bytes:
+        """The artifact."""
+
+    @property
+    def rows(self) -> tuple[FlaggedRows, ...]:
+        """Its rows, by content of the artifact."""
+
+
+def selected_rows(repo: Workspace, defect: HasRows, commit: CommitId, causes: Sequence[Cause]) -> Numbers:
+    """Rows of a defect's artifact that at least one of some causes covers, in the version that a commit has.
+
+    Parameters
+    ----------
+    defect : HasRows
+        State of the defect.
+    commit : CommitId
+        Version in which rows are wanted; causes are looked for in its lineage.
+    causes : sequence of Cause
+        Those that count, which need not be all of the defect's.
+
+    Returns
+    -------
+    ndarray of int64
+        Numbers of rows, ascending, each once; flagged rows are among them where a cause covers these.
+
+    Raises
+    ------
+    NotFoundError
+        If the commit lacks the artifact.
+    MissingDataError, CorruptDataError, MalformedInputError
+        If lineage or the artifact can't be read.
+    """
+    folder = any(each.folder for each in defect.rows if each.path == defect.path)
+    digest = _digest(repo, commit, defect.path, folder=folder)
+    found = CandidateCauses(repo, commit).of(defect.path, digest, folder=folder)
+    return found.rows_of((each.kind, each.id) for each in causes)
+
+
+def _digest(repo: Workspace, commit: CommitId, path: bytes, *, folder: bool) -> bytes:
+    """Digest that an artifact has in a commit."""
+    manifest = repo.manifest(repo.history.read_commit(commit).manifest)
+    if folder:
+        members = relative(manifest.entries(path), path)
+        if members:
+            return folder_digest((each.path, each.mode, each.digest) for each in members)
+    else:
+        entry = manifest.get(path)
+        if entry is not None:
+            return entry.digest
+    name = display_path(path)
+    raise NotFoundError(f"the commit has no {name}", details={"path": name})
