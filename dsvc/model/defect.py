@@ -161,16 +161,19 @@ class DefectOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         Of reject, reopen, return, grade; the text of a comment.
     feedback : str or None
         Evaluation that it follows from.
+    feedbacks : tuple of str
+        Of join, and of open after a split: the evaluations that the rows are from.
     path, symptom : bytes, str, or None
         Of open: the artifact, and what is wrong.
     severity : DefectSeverity or None
         Of open, extend, grade.
     rows : tuple of FlaggedRows
-        Of open, extend, split: what they add; of split in the defect that gives rows away: what goes.
+        Of open, extend, join: what they add; of split: what goes to the other defect. A join without rows
+        is that of the defect which went into the other.
     repair, commit : str or None
         Of repair, verify, return: the repair, and its commit.
     others : tuple of str
-        Of split and join: the other defects.
+        Of split and join: the other defects; of open: the one that it was split from.
     to, due : str or None
         Of assign; ``YYYY-MM-DD``.
     metrics : mapping of str to (float or None, float or None)
@@ -191,6 +194,7 @@ class DefectOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     repair: str | None = None
     commit: str | None = None
     others: tuple[str, ...] = ()
+    feedbacks: tuple[str, ...] = ()
     to: str | None = None
     due: str | None = None
     metrics: Mapping[str, tuple[float | None, float | None]] = {}

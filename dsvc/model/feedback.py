@@ -319,6 +319,7 @@ class FeedbackRecord(msgspec.Struct, frozen=True, kw_only=True):
     outcome : str
         ``passed``, ``failed`` or ``unknown``.
     imported_at, by : str
+        Of the commit; see `dsvc.model.feedback_codec`.
     """
 
     subject: Subject
