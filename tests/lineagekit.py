@@ -159,6 +159,7 @@ def make_run(
     drops: Mapping[int, Mapping[int, tuple[str, int]]] | None = None,
     changed: Mapping[int, Sequence[int]] | None = None,
     complete: bool = True,
+    rowwise: bool = False,
     command: Sequence[str] = ("python", "step.py"),
     facts: Mapping[str, str] | None = None,
     parameters: Mapping[str, str] | None = None,
@@ -198,6 +199,7 @@ def make_run(
         parameters=parameters or {},
         capture=Capture.MAP if links is not None else Capture.NONE,
         complete=complete,
+        rowwise=rowwise,
     )
     files = [[_files(each) for each in side] for side in ((*inputs, *lookups), outputs)]
     id_ = store_run(store, run, inputs=files[0], outputs=files[1], parts=parts)
