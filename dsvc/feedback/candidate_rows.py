@@ -167,7 +167,7 @@ class Grouping(NamedTuple):
     """Each row's group, of so many."""
 
     of_row: Integers
-    count: int
+    size: int
 
 
 def count_all(
@@ -181,7 +181,7 @@ def count_all(
         One row for each candidate, one column for each group (one in all where there are no groups).
     """
     at = np.flatnonzero(flagged)
-    width = 1 if groups is None else groups.count
+    width = 1 if groups is None else groups.size
     columns: dict[int, tuple[Integers, Integers]] = {}
     shape = len(rows), width
     total, bad = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -208,8 +208,8 @@ def _column(codes: Codes, at: Integers | None, groups: Grouping | None) -> Integ
     if groups is None:
         return np.bincount(shifted, minlength=codes.span).reshape(-1, 1)
     of_row = groups.of_row if at is None else groups.of_row[at]
-    key = shifted.astype(np.int64, copy=False) * groups.count + of_row
-    return np.bincount(key, minlength=codes.span * groups.count).reshape(codes.span, groups.count)
+    key = shifted.astype(np.int64, copy=False) * groups.size + of_row
+    return np.bincount(key, minlength=codes.span * groups.size).reshape(codes.span, groups.size)
 
 
 class Atoms(NamedTuple):
@@ -241,9 +241,9 @@ def atoms_of(rows: Sequence[Membership], flagged: Flags) -> Atoms:
     key, size = np.zeros(len(flagged), np.int64), 1
     for digit, radix in _digits(rows, len(flagged)):
         if size * radix > _DENSE:
-            key, size = _renumbered(key, size)
+            key, size = renumbered(key, size)
         key, size = key * radix + digit, size * radix
-    key, size = _renumbered(key, size)
+    key, size = renumbered(key, size)
     row = np.zeros(size, np.int64)
     row[key] = np.arange(len(flagged), dtype=np.int64)
     bad = np.bincount(key[flagged], minlength=size)
@@ -251,7 +251,7 @@ def atoms_of(rows: Sequence[Membership], flagged: Flags) -> Atoms:
 
 
 def _digits(rows: Sequence[Membership], evaluated: int) -> Iterator[tuple[NDArray[np.integer], int]]:
-    """What tells rows apart: for each column the candidate that covers the row, for others whether it does."""
+    """What tells rows apart: of a column the candidate that covers the row, of others whether it does."""
     columns: dict[int, tuple[Codes, list[int]]] = {}
     for each in rows:
         if isinstance(each, CodedRows):
@@ -265,7 +265,7 @@ def _digits(rows: Sequence[Membership], evaluated: int) -> Iterator[tuple[NDArra
         yield places[codes.shifted()], len(wanted) + 1
 
 
-def _renumbered(key: Integers, size: int) -> tuple[Integers, int]:
+def renumbered(key: Integers, size: int) -> tuple[Integers, int]:
     """Number the combinations that are there, from 0, in order."""
     if size <= _DENSE:
         there = np.bincount(key, minlength=size) > 0

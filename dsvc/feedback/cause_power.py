@@ -59,16 +59,13 @@ def too_few(
     if found >= WANTED:
         return None, found
     if flagged * min_lift >= evaluated:
-        return (
-            f"{flagged} of {evaluated} evaluated rows are flagged: "
-            f"nothing can be {min_lift:g} times as bad as that",
-            found,
-        )
+        reason = f"{flagged} of {evaluated} evaluated rows are flagged: nothing is {min_lift:g} times as bad"
+        return reason, found
     lift = min(LIFT, _MOST_BAD * evaluated / flagged)
     tested = "one candidate" if candidates == 1 else f"{candidates} candidates"
-    return (
-        f"{flagged} flagged of {evaluated} evaluated rows are too few: with {tested} a cause of a tenth of the "
-        f"rows that has {lift:.2g} times the overall share would be named in {math.floor(found * 100)} of 100 "
-        f"cases, fewer than {WANTED * 100:.0f}",
-        found,
+    reason = (
+        f"{flagged} flagged of {evaluated} evaluated rows are too few: with {tested}, a cause of a tenth of "
+        f"the rows that has {lift:.2g} times the overall share would be named in "
+        f"{math.floor(found * 100)} of 100 cases, fewer than {WANTED * 100:.0f}"
     )
+    return reason, found

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from dsvc.feedback.candidate_rows import Atoms, Membership, atoms_of, count_all
+from dsvc.feedback.candidate_rows import Atoms, Membership, atoms_of, count_all, renumbered
 from dsvc.feedback.exact_test import log_holm
 from dsvc.feedback.stratified import Tables, log_p_stratified
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _MOST_CONTENDERS: Final = 256
 _MOST_WORK: Final = 400_000_000
 """Atoms looked at while choosing; only candidates that cut the rows into very many pieces ever get there."""
+_MOST_KEPT: Final = 10_000_000
+"""Numbers of atoms in memory, for all contenders."""
 _MOST_TIMES: Final = 2
 """So often one cause can be taken: none goes in and out for ever."""
 
@@ -94,36 +96,65 @@ class _Choice:
 
     def __init__(self, rows: Sequence[Membership], atoms: Atoms, log_level: float) -> None:
         self._rows, self._atoms, self._log_level = rows, atoms, log_level
-        self._work = 0
+        self._work, self._kept = 0, 0
+        self._last: tuple[tuple[int, ...], tuple[Integers, int]] | None = None
+        self._atoms_of: dict[int, Integers] = {}
 
     def run(self, contenders: Sequence[int]) -> list[int]:
         """Take causes until none is left; `contenders` are in order of strength."""
         taken, times = [contenders[0]], dict.fromkeys(contenders, 0)
         times[contenders[0]] = 1
+        # As last tested; before a first test they may be anything, so all come in order of strength.
+        known = dict.fromkeys(contenders, -math.inf)
         while self._work <= _MOST_WORK:
-            others = [each for each in contenders if each not in taken]
-            log_p = self.log_p(others, taken)
-            again = np.array([times[each] >= _MOST_TIMES for each in others], np.bool_)
-            open_ = np.flatnonzero((log_holm(log_p) < self._log_level) & ~again)
-            if not len(open_):
+            best = self._next([each for each in contenders if each not in taken], taken, times, known)
+            if best is None and not self._prune(taken, contenders, taken):
                 break
-            best = others[int(open_[np.argmin(log_p[open_])])]
-            taken.append(best)
-            times[best] += 1
-            self._prune(taken, contenders)
+            if best is not None:
+                taken.append(best)
+                times[best] += 1
+                self._prune(taken, contenders, [each for each in taken if self._overlap(each, best)])
         return sorted(taken, key=contenders.index)
 
-    def _prune(self, taken: list[int], contenders: Sequence[int]) -> None:
+    def _next(
+        self, others: Sequence[int], taken: Sequence[int], times: dict[int, int], known: dict[int, float]
+    ) -> int | None:
+        """The most significant one given what was taken, or None if none is.
+
+        What others explain stays explained as a rule. So those that looked best before are tested first, and
+        all only before it is said that there is none.
+        """
+        limit = self._log_level - math.log(max(len(others), 1))
+        ready = [each for each in others if times[each] < _MOST_TIMES]
+        for fresh in ([], ready):
+            if fresh:
+                known.update(zip(fresh, self.log_p(fresh, taken).tolist(), strict=True))
+            tested = set(fresh)
+            while ready:
+                best = min(ready, key=known.__getitem__)
+                if known[best] >= limit:
+                    break
+                if best in tested:
+                    return best
+                known[best] = float(self.log_p([best], taken)[0])
+                tested.add(best)
+        return None
+
+    def _overlap(self, one: int, two: int) -> bool:
+        return len(np.intersect1d(self._own(one), self._own(two), assume_unique=True)) > 0
+
+    def _prune(self, taken: list[int], contenders: Sequence[int], doubted: Sequence[int]) -> bool:
         """Take out what the rest of them explains, the least needed first, of equals the weakest."""
-        while len(taken) > 1:
-            taken.sort(key=contenders.index, reverse=True)
-            log_p = np.concatenate(
-                [self.log_p([each], [one for one in taken if one != each]) for each in taken]
-            )
+        before = len(taken)
+        left = sorted(doubted, key=contenders.index, reverse=True)
+        while len(taken) > 1 and left:
+            given = [[one for one in taken if one != each] for each in left]
+            log_p = np.array([self.log_p([each], rest)[0] for each, rest in zip(left, given, strict=True)])
             worst = int(np.argmax(log_p))
             if log_holm(log_p)[worst] < self._log_level:
-                return
-            taken.pop(worst)
+                break
+            taken.remove(left.pop(worst))
+        return len(taken) < before
 
     def log_p(self, numbers: Sequence[int], given: Sequence[int]) -> Floats:
         """Test some among rows that are alike in others."""
@@ -134,17 +165,37 @@ class _Choice:
         """Table of each in the strata of others."""
         atoms = self._atoms
         self._work += (len(numbers) + len(given)) * len(atoms.total)
-        stratum, count = np.zeros(len(atoms.total), np.int64), 1
-        for each in given:
-            found, stratum = np.unique(stratum * 2 + self._rows[each].covers(atoms.row), return_inverse=True)
-            count = len(found)
-        flagged, evaluated = (_summed(stratum, each, count) for each in (atoms.bad, atoms.total))
+        stratum, size = self._strata(given)
+        flagged, evaluated = (_summed(stratum, each, size) for each in (atoms.bad, atoms.total))
         made = []
         for each in numbers:
-            own = self._rows[each].covers(atoms.row)
-            bad, total = (_summed(stratum[own], part[own], count) for part in (atoms.bad, atoms.total))
+            own = self._own(each)
+            there = stratum[own]
+            bad, total = (_summed(there, part[own], size) for part in (atoms.bad, atoms.total))
             made.append(Tables(bad, total, flagged, evaluated))
         return made
+
+    def _strata(self, given: Sequence[int]) -> tuple[Integers, int]:
+        """Number the combinations of some causes; those of the last call are kept."""
+        key = tuple(sorted(given))
+        if self._last is None or self._last[0] != key:
+            stratum, size = np.zeros(len(self._atoms.total), np.int64), 1
+            for each in key:
+                stratum *= 2
+                stratum[self._own(each)] += 1
+                stratum, size = renumbered(stratum, size * 2)
+            self._last = key, (stratum, size)
+        return self._last[1]
+
+    def _own(self, number: int) -> Integers:
+        """Atoms that it covers; kept while they are not too many."""
+        found = self._atoms_of.get(number)
+        if found is None:
+            found = np.flatnonzero(self._rows[number].covers(self._atoms.row))
+            self._kept += len(found)
+            if self._kept <= _MOST_KEPT:
+                self._atoms_of[number] = found
+        return found
 
 
 def _summed(stratum: Integers, counts: Integers, size: int) -> Integers:

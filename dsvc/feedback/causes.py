@@ -156,7 +156,7 @@ def _count(candidates: Sequence[Candidate], flagged: Flags) -> _Counted:
     log_p = log_over_representation(bad, total, wrong, len(flagged))
     return _Counted(
         [candidates[number] for number in first],
-        [tuple(dict.fromkeys(candidates[one].name for one in group[1:])) for group in groups],
+        [_aliases([candidates[one].name for one in group]) for group in groups],
         total,
         bad,
         log_p,
@@ -165,13 +165,18 @@ def _count(candidates: Sequence[Candidate], flagged: Flags) -> _Counted:
     )
 
 
+def _aliases(names: list[str]) -> tuple[str, ...]:
+    return tuple(name for name in dict.fromkeys(names) if name != names[0])
+
+
 def _same_rows(
     candidates: Sequence[Candidate], total: Integers, bad: Integers, evaluated: int
 ) -> Iterable[list[int]]:
     """Numbers of candidates by row set; those without a row are left out."""
     alike: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for number in np.flatnonzero(total):
-        alike[int(total[number]), int(bad[number])].append(int(number))
+    for number, counts in enumerate(zip(total.tolist(), bad.tolist(), strict=True)):
+        if counts[0]:
+            alike[counts].append(number)
     groups = []
     for numbers in alike.values():
         if len(numbers) == 1:
@@ -181,7 +186,7 @@ def _same_rows(
         same: dict[bytes, list[int]] = defaultdict(list)
         for number in numbers:
             bits = np.packbits(candidates[number].rows.mask(evaluated))
-            same[sha256(bits).digest()].append(number)
+            same[sha256(bits.data).digest()].append(number)
         groups.extend(same.values())
     return sorted(groups)
 

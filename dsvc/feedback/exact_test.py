@@ -1,8 +1,8 @@
 """Fisher's exact test for over-representation, in log space, and what goes with it: Holm, G², lift.
 
-Of `evaluated` rows `flagged` are bad; a candidate covers `total` of them, `bad` of which are. Were the bad ones
-strewn at random, `bad` would follow the hypergeometric distribution; the p-value is the probability of at
-least so many. It is computed by Loader's saddle-point form ("Fast and Accurate Computation of Binomial
+Of `evaluated` rows `flagged` are bad; a candidate covers `total` of them, `bad` of which are. Were the bad
+ones strewn at random, `bad` would follow the hypergeometric distribution; the p-value is the probability of
+at least so many. It is computed by Loader's saddle-point form ("Fast and Accurate Computation of Binomial
 Probabilities", 2000), whose terms stay exact to about 1e-13 where differences of log-factorials lose digits.
 """
 
@@ -28,7 +28,7 @@ _TABLE: Final = np.array(
     [0.0]
     + [math.lgamma(n + 1) - ((n + 0.5) * math.log(n) - n + 0.5 * math.log(2 * math.pi)) for n in range(1, 16)]
 )
-"""What Stirling's formula lacks for log n!, n up to 15."""
+"""The same for n up to 15, by lgamma."""
 
 
 def log_pmf(bad: Integers, total: Integers, flagged: Integers, evaluated: Integers) -> Floats:
@@ -36,17 +36,22 @@ def log_pmf(bad: Integers, total: Integers, flagged: Integers, evaluated: Intege
 
     `bad` must be possible: from ``max(0, total + flagged - evaluated)`` to ``min(total, flagged)``.
     """
+    return log_pmf_of(bad, np.arange(len(bad)), total, flagged, evaluated)
+
+
+def log_pmf_of(
+    bad: Integers, at: Integers, total: Integers, flagged: Integers, evaluated: Integers
+) -> Floats:
+    """The same for many values of `bad`, each of the distribution with the number `at`."""
     low = np.maximum(0, total + flagged - evaluated)
     certain = low == np.minimum(total, flagged)
     # Nothing and everything have a share that the logarithms can't take; only one outcome is possible there.
     share = np.where(certain, 0.5, total / np.maximum(evaluated, 1))
     rest = np.where(certain, 0.5, (evaluated - total) / np.maximum(evaluated, 1))
-    found = (
-        _log_binomial(bad, flagged, share, rest)
-        + _log_binomial(total - bad, evaluated - flagged, share, rest)
-        - _log_binomial(total, evaluated, share, rest)
-    )
-    return np.where(certain, 0.0, found)
+    found = _log_binomial(bad, flagged[at], share[at], rest[at])
+    found += _log_binomial(total[at] - bad, (evaluated - flagged)[at], share[at], rest[at])
+    found -= _log_binomial(total, evaluated, share, rest)[at]
+    return np.where(certain[at], 0.0, found)
 
 
 def _log_binomial(hits: Integers, of: Integers, share: Floats, rest: Floats) -> Floats:
@@ -68,7 +73,7 @@ def _log_binomial(hits: Integers, of: Integers, share: Floats, rest: Floats) -> 
 
 
 def _stirling_error(n: Floats) -> Floats:
-    """log n! less Stirling's formula."""
+    """What Stirling's formula lacks for log n!."""
     square = n * n
     series = 1 / 1680 - 1 / 1188 / np.maximum(square, 1)
     for term in (1 / 1260, 1 / 360, 1 / 12):

@@ -2,13 +2,13 @@
 
 The statistic is that of Mantel and Haenszel: flagged rows of the candidate, summed over the strata. Its
 distribution where the candidate does nothing is taken exactly: given the margins, each stratum is
-hypergeometric, and the sum is their convolution ("exact conditional test of a common odds ratio"; Mehta, Patel
-and Gray 1985). With one stratum it is Fisher's test. So sparse strata need no rule of thumb.
+hypergeometric, and the sum is their convolution ("exact conditional test of a common odds ratio"; Mehta,
+Patel and Gray 1985). With one stratum it is Fisher's test. So sparse strata need no rule of thumb.
 
 The convolution is done under the odds ratio that puts the mean where the sum was found, which the p-value is
-then freed of again: so only a few thousand terms around it matter, and tails far below the smallest float come
-out right. The normal form of Mantel and Haenszel, with continuity correction, is left to more than 1,000 strata
-that together vary enough for it.
+then freed of again: so only a few thousand terms around it matter, and tails far below the smallest float
+come out right. The normal form of Mantel and Haenszel, with continuity correction, is left to more than 1,000
+strata that together vary enough for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from dsvc.feedback.exact_test import log_pmf
+from dsvc.feedback.exact_test import log_pmf, log_pmf_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,8 +109,7 @@ class Tilted:
         stratum = np.repeat(np.arange(len(low)), widths)
         self._stratum = stratum
         self.values = np.arange(int(widths.sum()), dtype=np.int64) - self.starts[stratum] + low[stratum]
-        margins = (each[stratum] for each in tables[1:])
-        self._log = log_pmf(self.values, *margins)
+        self._log = log_pmf_of(self.values, stratum, *tables[1:])
         self.theta, self.log_mass = 0.0, 0.0
         self.probabilities: Floats = np.exp(self._log)
 
@@ -144,13 +143,8 @@ def _exact(tables: Tables, observed: int, low: Integers, high: Integers) -> floa
     expected = float((tables.total * (tables.flagged / tables.evaluated)).sum())
     if observed > expected:
         strata.centre(observed, _log_odds_ratio(tables))
-    parts = []
-    for values, chances in zip(
-        np.split(strata.values, strata.starts[1:]),
-        np.split(strata.probabilities, strata.starts[1:]),
-        strict=True,
-    ):
-        parts.append(_trimmed(int(values[0]), chances))
+    pieces = (np.split(each, strata.starts[1:]) for each in (strata.values, strata.probabilities))
+    parts = [_trimmed(int(values[0]), chances) for values, chances in zip(*pieces, strict=True)]
     start, chances = _convolved(parts)
     tail = chances[max(observed - start, 0) :]
     above = np.arange(len(tail)) + max(start - observed, 0)
