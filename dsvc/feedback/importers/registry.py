@@ -8,6 +8,11 @@ from typing import Final, cast
 from dsvc.feedback.importers.importer import HEAD_BYTES, Importer, UnknownFeedbackFormatError
 
 _IMPORTERS: Final[dict[str, tuple[str, str]]] = {
+    "lm-eval": ("lm_eval", "LmEval"),
+    "evidently": ("evidently", "Evidently"),
+    "deepeval": ("deepeval", "Deepeval"),
+    "promptfoo": ("promptfoo", "Promptfoo"),
+    "mlflow": ("mlflow_feedback", "MlflowFeedback"),
     "jsonl": ("plain_jsonl", "PlainJsonl"),
     "csv": ("plain_csv", "PlainCsv"),
 }

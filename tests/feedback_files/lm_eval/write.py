@@ -1,4 +1,4 @@
-"""Run lm-evaluation-harness with the model of predict.py: python write.py ARGUMENTS-OF-LM_EVAL; see README.md."""
+"""Run lm-evaluation-harness with the model of predict.py: python write.py ARGUMENTS; see README.md."""
 
 import json
 import sys
