@@ -16,9 +16,7 @@ _STDERR: Final = "_stderr"
 _NO_VALUE: Final = "N/A"
 """What the tool writes for a standard error, or a value, that there is not."""
 _MEAN: Final = "mean"
-_MEANS: Final = frozenset(
-    {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "em", "brier_score"}
-)
+_MEANS: Final = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "em"})
 """Metrics that are means over samples where the task doesn't say how they are put together."""
 _SEEDS: Final = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
 _KNOWN: Final = frozenset(
@@ -129,7 +127,7 @@ def _run(top: JsonObject, extra: dict[str, str]) -> EvaluationRun:
 
 
 def _model(top: JsonObject, config: JsonObject) -> str | None:
-    """Name the model as its arguments do; without such the tool makes up a random name, which says nothing."""
+    """Name the model as its arguments do; without such the tool makes up a name, which says nothing."""
     name = top.text("model_name")
     arguments = config.value.get("model_args")
     stated = list(arguments.values()) if isinstance(arguments, dict) else [to_json(arguments)]
@@ -166,7 +164,7 @@ def _means(top: JsonObject) -> dict[str, frozenset[str]]:
 
 
 def _metric_list(config: JsonObject) -> list[JsonObject]:
-    """Give the metrics of a task that say how they are put together, leaving out functions written as text."""
+    """Give the metrics of a task that say by a name how they are put together."""
     place = config.at("metric_list")
     found = config.array("metric_list")
     return [

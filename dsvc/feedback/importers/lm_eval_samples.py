@@ -1,7 +1,8 @@
 """Samples of lm-evaluation-harness, from its ``samples_TASK_TIME.jsonl``.
 
 A sample is found by the row's own ``dsvc_ref``, else by ``doc_hash``: sha256 over the row as
-``json.dumps(doc, indent=2, ensure_ascii=False)`` writes it.
+``json.dumps(doc, indent=2, ensure_ascii=False)`` writes it. Its id in other evaluations is the task and that
+hash, or the reference without its commit, which changes from version to version.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ def read_samples(
 ) -> Iterator[Sample]:
     """Read a file of samples line by line.
 
-    The first metric of a sample that is 1 for right and 0 for wrong judges it: 0 is ``wrong-answer``, with the
-    name of the filter where there are several (``wrong-answer:strict``), since each filter answers for itself.
+    The first metric of a sample that is 1 for right and 0 for wrong judges it: 0 is ``wrong-answer``, with
+    the name of the filter where there is one (``wrong-answer:strict``), since filters differ in what they take
+    for the answer.
 
     Parameters
     ----------
@@ -57,6 +59,7 @@ def _sample(found: JsonObject, task: str | None, means: frozenset[str] | None) -
         raise malformed(found.place, "no sample of lm-evaluation-harness: doc_id or doc is missing")
     filter_name = found.text("filter") or PLAIN_FILTER
     digest = _doc_hash(found)
+    reference = _reference(found)
     passed: bool | None = None
     scores: dict[str, float] = {}
     for metric, value in _values(found):
@@ -67,8 +70,8 @@ def _sample(found: JsonObject, task: str | None, means: frozenset[str] | None) -
     symptom = WRONG_ANSWER if filter_name == PLAIN_FILTER else f"{WRONG_ANSWER}:{filter_name}"
     return Sample(
         pointer=found.place,
-        sample_id=f"{task or ''}/{digest}",
-        selector=_selector(found, digest),
+        sample_id=f"{task or ''}/{reference.partition(':')[2] if reference else digest}",
+        selector=Selector(ref=reference) if reference else Selector(doc=f"sha256:{digest}"),
         passed=passed,
         scores=scores,
         task=task,
@@ -88,18 +91,14 @@ def _doc_hash(found: JsonObject) -> str:
     if stated is not None and not _HASH.fullmatch(stated):
         raise malformed(found.at("doc_hash"), "not a sha256", stated)
     if stated not in (None, digest):
-        raise malformed(
-            found.at("doc_hash"), "not the hash of doc; the file was changed after it was written"
-        )
+        raise malformed(found.at("doc_hash"), "not the hash of doc; one of them was changed later")
     return digest
 
 
-def _selector(found: JsonObject, digest: str) -> Selector:
+def _reference(found: JsonObject) -> str | None:
     doc = found.value["doc"]
     reference = doc.get(FIELD) if isinstance(doc, dict) else None
-    if isinstance(reference, str) and reference:
-        return Selector(ref=reference)
-    return Selector(doc=f"sha256:{digest}")
+    return reference if isinstance(reference, str) and reference else None
 
 
 def _values(found: JsonObject) -> Iterator[tuple[str, float]]:
