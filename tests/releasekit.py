@@ -14,7 +14,7 @@ from dsvc.model.defect import DefectStatus
 from dsvc.model.feedback import DefectSeverity, Metric, PilotKind, Support
 from dsvc.model.run_record import RunKind
 from dsvc.model.source_record import Acquisition, LegalBasis, Status
-from dsvc.model.table_kind import kind_by_name
+from dsvc.model.table_kind import kind_by_name, recognise
 from dsvc.policy.notices import Notice
 from dsvc.release.drop_accounting import DropAccounting, DropLine
 from dsvc.release.facts import (
@@ -63,7 +63,7 @@ def released_file(
 ) -> ReleasedFile:
     """A file with digests of bytes; a table where columns or rows are given."""
     raw = path if isinstance(path, bytes) else path.encode()
-    kind = kind_by_name(raw)
+    kind = recognise(raw, data[:8192]) or kind_by_name(raw)
     table = None
     if kind is not None and (columns is not None or rows is not None):
         named = tuple(Column(name, each) for name, each in (columns or {}).items())
