@@ -71,7 +71,7 @@ def log_p_stratified(tables: Tables) -> float:
     if len(tables.bad) > _MANY_STRATA and variance >= _ENOUGH_VARIANCE:
         expected = float((tables.total * (tables.flagged / tables.evaluated)).sum())
         return log_normal_tail((observed - expected - 0.5) / math.sqrt(variance))
-    return _exact(tables, observed, low, high)
+    return _exact(tables, observed)
 
 
 def _bounds(tables: Tables) -> tuple[Integers, Integers]:
@@ -138,7 +138,7 @@ class Tilted:
             theta = step if least < step < most else (least + most) / 2
 
 
-def _exact(tables: Tables, observed: int, low: Integers, high: Integers) -> float:
+def _exact(tables: Tables, observed: int) -> float:
     strata = Tilted(tables)
     expected = float((tables.total * (tables.flagged / tables.evaluated)).sum())
     if observed > expected:
@@ -149,8 +149,6 @@ def _exact(tables: Tables, observed: int, low: Integers, high: Integers) -> floa
     tail = chances[max(observed - start, 0) :]
     above = np.arange(len(tail)) + max(start - observed, 0)
     whole = float((tail * np.exp(-strata.theta * above)).sum())
-    if whole <= 0:
-        return -math.inf
     return min(strata.log_mass - strata.theta * observed + math.log(whole), 0.0)
 
 

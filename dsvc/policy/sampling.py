@@ -36,8 +36,12 @@ def clopper_pearson(passed: int, sample: int, confidence: float = 0.95) -> tuple
         return 0.0, 1.0
     tail = (1 - confidence) / 2
     # That at least k of n pass, where a share p would, has probability I_p(k, n - k + 1).
-    low = 0.0 if not passed else _solve(lambda p: _beta(p, passed, sample - passed + 1), tail)
-    high = 1.0 if passed == sample else _solve(lambda p: _beta(p, passed + 1, sample - passed), 1 - tail)
+    low = 0.0 if not passed else _solve(lambda p: incomplete_beta(p, passed, sample - passed + 1), tail)
+    high = (
+        1.0
+        if passed == sample
+        else _solve(lambda p: incomplete_beta(p, passed + 1, sample - passed), 1 - tail)
+    )
     return low, high
 
 
@@ -49,12 +53,12 @@ def _solve(rising: Callable[[float], float], wanted: float) -> float:
     return (low + high) / 2
 
 
-def _beta(x: float, a: int, b: int) -> float:
+def incomplete_beta(x: float, a: float, b: float) -> float:
     """Regularised incomplete beta function, by Lentz's continued fraction."""
     if not 0 < x < 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):
-        return 1 - _beta(1 - x, b, a)
+        return 1 - incomplete_beta(1 - x, b, a)
     front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
     fraction = d
