@@ -108,6 +108,20 @@ class StepKind(StrEnum):
     COPY = "copy"
 
 
+class StepReason(StrEnum):
+    """Why a step computes more than the rows of the plan, or why it isn't known which ones it will.
+
+    ``not-rowwise``: its command looks at other rows too. ``no-map``: it isn't known which rows became which.
+    ``lookup``: what it looks things up in changes. ``inputs``: of what it reads it is known only once that is
+    made which rows change.
+    """
+
+    NOT_ROWWISE = "not-rowwise"
+    NO_MAP = "no-map"
+    LOOKUP = "lookup"
+    INPUTS = "inputs"
+
+
 class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of a plan, in the order in which they are carried out.
 
@@ -124,8 +138,8 @@ class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Its words.
     rows : int
         Rows that it reads to compute others; an edit computes none.
-    because : str
-        Why it runs whole; empty otherwise.
+    because : StepReason or None
+        Why not on the rows of the plan alone.
     seconds : float
         What it may take, from how long the run took.
     origin : bytes
@@ -140,7 +154,7 @@ class PlanStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str | None = None
     command: tuple[str, ...] = ()
     rows: int = 0
-    because: str = ""
+    because: StepReason | None = None
     seconds: float = 0.0
     origin: bytes = b""
     blocked: str = ""
