@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from dsvc.feedback.candidate_rows import Membership
 from dsvc.feedback.causes import Candidate
 from dsvc.lineage.artifacts import folder_digest, relative
 from dsvc.lineage.builder import LineageBuilder
@@ -53,6 +54,8 @@ class CandidateRows:
     rows : ndarray of int64 or None
         Rows that were asked about; the candidates count these, from 0. None: all.
     candidates : tuple of Candidate
+    ancestors : mapping of ArtifactNode to Membership
+        Artifacts that rows came from, and the artifact itself, each with those of the rows that did.
     left_out : tuple of str
         Columns, and parts such as the annotator, with so many values that not each was looked at.
     unread : tuple of UnreadTable
@@ -62,6 +65,7 @@ class CandidateRows:
     records: int
     rows: Numbers | None
     candidates: tuple[Candidate, ...]
+    ancestors: Mapping[ArtifactNode, Membership]
     left_out: tuple[str, ...]
     unread: tuple[UnreadTable, ...]
 
@@ -108,6 +112,21 @@ class CandidateCauses:
         """The graph of the commit's lineage."""
         return self._scope.builder
 
+    def entry(self, path: bytes) -> Entry | None:
+        """File of the commit; None where it has none there."""
+        return self._manifest.get(path)
+
+    def files(self, folder: bytes, numbers: Sequence[int]) -> list[str]:
+        """Paths of files of a folder, relative to it, by their numbers."""
+        members = relative(self._manifest.entries(folder), folder)
+        return [_name(members[number].path) for number in numbers]
+
+    def tables(self, folder: bytes = b"") -> list[Entry]:
+        """Tables with rows that the commit has below a folder, or at that very path."""
+        entry = self._manifest.get(folder) if folder else None
+        entries = self._manifest.entries(folder) if entry is None else [entry]
+        return [each for each in entries if each.is_file and each.rows]
+
     def of(
         self, path: bytes, digest: bytes, *, folder: bool = False, rows: Numbers | None = None
     ) -> CandidateRows:
@@ -150,6 +169,7 @@ class CandidateCauses:
             records=records,
             rows=rows,
             candidates=tuple(pools.candidates()),
+            ancestors={node: pools.members([rows])[1] for node, rows in origins.ways.items()},
             left_out=tuple(dict.fromkeys([*columns.left_out, *pools.left_out])),
             unread=tuple(columns.unread),
         )
@@ -220,7 +240,7 @@ class _Origins:
         self._starts = starts
         self._side_by_side: set[ArtifactNode] = set()
         self._leaves: set[ArtifactNode] = set()
-        self._ways: dict[ArtifactNode, Numbers] = {}
+        self.ways: dict[ArtifactNode, Numbers] = {}
         self._runs: dict[RunNode, list[Numbers]] = {}
 
     def take(self, node: Node, way: Way) -> None:
@@ -229,8 +249,9 @@ class _Origins:
             self._pools.add_rows(CauseKind.SOURCE, node.id, way.rows())
         elif isinstance(node, RunNode):
             self._runs.setdefault(node, []).append(way.rows())
-        elif node not in self._starts:
-            self._ways[node] = way.rows()
+        else:
+            self.ways[node] = way.rows()
+        if isinstance(node, ArtifactNode) and node not in self._starts:
             if not any(
                 isinstance(each, ArtifactNode | RunNode) for each in self._builder.graph.parents(node)
             ):
@@ -261,12 +282,12 @@ class _Origins:
         self._facts()
         self._parameters()
         chosen = self._side_by_side | (self._leaves if len(self._leaves) > 1 else set())
-        nodes = sorted(node for node in chosen if node in self._ways)
+        nodes = sorted(node for node in chosen if node in self.ways)
         paths = [node.path for node in nodes]
         for node in nodes:
             several = paths.count(node.path) > 1
             id_ = f"{_name(node.path)}@{node.digest.hex()[:12]}" if several else _name(node.path)
-            self._pools.add_rows(CauseKind.ARTIFACT, id_, self._ways[node])
+            self._pools.add_rows(CauseKind.ARTIFACT, id_, self.ways[node])
 
     def _facts(self) -> None:
         """Who annotated and reviewed, by which rules, in which batch."""

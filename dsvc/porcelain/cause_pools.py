@@ -104,7 +104,7 @@ class Pools:
         return found
 
     def _single(self, pool: _Pool) -> list[tuple[str, tuple[int, Membership]]]:
-        return [(id_, self._members(pool.single.get(number, ()))) for id_, number in pool.numbers.items()]
+        return [(id_, self.members(pool.single.get(number, ()))) for id_, number in pool.numbers.items()]
 
     def _coded(self, pool: _Pool) -> list[tuple[str, tuple[int, Membership]]]:
         parts = [*pool.coded]
@@ -143,9 +143,10 @@ class Pools:
         order = np.argsort(small, kind="stable")
         ends = np.cumsum(np.bincount(codes + 1, minlength=len(pool.numbers) + 1))
         chosen = (all_rows[order[ends[n] : ends[n + 1]]] for n in range(len(pool.numbers)))
-        return [(id_, self._members([rows])) for id_, rows in zip(pool.numbers, chosen, strict=True)]
+        return [(id_, self.members([rows])) for id_, rows in zip(pool.numbers, chosen, strict=True)]
 
-    def _members(self, many: Sequence[Numbers]) -> tuple[int, Membership]:
+    def members(self, many: Sequence[Numbers]) -> tuple[int, Membership]:
+        """Put lists of rows together: how many rows they have, and which."""
         mask = np.zeros(self._rows, np.bool_)
         for rows in many:
             mask[rows] = True

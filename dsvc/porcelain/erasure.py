@@ -42,7 +42,7 @@ from dsvc.store.absence import StillThereError, prove_absent, stored_lengths
 from dsvc.store.erase import erase as erase_chunks
 from dsvc.store.mark import Marks
 
-_CACHES: Final = ("rows", "detections", "lineage")
+_CACHES: Final = ("rows", "detections", "lineage", "causes")
 """Folders of the cache that hold hashes or values of cells, or were made from them."""
 
 

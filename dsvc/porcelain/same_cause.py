@@ -57,21 +57,27 @@ def selected_rows(repo: Workspace, defect: HasRows, commit: CommitId, causes: Se
         If lineage or the artifact can't be read.
     """
     folder = any(each.folder for each in defect.rows if each.path == defect.path)
-    digest = _digest(repo, commit, defect.path, folder=folder)
+    digest, _ = artifact_digest(repo, commit, defect.path, folder=folder)
     found = CandidateCauses(repo, commit).of(defect.path, digest, folder=folder)
     return found.rows_of((each.kind, each.id) for each in causes)
 
 
-def _digest(repo: Workspace, commit: CommitId, path: bytes, *, folder: bool) -> bytes:
-    """Digest that an artifact has in a commit."""
+def artifact_digest(repo: Workspace, commit: CommitId, path: bytes, *, folder: bool) -> tuple[bytes, int]:
+    """Digest of an artifact in a commit, and how many rows it has, of a folder files.
+
+    Raises
+    ------
+    NotFoundError
+        If the commit lacks it.
+    """
     manifest = repo.manifest(repo.history.read_commit(commit).manifest)
     if folder:
         members = relative(manifest.entries(path), path)
         if members:
-            return folder_digest((each.path, each.mode, each.digest) for each in members)
+            return folder_digest((each.path, each.mode, each.digest) for each in members), len(members)
     else:
         entry = manifest.get(path)
         if entry is not None:
-            return entry.digest
+            return entry.digest, 1 if entry.rows is None else entry.rows
     name = display_path(path)
     raise NotFoundError(f"the commit has no {name}", details={"path": name})
