@@ -21,6 +21,7 @@ from dsvc.release.croissant_terms import (
     FieldType,
     field_type,
     has_readable_rows,
+    is_taken_for_dates,
     media_types,
 )
 from dsvc.release.facts import Column, ReleasedFile, ReleaseFacts
@@ -217,10 +218,15 @@ def _described(file: ReleasedFile) -> list[tuple[Column, FieldType]]:
 
     Of columns with one name loaders know one only; what they know as another type is not said at all.
     """
-    if file.table is None or not has_readable_rows(file):
+    table = file.table
+    if table is None or not has_readable_rows(file):
         return []
-    several = Counter(each.name for each in file.table.columns)
-    typed = ((each, field_type(each.type)) for each in file.table.columns if several[each.name] == 1)
+    several = Counter(each.name for each in table.columns)
+    typed = (
+        (each, field_type(each.type, table.format))
+        for each in table.columns
+        if several[each.name] == 1 and not is_taken_for_dates(each.name, table.format)
+    )
     return [(column, kind) for column, kind in typed if kind is not None]
 
 

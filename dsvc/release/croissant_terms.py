@@ -113,6 +113,14 @@ def has_readable_rows(file: ReleasedFile) -> bool:
     )
 
 
+def is_taken_for_dates(column: str, format_: TableFormat) -> bool:
+    """Whether pandas, with which loaders read JSON lines, makes dates of a column for its name alone.
+
+    Declared as what it is, it would make all rows of the table unreadable.
+    """
+    return format_ is TableFormat.JSONL and _TAKEN_FOR_DATES.fullmatch(column) is not None
+
+
 class FieldType(NamedTuple):
     """Type of a field: a term, and whether its values are lists of it."""
 
@@ -134,18 +142,22 @@ _TERMS: Final = {
     **{f"int{bits}": f"cr:Int{bits}" for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": f"cr:UInt{bits}" for bits in (8, 16, 32, 64)},
 }
+_NUMBERS_IN_TEXT: Final = {"int64": "sc:Integer", "double": "sc:Float"}
+_TAKEN_FOR_DATES: Final = re.compile(r"(?i).*(?:_at|_time)|modified|date|datetime|timestamp.*", re.DOTALL)
 _DICTIONARY: Final = re.compile(r"dictionary<values=(\w+), .*>")
 _LIST: Final = re.compile(
     r"(?:large_|fixed_size_)?list<(?:(?:item|element): )?(\w+)(?: not null)?>(?:\[\d+\])?"
 )
 
 
-def field_type(column: str) -> FieldType | None:
+def field_type(column: str, format_: TableFormat = TableFormat.PARQUET) -> FieldType | None:
     """Type of a column in Croissant's terms; None for what it can't say, such as a struct or a decimal.
 
     A decimal is no floating-point number, and a list whose elements may be anything no list of texts: better
-    nothing than something wrong.
+    nothing than something wrong. Numbers in text have no width.
     """
+    if format_.is_text and column in _NUMBERS_IN_TEXT:
+        return FieldType(_NUMBERS_IN_TEXT[column])
     inner = _LIST.fullmatch(column)
     if inner is not None:
         term = _TERMS.get(inner[1])

@@ -181,6 +181,18 @@ def test_columns_of_parquet_keep_their_types(tmp_path: Path) -> None:
     assert "box (struct<x: int64>)" in record_set["description"]
 
 
+def test_what_loaders_take_for_dates_does_not_keep_the_other_columns_from_them(tmp_path: Path) -> None:
+    rows = [
+        {"created_at": "2024-01-01", "Timestamp": 17, "update": "x", "big": 2**63},
+        {"created_at": "no", "Timestamp": 18, "update": "y", "big": 1},
+    ]
+    files = _laid_out(tmp_path, {"a.jsonl": _jsonl(rows)})
+    found = _records(_load(tmp_path, empty_facts(files=files)), "a.jsonl", ["update", "big"])
+    assert found == [{"update": "x", "big": 2**63}, {"update": "y", "big": 1}]
+    [record_set] = json.loads(croissant(empty_facts(files=files)))["recordSet"]
+    assert "created_at (string), Timestamp (int64)" in record_set["description"]
+
+
 @pytest.mark.parametrize(
     ("column", "expected"),
     [
