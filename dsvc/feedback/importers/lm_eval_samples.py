@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Final
 
 from dsvc.feedback.importers.importer import malformed
 from dsvc.feedback.importers.json_document import Json, JsonObject, decode, finite, lines, to_json
 from dsvc.feedback.importers.lm_eval_results import PLAIN_FILTER, metric_name
-from dsvc.feedback.reference import FIELD
+from dsvc.feedback.importers.tool_fields import Repeats, reference_in, without_commit
 from dsvc.model.feedback import Sample, Selector
 
 WRONG_ANSWER: Final = "wrong-answer"
@@ -32,8 +33,8 @@ def read_samples(
     """Read a file of samples line by line.
 
     The first metric of a sample that is 1 for right and 0 for wrong judges it: 0 is ``wrong-answer``, with
-    the name of the filter where there is one (``wrong-answer:strict``), since filters differ in what they take
-    for the answer.
+    the name of the filter where there is one (``wrong-answer-strict``), since filters differ in what they
+    take for the answer.
 
     Parameters
     ----------
@@ -49,17 +50,22 @@ def read_samples(
     FeedbackMalformedError
         If a line is no sample, or its ``doc_hash`` isn't that of its ``doc``.
     """
+    repeats: dict[str, Repeats] = defaultdict(Repeats)
     for number, line in lines(stream):
         place = f"{file} line {number}" if file else f"line {number}"
-        yield _sample(JsonObject(decode(line, place), place), task, means)
+        yield _sample(JsonObject(decode(line, place), place), task, means, repeats)
 
 
-def _sample(found: JsonObject, task: str | None, means: frozenset[str] | None) -> Sample:
+def _sample(
+    found: JsonObject, task: str | None, means: frozenset[str] | None, repeats: Mapping[str, Repeats]
+) -> Sample:
     if not found.has("doc_id", "doc"):
         raise malformed(found.place, "no sample of lm-evaluation-harness: doc_id or doc is missing")
     filter_name = found.text("filter") or PLAIN_FILTER
     digest = _doc_hash(found)
-    reference = _reference(found)
+    doc = found.value["doc"]
+    reference = reference_in(JsonObject(doc, found.at("doc"))) if isinstance(doc, dict) else None
+    row = without_commit(reference) if reference else digest
     passed: bool | None = None
     scores: dict[str, float] = {}
     for metric, value in _values(found):
@@ -67,10 +73,10 @@ def _sample(found: JsonObject, task: str | None, means: frozenset[str] | None) -
             passed = value == 1.0
         if means is None or metric in means:
             scores[metric_name(metric, filter_name)] = value
-    symptom = WRONG_ANSWER if filter_name == PLAIN_FILTER else f"{WRONG_ANSWER}:{filter_name}"
+    symptom = WRONG_ANSWER if filter_name == PLAIN_FILTER else f"{WRONG_ANSWER}-{filter_name}"
     return Sample(
         pointer=found.place,
-        sample_id=f"{task or ''}/{reference.partition(':')[2] if reference else digest}",
+        sample_id=repeats[filter_name].name(f"{task or ''}/{row}"),
         selector=Selector(ref=reference) if reference else Selector(doc=f"sha256:{digest}"),
         passed=passed,
         scores=scores,
@@ -93,12 +99,6 @@ def _doc_hash(found: JsonObject) -> str:
     if stated not in (None, digest):
         raise malformed(found.at("doc_hash"), "not the hash of doc; one of them was changed later")
     return digest
-
-
-def _reference(found: JsonObject) -> str | None:
-    doc = found.value["doc"]
-    reference = doc.get(FIELD) if isinstance(doc, dict) else None
-    return reference if isinstance(reference, str) and reference else None
 
 
 def _values(found: JsonObject) -> Iterator[tuple[str, float]]:

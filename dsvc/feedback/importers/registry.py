@@ -9,6 +9,8 @@ from dsvc.feedback.importers.importer import HEAD_BYTES, Importer, UnknownFeedba
 
 _IMPORTERS: Final[dict[str, tuple[str, str]]] = {
     "lm-eval": ("lm_eval", "LmEval"),
+    "inspect": ("inspect_log", "Inspect"),
+    "junit": ("junit", "Junit"),
     "evidently": ("evidently", "Evidently"),
     "deepeval": ("deepeval", "Deepeval"),
     "promptfoo": ("promptfoo", "Promptfoo"),
