@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import hashlib
 import importlib.util
 import shutil
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from demo_chain import tell_of_provenance
 from demo_policy import tell_of_policy
-from demo_shell import DemoFailedError, Shell, say
+from demo_shell import DemoFailedError, Shell, digests, say
 
 # Left out: la-riots.csv, which names people who died.
 FILES = (
@@ -143,15 +142,6 @@ def append(text: str, code: str, row: str) -> str:
     if f"\n{code}," in text or not text.endswith("\n"):
         raise DemoFailedError(f"the data are others than this was written for: {code}")
     return text + row
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file below `folder`, dsvc's own folder left out."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".dsvc" not in path.relative_to(folder).parts
-    }
 
 
 def check_same(what: str, expected: dict[str, str], found: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -26,6 +27,15 @@ def quoted(word: str) -> str:
     """Quote a word as a person would for the shell."""
     plain = "'" in word and not set(word) & set('"$`\\\\!')
     return f'"{word}"' if plain else shlex.quote(word)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file below `folder`, dsvc's own folder left out."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".dsvc" not in path.relative_to(folder).parts
+    }
 
 
 class Shell:
@@ -53,6 +63,11 @@ class Shell:
         """Ask dsvc for its answer in JSON, without showing it."""
         with contextlib.redirect_stdout(io.StringIO()):
             return json.loads(self.dsvc(*arguments, "--json"))
+
+    def ask_lines(self, *arguments: str) -> list[Any]:
+        """Ask dsvc for a listing in JSON, an object a line, without showing it."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            return [json.loads(line) for line in self.dsvc(*arguments, "--json").splitlines()]
 
     def _run(self, shown: str, arguments: list[str], code: int) -> str:
         print(f"\n$ {shown}", flush=True)
