@@ -68,7 +68,8 @@ def test_samples_say_what_the_file_says() -> None:
     ]
     assert found[4].explanation == 'Expected output "positive" to equal "negative"'
     assert (found[4].evidence, found[7].explanation) == ("positive", "模型没有回答")
-    assert found[4].pointer == "/results/results/4"
+    assert found[4].pointer == "/results/results/4/gradingResult/componentResults/0"
+    assert found[0].pointer == "/results/results/0"
 
 
 def test_stated_means_are_those_of_the_samples() -> None:
@@ -122,6 +123,26 @@ def test_repetitions_and_tests_without_reference_are_told_apart() -> None:
 def test_a_metric_with_several_assertions_states_no_mean() -> None:
     document = changed("results", "prompts", 0, "metrics", "namedScoresCount", to={"same_label": 14})
     assert [each.name for each in read(document).metrics] == ["pass"]
+
+
+def test_each_thing_that_is_wrong_is_an_observation() -> None:
+    components = copy.deepcopy(DOCUMENT["results"]["results"][4]["gradingResult"]["componentResults"])
+    components[1] |= {"pass": False, "reason": "太长"}
+    found = samples(changed(*ROW, "gradingResult", "componentResults", to=[*components, components[1]]))
+    first, second = found[4:6]
+    assert [first.symptom, second.symptom] == ["failed-equals-same-label", "failed-javascript-short"]
+    assert (first.sample_id, first.selector, first.evidence) == (
+        second.sample_id,
+        second.selector,
+        second.evidence,
+    )
+    assert (bool(first.scores), second.scores, second.explanation) == (True, {}, "太长")
+    assert len(found) == 9
+
+
+def test_a_test_that_passed_by_its_threshold_is_no_observation() -> None:
+    sample = samples(changed(*ROW, "success", to=True))[4]
+    assert (sample.passed, sample.symptom) == (True, None)
 
 
 ROW = ("results", "results", 4)

@@ -3,8 +3,8 @@
 ======================= ======================================================================================
 row                     ``dsvc_ref`` in the ``metadata`` of a test case, else its ``name`` where that is one
 passed                  ``success`` of the test case; null where it was not judged
-symptom                 ``failed-`` and the first metric below its threshold; ``error`` where none could be
-                        measured
+symptom                 ``failed-`` and the metric below its threshold, an observation for each; ``error``
+                        where one could not be measured
 scores                  ``pass`` and the score of each metric
 metrics                 ``pass`` of ``testPassed`` and ``testFailed``; means of ``metricsScores``
 ======================= ======================================================================================
@@ -26,12 +26,14 @@ from dsvc.feedback.importers.plain_fields import FAILED
 from dsvc.feedback.importers.tool_fields import (
     ERROR,
     PASSED,
+    Fault,
     Repeats,
     by_content,
     cut,
     failed,
     mean,
     reference_in,
+    with_faults,
     without_commit,
 )
 from dsvc.feedback.reference import MalformedReferenceError, read_reference
@@ -111,19 +113,16 @@ def _samples(cases: Sequence[JsonObject], repeated: Collection[str]) -> Iterator
         measured = list(case.objects("metricsData"))
         passed = _verdict(case, measured)
         ref = _reference(case)
-        first = next((each for each in measured if _is_below(each)), None)
-        told = first or next((each for each in measured if each.has("error")), None)
         judged = {} if passed is None else {PASSED: float(passed)}
-        yield Sample(
+        sample = Sample(
             pointer=case.place,
             sample_id=repeats.name(_identity(case, ref)),
             selector=Selector(ref=ref),
             passed=passed,
             scores={**judged, **_scores(measured, repeated)},
-            symptom=_symptom(first, told) if passed is False else None,
-            explanation=cut((told.text("reason") or told.text("error")) if told and not passed else None),
-            evidence=None if passed else cut(_answer(case)),
+            evidence=cut(_answer(case)) if passed is False else None,
         )
+        yield from with_faults(sample, _faults(case, measured) if passed is False else [])
 
 
 def _verdict(case: JsonObject, measured: Sequence[JsonObject]) -> bool | None:
@@ -136,14 +135,14 @@ def _verdict(case: JsonObject, measured: Sequence[JsonObject]) -> bool | None:
     return passed
 
 
-def _is_below(metric: JsonObject) -> bool:
-    return metric.flag("success") is False and not metric.has("error")
-
-
-def _symptom(first: JsonObject | None, told: JsonObject | None) -> str:
-    if first is not None:
-        return failed(first.text("name"))
-    return FAILED if told is None else ERROR
+def _faults(case: JsonObject, measured: Sequence[JsonObject]) -> Iterator[Fault]:
+    wrong = [each for each in measured if each.flag("success") is False or each.has("error")]
+    # What was measured says more than what could not be.
+    for each in sorted(wrong, key=lambda each: each.has("error")):
+        broken = each.text("error")
+        yield Fault(ERROR if broken else failed(each.text("name")), each.place, broken or each.text("reason"))
+    if not wrong:
+        yield Fault(FAILED, case.place, None)
 
 
 def _reference(case: JsonObject) -> str | None:

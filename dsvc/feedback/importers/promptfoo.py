@@ -3,8 +3,8 @@
 ======================= ======================================================================================
 row                     ``dsvc_ref`` in the ``vars`` or the ``metadata`` of a test
 passed                  ``success``
-symptom                 ``failed-`` and type and metric of the first assertion that failed; ``error`` where
-                        nothing could be graded
+symptom                 ``failed-`` and type and metric of the assertion that failed, an observation for each;
+                        ``error`` where nothing could be graded
 scores                  ``pass`` and the named scores
 metrics                 ``pass`` of ``stats``; means of named scores, where each sample has one
 task                    provider and prompt, where there are several
@@ -24,11 +24,13 @@ from dsvc.feedback.importers.plain_fields import FAILED
 from dsvc.feedback.importers.tool_fields import (
     ERROR,
     PASSED,
+    Fault,
     Repeats,
     by_content,
     cut,
     failed,
     reference_in,
+    with_faults,
     without_commit,
 )
 from dsvc.model.feedback import EvaluationRun, Metric, Sample, Selector
@@ -155,17 +157,16 @@ def _samples(rows: Sequence[JsonObject], tasks: Sequence[str | None]) -> Iterato
         passed = row.flag("success")
         if passed is None:
             raise malformed(row.at("success"), "no verdict")
-        yield Sample(
+        sample = Sample(
             pointer=row.place,
             sample_id=repeats.name(f"{task}|{sample_id}" if task else sample_id),
             selector=Selector(ref=ref),
             passed=passed,
             scores={PASSED: float(passed), **_scores(row)},
             task=task,
-            symptom=None if passed else _symptom(row),
-            explanation=None if passed else cut(_reason(row)),
             evidence=None if passed else _output(row),
         )
+        yield from with_faults(sample, [] if passed else _faults(row))
 
 
 def _scores(row: JsonObject) -> Mapping[str, float]:
@@ -174,19 +175,16 @@ def _scores(row: JsonObject) -> Mapping[str, float]:
     return {name: value for name, value in found.items() if value is not None and name != PASSED}
 
 
-def _symptom(row: JsonObject) -> str:
+def _faults(row: JsonObject) -> Iterator[Fault]:
     grading = row.object("gradingResult")
-    if not grading.value:
-        return ERROR
-    for each in grading.objects("componentResults"):
-        if each.flag("pass") is False:
-            assertion = each.object("assertion")
-            return failed(assertion.text("type"), assertion.text("metric"))
-    return FAILED
-
-
-def _reason(row: JsonObject) -> str | None:
-    return row.object("gradingResult").text("reason") or row.text("error")
+    wrong = [each for each in grading.objects("componentResults") if each.flag("pass") is False]
+    for each in wrong:
+        assertion = each.object("assertion")
+        symptom = failed(assertion.text("type"), assertion.text("metric"))
+        yield Fault(symptom, each.place, each.text("reason"))
+    if not wrong:
+        reason = grading.text("reason") or row.text("error")
+        yield Fault(FAILED if grading.value else ERROR, row.place, reason)
 
 
 def _output(row: JsonObject) -> str | None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from msgspec import structs
 
 from dsvc.feedback.importers.importer import malformed
 from dsvc.feedback.importers.json_document import Json, JsonObject, to_json
 from dsvc.feedback.importers.plain_fields import FAILED
 from dsvc.feedback.reference import FIELD, MAX_LENGTH
-from dsvc.model.feedback import Metric
+from dsvc.model.feedback import Metric, Sample
 
 ERROR: Final = "error"
 """Symptom of what a tool counts as failed because something broke while it was evaluated."""
@@ -65,6 +67,34 @@ def cut(text: str | None) -> str | None:
     if not text:
         return None
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with a sample, and where the file says so."""
+
+    symptom: str
+    pointer: str
+    explanation: str | None
+
+
+def with_faults(sample: Sample, faults: Iterable[Fault]) -> Iterator[Sample]:
+    """Give a sample with the first thing that is wrong with it, and each other as an observation of its own.
+
+    Only the first has scores: it is one sample. What is wrong twice in one way is said once.
+    """
+    found: dict[str, Fault] = {}
+    for each in faults:
+        found.setdefault(each.symptom, each)
+    for number, fault in enumerate(found.values()):
+        yield structs.replace(
+            sample,
+            symptom=fault.symptom,
+            pointer=fault.pointer,
+            explanation=cut(fault.explanation),
+            scores={} if number else sample.scores,
+        )
+    if not found:
+        yield sample
 
 
 class Repeats:
