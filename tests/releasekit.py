@@ -18,29 +18,25 @@ from dsvc.model.table_kind import kind_by_name, recognise
 from dsvc.policy.notices import Notice
 from dsvc.release.drop_accounting import DropAccounting, DropLine
 from dsvc.release.facts import (
+    ChangeKind,
     Column,
     DefectStanding,
     Evaluation,
     FileChange,
     FileKind,
-    Found,
     KnownDefect,
     LineageClosure,
-    PackUsed,
-    PolicyChanged,
     ReleasedFile,
     ReleasedRun,
     ReleasedSource,
     ReleasedTable,
     ReleaseFacts,
-    RuleAsked,
     RunArtifact,
     Since,
-    Verdict,
-    WaiverShown,
 )
 from dsvc.release.mixture import Part, mix
 from dsvc.release.quality_gain import MetricChange
+from dsvc.release.verdict_facts import Found, PackUsed, PolicyChanged, RuleAsked, Verdict, WaiverShown
 
 HEX = "0123456789abcdef" * 4
 RUNS = (HEX[1:] + "0", HEX[2:] + "01")
@@ -279,9 +275,13 @@ def full_facts() -> ReleaseFacts:
             manifest=HEX,
             files=(
                 FileChange(
-                    path=b"train.csv", change="modified", rows_added=1, rows_removed=2, rows_changed=3
+                    path=b"train.csv",
+                    change=ChangeKind.MODIFIED,
+                    rows_added=1,
+                    rows_removed=2,
+                    rows_changed=3,
                 ),
-                FileChange(path="图片/猫.png".encode(), change="added"),
+                FileChange(path="图片/猫.png".encode(), change=ChangeKind.ADDED),
             ),
             metrics=(
                 MetricChange(

@@ -7,8 +7,9 @@ from typing import Final
 
 from dsvc.model.feedback import Metric
 from dsvc.model.paths import display_path
-from dsvc.release.facts import ReleasedRun, ReleaseFacts, Verdict
+from dsvc.release.facts import ReleasedRun, ReleaseFacts
 from dsvc.release.markdown import bullets, code, escape, number, table
+from dsvc.release.verdict_facts import Verdict
 
 Words = dict[str, str]
 _NORMAL_95: Final = 1.959963984540054

@@ -103,7 +103,8 @@ def _licence(expression: str) -> str | list[str]:
     if " OR " in expression or " WITH " in expression:
         return expression
     known = spdx_ids()
-    found = [_SPDX.format(each) if each in known else each for each in licenses_of(check_license(expression))]
+    names = dict.fromkeys(licenses_of(check_license(expression)))
+    found = [_SPDX.format(each) if each in known else each for each in names]
     return found[0] if len(found) == 1 else found
 
 

@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 
-from dsvc.lineage.validation import Outcome, Severity
 from dsvc.model.defect import DefectStatus
 from dsvc.model.feedback import DefectSeverity, Metric, PilotKind
 from dsvc.model.run_record import RunKind
@@ -22,6 +21,7 @@ from dsvc.policy.notices import Notice
 from dsvc.release.drop_accounting import DropAccounting
 from dsvc.release.mixture import Mixture
 from dsvc.release.quality_gain import MetricChange
+from dsvc.release.verdict_facts import Verdict
 
 FORMAT: Final = 1
 
@@ -41,6 +41,15 @@ class DefectStanding(StrEnum):
     OPEN = "open"
     WAIVED = "waived"
     CLOSED = "closed"
+
+
+class ChangeKind(StrEnum):
+    """What became of a file since the release before."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    MODIFIED = "modified"
+    RENAMED = "renamed"
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -102,96 +111,6 @@ class ReleasedFile(msgspec.Struct, frozen=True, kw_only=True):
     def rows(self) -> int | None:
         """Rows, where it is a table whose rows could be counted."""
         return None if self.table is None else self.table.rows
-
-
-class PackUsed(msgspec.Struct, frozen=True):
-    """A policy pack: name with version, and BLAKE3-256 of its content in hex."""
-
-    name: str
-    digest: str
-
-
-class RuleAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule that was asked."""
-
-    id: str
-    severity: Severity
-    clause: str = ""
-    verified: bool = False
-    pack: str = ""
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate found; fields as in `dsvc.lineage.validation.Violation`."""
-
-    rule: str
-    severity: Severity
-    subject: bytes
-    message: str
-    outcome: Outcome
-    clause: str = ""
-    waiver: str | None = None
-
-
-class WaiverShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A waiver, also one that does not count: `why` says which.
-
-    Attributes
-    ----------
-    id : str
-    counts : bool
-    why : str
-        Who signed it, or why it doesn't count.
-    rule : str or None
-        None, as all below, where it can't be read.
-    subject : bytes
-    reason, until, by, key : str or None
-    """
-
-    id: str
-    counts: bool
-    why: str
-    rule: str | None = None
-    subject: bytes = b""
-    reason: str | None = None
-    until: str | None = None
-    by: str | None = None
-    key: str | None = None
-
-
-class PolicyChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """What the release changes of the policy of the branch that it comes from."""
-
-    what: str
-    before: str
-    after: str
-    weaker: bool
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What the release stage of the gate said.
-
-    Attributes
-    ----------
-    outcome : Outcome
-    judged_at : str
-        When, RFC 3339 with Z.
-    as_of : str
-        The day that rules were asked for, ``YYYY-MM-DD``.
-    digest : str
-        Of the verdict as the gate gives it, in hex.
-    packs, rules, violations, waivers, policy_changes : tuple
-    """
-
-    outcome: Outcome
-    judged_at: str
-    as_of: str = ""
-    digest: str = ""
-    packs: tuple[PackUsed, ...] = ()
-    rules: tuple[RuleAsked, ...] = ()
-    violations: tuple[Found, ...] = ()
-    waivers: tuple[WaiverShown, ...] = ()
-    policy_changes: tuple[PolicyChanged, ...] = ()
 
 
 class RunArtifact(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,7 +229,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     created : str or None
         RFC 3339.
     outcome : str or None
-        ``passed`` or ``failed``, where the tool judges the whole.
+        ``passed`` or ``failed``; anything else: the tool doesn't judge the whole.
     metrics : tuple of Metric
     """
 
@@ -354,7 +273,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
     """What changed of a file since the release before; rows where they could be compared."""
 
     path: bytes
-    change: str
+    change: ChangeKind
     rows_added: int | None = None
     rows_removed: int | None = None
     rows_changed: int | None = None

@@ -14,7 +14,8 @@ from blake3 import blake3
 from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import MalformedInputError, UnsupportedFormatError
 from dsvc.model.paths import check_structure
-from dsvc.release.facts import FORMAT, Found, ReleasedRun, ReleasedSource, ReleaseFacts
+from dsvc.release.facts import FORMAT, ReleasedRun, ReleasedSource, ReleaseFacts
+from dsvc.release.verdict_facts import Found
 
 MAX_BYTES: Final = 1 << 30
 _DOMAIN: Final = b"dsvc release facts 1\0"

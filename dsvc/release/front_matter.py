@@ -95,7 +95,7 @@ def _licence(expression: str) -> dict[str, Value]:
     if expression == UNDETERMINED or not expression.strip():
         return {"license": "unknown"}
     names = []
-    for each in licenses_of(check_license(expression)):
+    for each in dict.fromkeys(licenses_of(check_license(expression))):
         name = each.lower()
         names.append(name if name in _SAME_NAME else _OTHER_NAME.get(name, ""))
     if not names or not all(names) or " OR " in expression or " WITH " in expression:

@@ -240,7 +240,7 @@ def _evaluation(facts: ReleaseFacts, evaluation: Evaluation) -> Json:
         "dsvc_evaluation": without_empty(
             {
                 "feedback": evaluation.feedback,
-                "judged": evaluation.outcome is not None,
+                "judged": evaluation.outcome in _RESULTS,
                 "tool": evaluation.tool,
                 "kind": evaluation.kind,
                 "created": evaluation.created,

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, UnsupportedFormatError
 from dsvc.model.feedback import Metric, PilotKind
 from dsvc.model.ids import Digest
+from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Agent, Code, Environment, Fates, Input, Run, RunId, RunKind
+from dsvc.model.source_record import Acquisition, LegalBasis, SourceRecord, Status
 from dsvc.release.drop_accounting import account_drops
-from dsvc.release.facts import ReleaseFacts
+from dsvc.release.facts import FileKind, ReleaseFacts
 from dsvc.release.facts_codec import FactsMalformedError, decode_facts, encode_facts, facts_digest
 from dsvc.release.mixture import Part, apportion, mix
 from dsvc.release.quality_gain import Interval, quality_gain
+from dsvc.release.records import file_fact, licence_of_all, run_fact, source_fact
 from tests.releasekit import HEX, empty_facts, full_facts, hostile_facts, many_files, released_file
 
 
@@ -189,3 +192,50 @@ def test_errors_have_codes_of_their_own() -> None:
     assert issubclass(FactsMalformedError, DsvcError)
     assert FactsMalformedError("x").exit_code == 41
     assert Digest.parse(HEX).hex() == HEX
+
+
+def test_facts_of_records_say_what_the_records_say() -> None:
+    entry = Entry("图.csv".encode(), 0o100644, 7, b"\1" * 32, b"\2" * 16, kind=3)
+    assert file_fact(entry, sha256=HEX) == msgspec.structs.replace(
+        released_file("图.csv"), size=7, blake3="01" * 32, xxh3="02" * 16, kind=FileKind.TABLE, sha256=HEX
+    )
+    run = run_fact(RunId(b"\3" * 32), _run(3, {"short": 3}))
+    assert (run.id, run.rows["kept"], run.rows["dropped"]) == ("03" * 32, 5, 3)
+    assert [each.path for each in run.inputs] == [b"a"]
+    record = SourceRecord(
+        source_id="s",
+        title="t",
+        acquisition=Acquisition.CRAWL,
+        legal_basis=LegalBasis.CONSENT,
+        license_expression="MIT",
+        fields={
+            "language": ["zh"],
+            "commercial": True,
+            "domains": {"b": "1", "a": "2"},
+            "records": 3,
+            "n": "",
+        },
+    )
+    gone = msgspec.structs.replace(record, status=Status.WITHDRAWN, reason="asked")
+    source = source_fact(record, HEX, now=gone)
+    assert (source.status, source.reason) == (Status.WITHDRAWN, "asked")
+    assert source_fact(gone, HEX, now=record).status is Status.WITHDRAWN
+    assert source.stated == {
+        "language": ("zh",),
+        "commercial": "yes",
+        "domains": ("a: 2", "b: 1"),
+        "x": "3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("licences", "expected"),
+    [
+        (["MIT", "CC-BY-4.0", "MIT"], "CC-BY-4.0 AND MIT"),
+        (["MIT OR Apache-2.0", "ISC"], "ISC AND (MIT OR Apache-2.0)"),
+        (["MIT", "undetermined"], "undetermined"),
+        ([], "undetermined"),
+    ],
+)
+def test_licences_hold_together(licences: list[str], expected: str) -> None:
+    assert licence_of_all(licences) == expected
