@@ -23,6 +23,7 @@ from dsvc.porcelain.run_comparison import (
     compare_scratch,
     files_made,
 )
+from dsvc.porcelain.run_facts import NOTES
 from dsvc.porcelain.run_spec import RunSpec
 from dsvc.porcelain.scratch import scratch_folder
 from dsvc.porcelain.scratch_command import execute_in_scratch
@@ -295,7 +296,7 @@ def _spec(record: Run) -> RunSpec:
         lookups=asked.lookups or tuple(each.path for each in record.inputs if each.role is Role.LOOKUP),
         outputs=asked.outputs or tuple(each.path for each in record.outputs),
         parameters=record.parameters,
-        facts=record.facts,
+        facts={name: value for name, value in record.facts.items() if name not in NOTES},
         keys=dict(asked.keys),
         renamed=asked.renamed,
         rowwise=record.rowwise,

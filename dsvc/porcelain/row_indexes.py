@@ -136,6 +136,10 @@ class RowIndexes:
             if index is not None:
                 self._keep(index, table.source.digest, None)
 
+    def put(self, table: KnownTable, index: RowIndex, base: RowIndex | None) -> None:
+        """Keep an index that was made otherwise, of a stored table; parameters as `get`."""
+        self._keep(index, table.source.digest, base)
+
     def _made(self, tables: Sequence[KnownTable]) -> list[RowIndex | DsvcError]:
         """Make indexes, each by itself where they can't be made together."""
         from dsvc.table.guard import build_indexes

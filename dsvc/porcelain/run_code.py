@@ -113,12 +113,35 @@ def code_state(
     commit, dirty, patch = _checkout(repo.root, environ or {})
     kept = tuple(found[path] for path in sorted(found))
     names = tuple(CodeFile(each.path, blake3.blake3(each.data).digest()) for each in kept)
+    digest = code_digest(redacted_words(command), names, commit, patch, source)
+    return CodeState(Code(commit=commit, dirty=dirty, files=names, digest=digest), kept, patch)
+
+
+def code_digest(
+    command: Sequence[str],
+    files: Sequence[CodeFile],
+    commit: str | None,
+    patch: bytes | None,
+    source: bytes = b"",
+) -> bytes:
+    """Digest of the code of a run: equal for the same code.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Its words, secrets taken out.
+    files : sequence of CodeFile
+        By path.
+    commit, patch : str or None, bytes or None
+        Commit and changes of the checkout around it.
+    source : bytes
+        Code that is in no file.
+    """
     hasher = blake3.blake3(derive_key_context=_DOMAIN)
     patch_digest = None if patch is None else blake3.blake3(patch).digest()
-    parts = [[each.path, each.digest] for each in names]
-    hasher.update(encode([list(redacted_words(command)), parts, commit, patch_digest, source]))
-    code = Code(commit=commit, dirty=dirty, files=names, digest=hasher.digest())
-    return CodeState(code, kept, patch)
+    parts = [[each.path, each.digest] for each in files]
+    hasher.update(encode([list(command), parts, commit, patch_digest, source]))
+    return hasher.digest()
 
 
 def store_code(repo: Workspace, state: CodeState) -> list[Entry]:

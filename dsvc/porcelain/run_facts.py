@@ -52,6 +52,10 @@ class Aspect(StrEnum):
 
 METRICS: Final = ("precision", "consistency", "timeliness", "completeness", "neutrality")
 """Measures of quality that a review can state, from 0 to 1."""
+RECOMPUTED: Final = "recomputed"
+SPLICED_FROM: Final = "spliced-from"
+NOTES: Final = (RECOMPUTED, SPLICED_FROM)
+"""What dsvc itself notes of a run of which only some rows were computed: how many; which run has the rest."""
 _EVERY_KIND: Final = ("tool", "rules", "batch", "by", "model")
 _ANNOTATION: Final = ("annotator", "reviewer", "agreement", "agreement_metric", "qualification")
 _SYNTHESIS: Final = ("generator", "version", "prompt_hash", "config_hash", "seed_data")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -123,7 +123,7 @@ class IndexBuilder:
         self, types: Mapping[str, str], evidence: Mapping[tuple[str, str], int] | None = None
     ) -> RowIndex:
         """Index of what was taken in."""
-        unique = self._unique([name for name, type_ in types.items() if type_.startswith(_KEY_TYPES)])
+        unique = unique_columns(types, lambda name: name in self._facts and self._facts[name].is_unique())
         columns = [
             IndexColumn(name, type_, name in self._facts and self._facts[name].complete, name in unique)
             for name, type_ in types.items()
@@ -131,12 +131,22 @@ class IndexBuilder:
         pieces = np.concatenate(self.pieces) if self.pieces else np.zeros(0, PIECE)
         return RowIndex(columns, pieces, [self.stripes], self.malformed, evidence)
 
-    def _unique(self, names: Sequence[str]) -> set[str]:
-        """Columns that can be a key: of those that are called an id all, of the others only where none is."""
-        ids = [name for name in names if is_called_id(name)]
-        found = {name for name in ids if name in self._facts and self._facts[name].is_unique()}
-        others = [] if found else [name for name in names if name not in ids]
-        return found | {name for name in others if name in self._facts and self._facts[name].is_unique()}
+
+def unique_columns(types: Mapping[str, str], is_unique: Callable[[str], bool]) -> set[str]:
+    """Columns that can be a key: of those that are called an id all, of the others only where none is.
+
+    Parameters
+    ----------
+    types : mapping of str to str
+        Types of the columns.
+    is_unique : callable
+        Tells of a column whether no value is null and none comes twice; asked only where it matters.
+    """
+    names = [name for name, type_ in types.items() if type_.startswith(_KEY_TYPES)]
+    ids = [name for name in names if is_called_id(name)]
+    found = {name for name in ids if is_unique(name)}
+    others = [] if found else [name for name in names if name not in ids]
+    return found | {name for name in others if is_unique(name)}
 
 
 def index_of_cells(index: RowIndex, cells: Mapping[str, Hashes]) -> RowIndex:

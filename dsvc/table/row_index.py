@@ -113,6 +113,11 @@ class RowIndex:
         return int(self.starts[-1])
 
     @property
+    def stripes(self) -> Sequence[Sequence[Stripe]]:
+        """Where the hashes are, by file and number."""
+        return self._stripes
+
+    @property
     def names(self) -> list[str]:
         """Names of the columns."""
         return [column.name for column in self.columns]

@@ -62,6 +62,25 @@ def hash_values(texts: Sequence[str], type_: str, kind: TableKind) -> NDArray[np
         raise ValueError(str(error)) from error
 
 
+def typed_column(texts: Sequence[str | None], type_: pa.DataType) -> pa.Array:
+    """Read texts as values of a type; None is null.
+
+    Raises
+    ------
+    ValueError
+        If a text is no value of this type: its arguments are the text, and why.
+    """
+    known: dict[str | None, pa.Array] = {None: pa.nulls(1, type_)}
+    for text in dict.fromkeys(texts):
+        if text is None:
+            continue
+        try:
+            known[text] = _typed(text, str(type_)).cast(type_)
+        except (pa.ArrowException, OverflowError, ValueError) as error:
+            raise ValueError(text, str(error).partition("\n")[0][:200]) from error
+    return pa.concat_arrays([known[text] for text in texts]) if texts else pa.nulls(0, type_)
+
+
 def _hash_typed(connection: DuckDBPyConnection, text: str, type_: str) -> int:
     engine_type = _ENGINE_TYPES.get(type_)
     if engine_type is None:
