@@ -3,7 +3,8 @@
 The strongest is taken first, by G². Then, again and again, all others are tested among rows that are alike in
 what was taken (`stratified`), the strongest that is still significant is taken too, and everything taken is
 tested against the rest of it: one that explains nothing which the others don't goes out again. That is how a
-source that merely contains two bad columns loses to them although it was found first.
+source that merely contains two bad batches loses to them although it was found first. Where it hides them, so
+that neither is significant next to it, but both together are, they take its place.
 
 Significance is judged by Holm's method over the candidates that one such round tests, at the level of the
 ranking. What is judged is then put to one last test, given all that was taken in the end.
@@ -33,6 +34,7 @@ _MOST_WORK: Final = 400_000_000
 """Atoms looked at while choosing; only candidates that cut the rows into very many pieces ever get there."""
 _MOST_KEPT: Final = 10_000_000
 """Numbers of atoms in memory, for all contenders."""
+_FEWEST_INSTEAD: Final = 2
 _MOST_TIMES: Final = 2
 """So often one cause can be taken: none goes in and out for ever."""
 
@@ -91,13 +93,21 @@ def select(
     return found
 
 
+class _Strata(NamedTuple):
+    """The stratum of each atom, and what each stratum holds."""
+
+    of_atom: Integers
+    bad: Integers
+    total: Integers
+
+
 class _Choice:
     """Contenders over the atoms that they cut the rows into."""
 
     def __init__(self, rows: Sequence[Membership], atoms: Atoms, log_level: float) -> None:
         self._rows, self._atoms, self._log_level = rows, atoms, log_level
         self._work, self._kept = 0, 0
-        self._last: tuple[tuple[int, ...], tuple[Integers, int]] | None = None
+        self._last: tuple[tuple[int, ...], _Strata] | None = None
         self._atoms_of: dict[int, Integers] = {}
 
     def run(self, contenders: Sequence[int]) -> list[int]:
@@ -105,11 +115,13 @@ class _Choice:
         taken, times = [contenders[0]], dict.fromkeys(contenders, 0)
         times[contenders[0]] = 1
         # As last tested; before a first test they may be anything, so all come in order of strength.
-        known = dict.fromkeys(contenders, -math.inf)
+        known, exchanged = dict.fromkeys(contenders, -math.inf), set[int]()
         while self._work <= _MOST_WORK:
             best = self._next([each for each in contenders if each not in taken], taken, times, known)
             if best is None and not self._prune(taken, contenders, taken):
-                break
+                if not self._exchange(taken, contenders, exchanged):
+                    break
+                self._prune(taken, contenders, taken)
             if best is not None:
                 taken.append(best)
                 times[best] += 1
@@ -156,35 +168,68 @@ class _Choice:
             taken.remove(left.pop(worst))
         return len(taken) < before
 
+    def _exchange(self, taken: list[int], contenders: Sequence[int], exchanged: set[int]) -> bool:
+        """Put several that share its rows in the place of one that hides each of them.
+
+        Together they must be significant next to it, whichever of all sets of those that share its rows they
+        are, and it must not be significant next to them.
+        """
+        for each in [one for one in taken if one not in exchanged]:
+            within = [one for one in contenders if one not in taken and self._overlap(one, each)]
+            if len(within) < _FEWEST_INSTEAD:
+                continue
+            sets = max(2.0 ** len(within) - len(within) - 1, 1.0)
+            instead = [one for one in taken if one != each]
+            self._extend(instead, within)
+            if len(instead) <= len(taken) or self.log_p([each], instead)[0] < self._log_level:
+                continue
+            together = np.unique(np.concatenate([self._own(one) for one in instead if one in within]))
+            if log_p_stratified(self._table(together, taken)) < self._log_level - math.log(sets):
+                exchanged.add(each)
+                taken[:] = instead
+                return True
+        return False
+
+    def _extend(self, taken: list[int], others: Sequence[int]) -> None:
+        """Take of some others what is significant, one after the other."""
+        left = list(others)
+        while left:
+            log_p = self.log_p(left, taken)
+            best = int(np.argmin(log_p))
+            if log_p[best] >= self._log_level - math.log(len(left)):
+                return
+            taken.append(left.pop(best))
+
     def log_p(self, numbers: Sequence[int], given: Sequence[int]) -> Floats:
         """Test some among rows that are alike in others."""
-        tables = self.tables(numbers, given)
+        tables = (self._table(self._own(each), given) for each in numbers)
         return np.array([log_p_stratified(each) for each in tables], np.float64)
 
-    def tables(self, numbers: Sequence[int], given: Sequence[int]) -> list[Tables]:
-        """Table of each in the strata of others."""
-        atoms = self._atoms
-        self._work += (len(numbers) + len(given)) * len(atoms.total)
-        stratum, size = self._strata(given)
-        flagged, evaluated = (_summed(stratum, each, size) for each in (atoms.bad, atoms.total))
-        made = []
-        for each in numbers:
-            own = self._own(each)
-            there = stratum[own]
-            bad, total = (_summed(there, part[own], size) for part in (atoms.bad, atoms.total))
-            made.append(Tables(bad, total, flagged, evaluated))
-        return made
+    def _table(self, own: Integers, given: Sequence[int]) -> Tables:
+        """Table of some atoms in the strata of others."""
+        bad, total = self._atoms.bad, self._atoms.total
+        self._work += len(own) + len(total)
+        strata = self._strata(given)
+        there = strata.of_atom[own]
+        return Tables(
+            _summed(there, bad[own], len(strata.bad)),
+            _summed(there, total[own], len(strata.bad)),
+            strata.bad,
+            strata.total,
+        )
 
-    def _strata(self, given: Sequence[int]) -> tuple[Integers, int]:
-        """Number the combinations of some causes; those of the last call are kept."""
+    def _strata(self, given: Sequence[int]) -> _Strata:
+        """Combinations of some causes; those of the last call are kept."""
         key = tuple(sorted(given))
         if self._last is None or self._last[0] != key:
+            self._work += len(key) * len(self._atoms.total)
             stratum, size = np.zeros(len(self._atoms.total), np.int64), 1
             for each in key:
                 stratum *= 2
                 stratum[self._own(each)] += 1
                 stratum, size = renumbered(stratum, size * 2)
-            self._last = key, (stratum, size)
+            bad, total = (_summed(stratum, each, size) for each in (self._atoms.bad, self._atoms.total))
+            self._last = key, _Strata(stratum, bad, total)
         return self._last[1]
 
     def _own(self, number: int) -> Integers:
@@ -202,7 +247,7 @@ def _summed(stratum: Integers, counts: Integers, size: int) -> Integers:
     return np.bincount(stratum, counts, size).astype(np.int64)
 
 
-class _Strata(NamedTuple):
+class _Pieces(NamedTuple):
     """What the taken causes cut the rows into, and which of them cover each piece."""
 
     atoms: Atoms
@@ -219,7 +264,7 @@ def _standings(
 ) -> dict[int, Standing]:
     """Test what was not taken given all that was, and name the cause that by itself explains it best."""
     atoms = atoms_of([rows[number] for number in taken], flagged)
-    strata = _Strata(atoms, tuple(rows[number].covers(atoms.row) for number in taken))
+    pieces = _Pieces(atoms, tuple(rows[number].covers(atoms.row) for number in taken))
     total, bad = count_all([rows[number] for number in rest], flagged, atoms.grouping)
     tables = [Tables(bad[at], total[at], atoms.bad, atoms.total) for at in range(len(rest))]
     log_p = np.array([log_p_stratified(each) for each in tables], np.float64)
@@ -227,7 +272,7 @@ def _standings(
     for number, table, one, adjusted in zip(rest, tables, log_p, log_holm(log_p), strict=True):
         by = None
         if adjusted >= log_level:
-            alone = [log_p_stratified(strata.alone(table, which)) for which in range(len(taken))]
+            alone = [log_p_stratified(pieces.alone(table, which)) for which in range(len(taken))]
             by = taken[int(np.argmax(alone))]
         found[number] = Standing(float(one), by)
     return found
