@@ -11,6 +11,7 @@ from dsvc.porcelain.config import config_exists
 from dsvc.porcelain.hook_verbs import HookVerbs
 from dsvc.porcelain.lineage_verbs import LineageVerbs
 from dsvc.porcelain.ref_verbs import RefVerbs
+from dsvc.porcelain.repair_verbs import RepairVerbs
 from dsvc.porcelain.request_verbs import RequestVerbs
 from dsvc.porcelain.run_verbs import RunVerbs
 from dsvc.porcelain.source_verbs import SourceVerbs
@@ -76,7 +77,15 @@ class _Open:
 
 
 class Repository(
-    RefVerbs, TableVerbs, SourceVerbs, RunVerbs, LineageVerbs, RequestVerbs, WaiverVerbs, HookVerbs
+    RefVerbs,
+    TableVerbs,
+    SourceVerbs,
+    RunVerbs,
+    LineageVerbs,
+    RequestVerbs,
+    WaiverVerbs,
+    HookVerbs,
+    RepairVerbs,
 ):
     """A dsvc repository and its working tree.
 
