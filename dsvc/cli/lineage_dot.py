@@ -10,9 +10,19 @@ from dsvc.lineage.graph import LineageGraph, Node, NodeKind
 Label = Callable[[Node], tuple[str, str]]
 """Gives what a node is, and what is known of it."""
 
-_SHAPES = {NodeKind.SOURCE: "cylinder", NodeKind.ARTIFACT: "box", NodeKind.RUN: "ellipse"}
+_SHAPES = {
+    NodeKind.SOURCE: "cylinder",
+    NodeKind.ARTIFACT: "box",
+    NodeKind.RUN: "ellipse",
+    NodeKind.DEFECT: "octagon",
+}
 _HARMLESS = frozenset(" ,/@=()_")
-_BRACKETS = {NodeKind.SOURCE: ("[(", ")]"), NodeKind.ARTIFACT: ("[", "]"), NodeKind.RUN: ("([", "])")}
+_BRACKETS = {
+    NodeKind.SOURCE: ("[(", ")]"),
+    NodeKind.ARTIFACT: ("[", "]"),
+    NodeKind.RUN: ("([", "])"),
+    NodeKind.DEFECT: ("{{", "}}"),
+}
 
 
 def quote_dot(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsvc.cli.names import path_fields
-from dsvc.lineage.graph import ArtifactNode, Node, SourceNode
+from dsvc.lineage.graph import ArtifactNode, DefectNode, Node, SourceNode
 
 if TYPE_CHECKING:
     from dsvc.lineage.known_sources import KnownSource
@@ -166,6 +166,15 @@ def _node(view: LineageView, node: Node) -> dict[str, object]:
     if isinstance(node, SourceNode):
         found = source_fields(builder.sources.all[node.id])
         return fields | {"source": found.pop("id")} | found
+    if isinstance(node, DefectNode):
+        state = view.defects[node.id]
+        return fields | {
+            "defect": state.id,
+            "symptom": state.symptom,
+            "status": state.status.value,
+            "severity": state.severity.value,
+            "rows": sum(each.count for each in state.rows),
+        }
     run = builder.index.runs[node.id]
     return fields | {
         "run": node.id.hex(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import show_line, show_name
-from dsvc.lineage.graph import ArtifactNode, Node, SourceNode
+from dsvc.lineage.graph import ArtifactNode, DefectNode, Node, SourceNode
 
 if TYPE_CHECKING:
     from dsvc.lineage.known_sources import KnownSource
@@ -124,5 +124,10 @@ def node_words(view: LineageView, node: Node) -> tuple[str, str]:
         if known is not None:
             parts += [show_stage(known.stage.value), show_grade(known.grade.value)]
         return show_artifact(node), _(", ").join(filter(None, parts))
+    if isinstance(node, DefectNode):
+        state = view.defects[node.id]
+        rows = ngettext("{n} row", "{n} rows", sum(each.count for each in state.rows))
+        words = [show_line(state.symptom), state.severity.value, state.status.value, rows]
+        return _("defect {id}").format(id=node.id), _(", ").join(words)
     run = builder.index.runs[node.id]
     return _("run {name} {id}").format(name=show_line(run.name), id=node.id.short()), show_counts(run)

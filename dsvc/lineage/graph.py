@@ -36,6 +36,7 @@ class EdgeKind(StrEnum):
 
     ``used`` and ``looked_up``: a run read an artifact, for its rows or as a whole. ``generated``: a run made
     an artifact. ``attests``: a source speaks for an artifact. ``copied``: files of equal content elsewhere.
+    ``flagged``: a defect names rows of an artifact.
     """
 
     USED = "used"
@@ -43,6 +44,7 @@ class EdgeKind(StrEnum):
     ATTESTS = "attests"
     COPIED = "copied"
     LOOKED_UP = "looked_up"
+    FLAGGED = "flagged"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,7 +103,23 @@ class RunNode:
         return f"run:{self.id.hex()}"
 
 
-Node = SourceNode | ArtifactNode | RunNode
+@dataclass(frozen=True, slots=True)
+class DefectNode:
+    """A defect, by its id; nothing comes from it, it points at what is bad."""
+
+    id: str
+
+    @property
+    def kind(self) -> NodeKind:
+        """``defect``."""
+        return NodeKind.DEFECT
+
+    def __str__(self) -> str:
+        """Write it as a target."""
+        return f"defect:{self.id}"
+
+
+Node = SourceNode | ArtifactNode | RunNode | DefectNode
 Edge = tuple[Node, Node, EdgeKind]
 
 

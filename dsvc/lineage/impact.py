@@ -90,7 +90,9 @@ def _first(
         return WHOLE
     if isinstance(parent, SourceNode):
         return flow.attested(parent, node)
-    return flow.copied_forth(parent, node, reached[parent])
+    if isinstance(parent, ArtifactNode):
+        return flow.copied_forth(parent, node, reached[parent])
+    return NOTHING
 
 
 def _drops(builder: LineageBuilder, flow: RowFlow, reached: Mapping[ArtifactNode, Reached]) -> list[Dropped]:

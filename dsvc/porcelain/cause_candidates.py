@@ -249,7 +249,7 @@ class _Origins:
             self._pools.add_rows(CauseKind.SOURCE, node.id, way.rows())
         elif isinstance(node, RunNode):
             self._runs.setdefault(node, []).append(way.rows())
-        else:
+        elif isinstance(node, ArtifactNode):
             self.ways[node] = way.rows()
         if isinstance(node, ArtifactNode) and node not in self._starts:
             if not any(

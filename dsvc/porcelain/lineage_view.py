@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dsvc.lineage.builder import LineageBuilder
-from dsvc.lineage.graph import ArtifactNode, LineageGraph, Node
+from dsvc.lineage.graph import ArtifactNode, DefectNode, EdgeKind, LineageGraph, Node
 from dsvc.porcelain.lineage_impact import add_copies, add_file, with_folders
 from dsvc.porcelain.lineage_queries import find_starts
 from dsvc.porcelain.lineage_scope import LineageScope
@@ -16,7 +16,11 @@ from dsvc.porcelain.lineage_target import LineageTarget
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dsvc.feedback.defect_state import DefectState
     from dsvc.lineage.stages import StageAndGrade
+
+
+_DEFECT_REFS: Final = "refs/dsvc/defects/"
 
 
 class Direction(StrEnum):
@@ -40,12 +44,15 @@ class LineageView:
         Which of them were asked about.
     stages : mapping of ArtifactNode to StageAndGrade
         Of files that the version has or descends from.
+    defects : mapping of str to DefectState
+        Those that flag rows of its artifacts, by id.
     """
 
     graph: LineageGraph
     builder: LineageBuilder
     targets: tuple[Node, ...]
     stages: Mapping[ArtifactNode, StageAndGrade]
+    defects: Mapping[str, DefectState]
 
 
 def lineage(
@@ -63,7 +70,7 @@ def lineage(
     if target is None:
         scope = LineageScope(repo, "HEAD")
         nodes = _whole(scope)
-        return LineageView(scope.builder.graph.part(nodes), scope.builder, (), _stages(repo, scope))
+        return _view(repo, scope, nodes, ())
     starts = find_starts(repo, target)
     builder = starts.scope.builder
     builder.resolve(list(builder.graph.nodes()))
@@ -75,8 +82,31 @@ def lineage(
         found |= builder.graph.ancestors(node) if direction is not Direction.DOWN else set()
         found |= builder.graph.descendants(node) if direction is not Direction.UP else set()
     ordered = [node for node in builder.graph.nodes() if node in found]
-    view = builder.graph.part(ordered)
-    return LineageView(view, builder, tuple(starts.nodes), _stages(repo, starts.scope))
+    return _view(repo, starts.scope, ordered, tuple(starts.nodes))
+
+
+def _view(
+    repo: Workspace, scope: LineageScope, nodes: Iterable[Node], targets: tuple[Node, ...]
+) -> LineageView:
+    """The part of a graph, with the defects of its artifacts."""
+    graph = scope.builder.graph.part(nodes)
+    return LineageView(graph, scope.builder, targets, _stages(repo, scope), _add_defects(repo, graph))
+
+
+def _add_defects(repo: Workspace, graph: LineageGraph) -> dict[str, DefectState]:
+    """Add the defects that flag rows of a graph's artifacts."""
+    if not repo.history.refs.list(_DEFECT_REFS):
+        return {}
+    from dsvc.porcelain.defect_chain import defect_states
+
+    found = {}
+    for state in defect_states(repo):
+        for rows in state.rows:
+            node = ArtifactNode(rows.path, rows.digest)
+            if node in graph:
+                graph.add_edge(DefectNode(state.id), node, EdgeKind.FLAGGED)
+                found[state.id] = state
+    return found
 
 
 def _stages(repo: Workspace, scope: LineageScope) -> Mapping[ArtifactNode, StageAndGrade]:

@@ -63,6 +63,8 @@ class NotFlagged(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    flagged : OtherRows
+        The rows that are flagged.
     same_cause : tuple of OtherRows
         Rows that at least one cause of the defect covers: first of its artifact, then of other tables of the
         version, where rows that flagged ones came from, or became, are among them.
@@ -76,7 +78,8 @@ class NotFlagged(msgspec.Struct, frozen=True, kw_only=True):
         Tables that were not looked through, since there are so many.
     """
 
-    same_cause: tuple[OtherRows, ...]
+    flagged: OtherRows
+    same_cause: tuple[OtherRows, ...] = ()
     near: OtherRows | None = None
     columns: tuple[str, ...] = ()
     reason: str | None = None
@@ -127,7 +130,8 @@ class _Search:
                 found = self._shared(entry.path, there, np.zeros(0, np.int64), folder=False)
                 if found.count:
                     same.append(found)
-        made = NotFlagged(same_cause=tuple(same), tables_left_out=left_out)
+        flagged = self._named(report.path, self._flagged, {}, folder=report.folder)
+        made = NotFlagged(flagged=flagged, same_cause=tuple(same), tables_left_out=left_out)
         return made if report.folder else self._with_near(made)
 
     def _shared(self, path: bytes, there: CandidateRows, without: Numbers, *, folder: bool) -> OtherRows:
