@@ -123,6 +123,8 @@ def malformed(
     shown : object
         Content to show, at most `MAX_SHOWN` characters of it.
     """
+    if len(place) > MAX_SHOWN:
+        place = f"{place[: MAX_SHOWN // 2]}…{place[-MAX_SHOWN // 2 :]}"
     text = f"{place}: {what}" if place else what
     if shown is not None:
         text += f": {excerpt(shown)}"

@@ -8,7 +8,7 @@ from typing import Final
 ELEMENT: Final = "*"
 """Stands for an element of an array in a path."""
 MAX_PEEK_DEPTH: Final = 4
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 KeyPath = tuple[str, ...]
 
@@ -25,6 +25,8 @@ def key_paths(head: bytes) -> frozenset[KeyPath]:
     last = b""
     for match in _TOKEN.finditer(head.removeprefix(b"\xef\xbb\xbf")):
         token = match[0]
+        if token == b'"':  # a string that goes on beyond the head
+            break
         if token in (b"{", b"["):
             depth += 1
             if depth <= MAX_PEEK_DEPTH:
