@@ -92,6 +92,8 @@ def test_every_file_source_run_drop_defect_and_waiver_stands_there_once() -> Non
     assert column("contents", place=5) == Counter(each.blake3 for each in facts.files)
     assert column("sources") == Counter(each.id for each in facts.lineage.sources)
     assert column("making") == Counter(each.id for each in facts.lineage.runs)
+    counts = {row[1]: row[4:6] for row in tables[words["making"]][0]}
+    assert counts == {"清洗": ["9", "3"], "label": ["–", "–"]}
     drops = {(row[0], row[2]): int(row[3]) for row in tables[words["drops"]][0]}
     assert drops == {(each.run, each.reason): each.rows for each in facts.drops.lines}
     assert column("defects") == Counter(each.id for each in facts.defects)

@@ -183,6 +183,8 @@ def test_metrics_of_two_releases_stand_side_by_side() -> None:
     main = found["s", None]
     assert (main.before, main.after, main.is_better) == (0.5, 0.6, True)
     assert main.difference == pytest.approx(0.1)
+    assert msgspec.structs.replace(main, higher_is_better=False).is_better is False
+    assert msgspec.structs.replace(main, low=-0.1).is_better is None
     assert found["s", "t"].is_better is None
     assert (found["gone", None].before, found["gone", None].after) == (0.1, None)
     assert (found["twice", None].before, found["twice", None].after) == (None, 0.3)
@@ -224,7 +226,7 @@ def test_facts_of_records_say_what_the_records_say() -> None:
         "language": ("zh",),
         "commercial": "yes",
         "domains": ("a: 2", "b: 1"),
-        "x": "3",
+        "records": "3",
     }
 
 
