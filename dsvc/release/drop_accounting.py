@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from dsvc.lineage.fates import UNSPECIFIED
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.run_record import Run, RunId
 
@@ -23,6 +22,8 @@ class DropLine(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_unspecified(self) -> bool:
         """Whether nobody said why."""
+        from dsvc.lineage.fates import UNSPECIFIED  # with numpy, which listing releases needs not
+
         return self.reason == UNSPECIFIED
 
 
@@ -60,6 +61,8 @@ def account_drops(runs: Iterable[tuple[RunId, Run]]) -> DropAccounting:
     CorruptDataError
         If a run's reasons are more than the rows that it dropped.
     """
+    from dsvc.lineage.fates import UNSPECIFIED
+
     lines = []
     for id_, run in dict(runs).items():
         reasons = Counter(run.drops)
