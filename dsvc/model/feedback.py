@@ -215,7 +215,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     target : str
-        As it was asked for.
+        ``COMMIT:PATH``: names the same whatever is committed later.
     commit : str
         Version, in hex.
     manifest : str

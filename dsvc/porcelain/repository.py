@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, overload
 
 from dsvc.model.errors import NoRepositoryError
 from dsvc.porcelain.config import config_exists
+from dsvc.porcelain.feedback_verbs import FeedbackVerbs
 from dsvc.porcelain.hook_verbs import HookVerbs
 from dsvc.porcelain.lineage_verbs import LineageVerbs
 from dsvc.porcelain.ref_verbs import RefVerbs
@@ -85,6 +86,7 @@ class Repository(
     RequestVerbs,
     WaiverVerbs,
     HookVerbs,
+    FeedbackVerbs,
     RepairVerbs,
 ):
     """A dsvc repository and its working tree.

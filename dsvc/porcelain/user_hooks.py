@@ -1,4 +1,4 @@
-"""Programs of one's own that run when dsvc commits: ``.dsvc/hooks/pre-commit`` and ``post-commit``.
+"""Programs of one's own: ``.dsvc/hooks/pre-commit``, ``post-commit``, and ``post-feedback`` after an import.
 
 A repository may come from somebody else with such files in it. So none is run before the person at this
 machine has allowed it, as it is; what is allowed is noted outside of any repository.
@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -20,7 +20,7 @@ from dsvc.model.errors import NotFoundError, PolicyDeniedError, UsageError
 if TYPE_CHECKING:
     from dsvc.porcelain.workspace import Workspace
 
-NAMES: Final = ("pre-commit", "post-commit")
+NAMES: Final = ("pre-commit", "post-commit", "post-feedback")
 _MAX_BYTES: Final = 64 << 20
 _MAX_NOTES: Final = 16 << 20
 
@@ -63,6 +63,22 @@ class UserHooks:
         except HookRefusedError as error:
             return error.message
 
+    def after_feedback(self, repo: Workspace, feedback: str, defects: Sequence[str]) -> str | None:
+        """Run ``post-feedback``; gives a warning where it fails: the evaluation is recorded.
+
+        Parameters
+        ----------
+        feedback : str
+            Id of the evaluation, ``DSVC_FEEDBACK`` for the program.
+        defects : sequence of str
+            Those that it opened or extended, ``DSVC_DEFECTS``, separated by blanks.
+        """
+        try:
+            told = {"DSVC_FEEDBACK": feedback, "DSVC_DEFECTS": " ".join(defects)}
+            return self._run(repo, "post-feedback", told)
+        except HookRefusedError as error:
+            return error.message
+
     def allow(self, repo: Workspace, name: str) -> str:
         """Let a hook be run from now on, as it is; returns its path.
 
@@ -74,7 +90,7 @@ class UserHooks:
             If there is no such file.
         """
         if name not in NAMES:
-            raise UsageError(f"dsvc runs no hook {name!r}", hint=f"it runs {' and '.join(NAMES)}")
+            raise UsageError(f"dsvc runs no hook {name!r}", hint=f"it runs {', '.join(NAMES)}")
         path = _path(repo, name)
         digest = _digest(path)
         if digest is None:
@@ -88,7 +104,7 @@ class UserHooks:
         files.write_atomically(self.notes, json.dumps(noted, indent=1, sort_keys=True).encode() + b"\n")
         return path
 
-    def _run(self, repo: Workspace, name: str) -> str | None:
+    def _run(self, repo: Workspace, name: str, told: Mapping[str, str] | None = None) -> str | None:
         path = _path(repo, name)
         if not os.path.lexists(path):
             return None
@@ -105,7 +121,7 @@ class UserHooks:
             done = subprocess.run(
                 [path],
                 cwd=repo.root,
-                env={**self.environ, "DSVC_HOOK": name},
+                env={**self.environ, "DSVC_HOOK": name, **(told or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=2,
                 check=False,
@@ -115,7 +131,9 @@ class UserHooks:
         if done.returncode:
             raise HookRefusedError(
                 f"the hook {name} says no: it exited with {done.returncode}",
-                hint="--no-verify commits all the same, and the commit says so",
+                hint="--no-verify commits all the same, and the commit says so"
+                if name == "pre-commit"
+                else None,
             )
         return None
 
