@@ -223,15 +223,17 @@ def other_lines(found: NotFlagged) -> Iterator[str]:
     """Yield what is not flagged yet and may be bad all the same."""
     for rows in found.same_cause:
         if rows.count:
-            text = ngettext("{n} row of {path}", "{n} rows of {path}", rows.count)
-            yield text.format(path=show_name(rows.path)) + _(": ") + first_rows(rows)
+            name = show_name(rows.path)
+            text = ngettext("{n} row of {path}", "{n} rows of {path}", rows.count, path=name)
+            yield text + _(": ") + first_rows(rows)
     if found.near is not None:
         columns = show_line(_(", ").join(found.columns))
         text = ngettext(
             "{n} near-duplicate of flagged rows by {columns}",
             "{n} near-duplicates of flagged rows by {columns}",
             found.near.count,
-        ).format(columns=columns)
+            columns=columns,
+        )
         yield text + (_(": ") + first_rows(found.near) if found.near.count else "")
     if found.reason is not None:
         yield _("near-duplicates were not looked for to the end: {reason}").format(

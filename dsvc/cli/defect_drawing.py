@@ -80,10 +80,10 @@ def _rows(view: DefectView) -> Iterator[str]:
     state, report = view.head.state, view.report
     if report is None:
         count = sum(each.count for each in state.rows)
-        yield ngettext("{n} row of {path}", "{n} rows of {path}", count).format(path=show_name(state.path))
+        yield ngettext("{n} row of {path}", "{n} rows of {path}", count, path=show_name(state.path))
         return
-    text = ngettext("{n} row of {path}", "{n} rows of {path}", report.flagged)
-    yield text.format(path=show_name(report.path)) + _(" at {commit}").format(commit=report.commit[:12])
+    text = ngettext("{n} row of {path}", "{n} rows of {path}", report.flagged, path=show_name(report.path))
+    yield text + _(" at {commit}").format(commit=report.commit[:12])
     if view.others is not None and report.flagged:
         yield first_rows(view.others.flagged)
 

@@ -26,9 +26,9 @@ def _(text: str) -> str:
     return _current.gettext(text) if text else text
 
 
-def ngettext(one: str, many: str, count: int) -> str:
-    """Translate a text that depends on a number, and put the number in for ``{n}``."""
-    return _current.ngettext(one, many, count).format(n=f"{count:,}")
+def ngettext(one: str, many: str, count: int, **more: object) -> str:
+    """Translate a text that depends on a number; put the number in for ``{n}``, and what else it names."""
+    return _current.ngettext(one, many, count).format(n=f"{count:,}", **more)
 
 
 def N_(text: str) -> str:  # noqa: N802

@@ -40,9 +40,7 @@ def show_rows(positions: Sequence[int], count: int | None) -> str:
     numbers = ", ".join(str(each) for each in positions[:SHOWN_ROWS])
     left = (count or 0) - len(positions[:SHOWN_ROWS])
     if left > 0:
-        return ngettext("rows {numbers} and {n} more", "rows {numbers} and {n} more", left).format(
-            numbers=numbers
-        )
+        return ngettext("rows {numbers} and {n} more", "rows {numbers} and {n} more", left, numbers=numbers)
     return _("rows {numbers}").format(numbers=numbers)
 
 

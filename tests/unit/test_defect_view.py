@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from dsvc.cli.cause_text import cause_lines
+from dsvc.cli.defect_drawing import drawing_lines, stages_of
+from dsvc.cli.defect_html import page
+from dsvc.cli.defect_json import view_fields
+from dsvc.cli.feedback_mark_text import mark_fields, mark_lines
 from dsvc.cli.lineage_dot import dot_lines, mermaid_lines
 from dsvc.cli.lineage_json import graph_fields
 from dsvc.cli.lineage_tree import tree_lines
 from dsvc.cli.lineage_words import node_words
+from dsvc.cli.output import Output
+from dsvc.cli.settings import Settings
+from dsvc.cli.sizes import width
 from dsvc.lineage.graph import DefectNode
 from dsvc.model.feedback import Metric
 from dsvc.model.ids import CommitId
+from dsvc.porcelain.commit import record_commit
+from dsvc.porcelain.defect_view import defect_view
+from dsvc.porcelain.feedback_marks import feedback_marks
 from tests.defectkit import open_defect, record_feedback
 from tests.lineagekit import Lab, csv
 from tests.porcelain.working import Work
@@ -66,3 +77,68 @@ def test_the_graph_is_drawn_with_defects(lab: Lab, ids: tuple[str, str]) -> None
     assert f"defect {ids[1]}  <错> 标签, P2, open, 3 rows" in tree
     assert "octagon" in "\n".join(dot_lines(view.graph, label))
     assert f"defect {ids[1]}" in "\n".join(mermaid_lines(view.graph, label))
+
+
+def test_the_history_marks_evaluations_and_repairs(lab: Lab, ids: tuple[str, str]) -> None:
+    evaluated = head(lab)
+    at = lab.repo.history.refs.head()
+    with lab.repo.changing():
+        record_commit(
+            lab.repo,
+            at,
+            lab.repo.history.read_commit(evaluated).manifest,
+            "repaired",
+            parents=[evaluated],
+            verb="commit",
+            trailers=[("Dsvc-Repair", "r-0a1b2c3d")],
+        )
+    marks = feedback_marks(lab.repo)
+    assert [(mark.id, mark.defects) for mark in marks[evaluated]] == [(ids[0], 1)]
+    assert list(marks) == [evaluated]
+    output = Output(Settings())
+    lines = {
+        entry.commit.message.splitlines()[0]: mark_lines(output, entry.commit, marks.get(entry.commit.id))
+        for entry in lab.repo.log()
+    }
+    assert lines == {
+        "repaired": ["◆ repair r-0a1b2c3d"],
+        "data": [f"◆ feedback {ids[0]} accuracy 0.81, 1 defect"],
+    }
+    (found,) = mark_fields(lab.repo.history.read_commit(evaluated), marks[evaluated])["feedback"]  # type: ignore[misc]
+    assert found["feedback"] == ids[0]
+    assert found["metrics"] == [{"name": "accuracy", "value": 0.81}]
+
+
+def test_a_page_shows_everything_and_runs_nothing(lab: Lab, ids: tuple[str, str]) -> None:
+    view = defect_view(lab.repo, ids[1])
+    assert view.report is not None
+    text = "".join(page(view))
+    assert "&lt;错&gt; 标签" in text
+    assert "<错>" not in text
+    assert "<script" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert "成品.csv" in text
+    assert text.count("<svg") == len(view.report.causes)
+
+
+def test_a_defect_whose_evaluation_is_gone_is_shown_all_the_same(lab: Lab, ids: tuple[str, str]) -> None:
+    clean = lab.repo.manifest_of("HEAD").get("成品.csv".encode())
+    assert clean is not None
+    id_ = open_defect(lab.repo, "0" * 12, clean, [3], symptom="lost")
+    view = defect_view(lab.repo, id_)
+    assert view.report is None
+    assert [error.code for error in view.unknown] == ["no-such-feedback"]
+    fields = view_fields(view)
+    assert fields["causes"] == []
+    assert fields["unknown"]
+    assert [stage.reached for stage in stages_of(view)] == [False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("cells", [40, 70, 120])
+def test_nothing_is_wider_than_the_terminal(lab: Lab, ids: tuple[str, str], cells: int) -> None:
+    view = defect_view(lab.repo, ids[1])
+    assert view.report is not None
+    output = Output(Settings())
+    lines = [*drawing_lines(output, view, cells), *cause_lines(output, view.report, {}, cells, None)]
+    assert lines
+    assert all(width(part) <= cells for line in lines for part in line.split("\n"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from dsvc.cli.commits import RefNames, commit_summary_fields, full_lines, one_line, signature_fields
+from dsvc.cli.feedback_mark_text import mark_fields, mark_lines
 from dsvc.cli.i18n import _
 from dsvc.cli.log_graph import Graph
 from dsvc.cli.paths import tree_paths
@@ -16,8 +17,11 @@ from dsvc.cli.session import Session
 from dsvc.cli.verb import after_dashes, complete_words, verb
 
 if TYPE_CHECKING:
+    from dsvc.porcelain.feedback_marks import FeedbackMark
     from dsvc.porcelain.signed_commits import SignatureReader
     from dsvc.porcelain.values import LogEntry
+
+    Marks = Mapping[str, tuple[FeedbackMark, ...]]
 
 
 class _Look(NamedTuple):
@@ -25,19 +29,24 @@ class _Look(NamedTuple):
 
     oneline: bool
     signatures: SignatureReader | None
+    marks: Marks
 
 
-def _texts(session: Session, entries: Iterable[LogEntry], look: _Look) -> Iterator[list[str]]:
-    """Yield the lines of each commit."""
+def _texts(
+    session: Session, entries: Iterable[LogEntry], look: _Look, *, graph: bool = False
+) -> Iterator[list[str]]:
+    """Yield the lines of each commit; in a graph also who evaluated it, and what it repairs."""
     output = session.output
     names = RefNames(session.repository())
     for entry in entries:
         shown = names.show(output, entry.commit, entry.refs)
+        marks = mark_lines(output, entry.commit, look.marks.get(entry.commit.id)) if graph else []
         if look.oneline:
-            yield [one_line(output, entry.commit, shown)]
+            yield [one_line(output, entry.commit, shown), *marks]
         else:
             signature = None if look.signatures is None else look.signatures.read(entry.commit)
-            yield list(full_lines(output, entry.commit, shown, signature))
+            first, *rest = full_lines(output, entry.commit, shown, signature)
+            yield [first, *marks, *rest]
 
 
 def _write(session: Session, entries: Iterable[LogEntry], look: _Look) -> None:
@@ -57,7 +66,7 @@ def _draw(session: Session, entries: Iterable[LogEntry], look: _Look) -> None:
     graph = Graph()
     listed = list(entries)
     shown = {entry.commit.id for entry in listed}
-    for entry, text in zip(listed, _texts(session, listed, look), strict=True):
+    for entry, text in zip(listed, _texts(session, listed, look, graph=True), strict=True):
         parents = [parent for parent in entry.commit.parents if parent in shown]
         above, star, below = graph.rows(entry.commit.id, parents)
         for row in above:
@@ -90,6 +99,8 @@ def command(
     signatures: bool,
 ) -> None:
     """Show the history."""
+    from dsvc.porcelain.feedback_marks import feedback_marks
+
     repo = session.repository()
     revisions, paths = split_words(session, words, after_dashes(), at_most=1)
     entries = repo.log(
@@ -98,11 +109,12 @@ def command(
         paths=tree_paths(paths, repo.root),
         all=everything,
     )
-    look = _Look(oneline, _reader(session) if signatures else None)
+    marks: Marks = feedback_marks(repo) if graph or session.as_json else {}
+    look = _Look(oneline, _reader(session) if signatures else None, marks)
     with session.paged():
         if session.as_json:
             for entry in entries:
-                session.output.json(_fields(entry, look.signatures))
+                session.output.json(_fields(entry, look))
         elif graph:
             _draw(session, entries, look)
         else:
@@ -115,8 +127,9 @@ def _reader(session: Session) -> SignatureReader:
     return SignatureReader(session.repository())
 
 
-def _fields(entry: LogEntry, signatures: SignatureReader | None) -> dict[str, object]:
+def _fields(entry: LogEntry, look: _Look) -> dict[str, object]:
     fields = commit_summary_fields(entry.commit, entry.refs, entry.runs)
-    if signatures is not None:
-        fields["signature"] = signature_fields(signatures.read(entry.commit))
+    fields |= mark_fields(entry.commit, look.marks.get(entry.commit.id))
+    if look.signatures is not None:
+        fields["signature"] = signature_fields(look.signatures.read(entry.commit))
     return fields
