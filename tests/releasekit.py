@@ -144,7 +144,10 @@ def _lineage() -> LineageClosure:
         id=RUNS[0],
         name="清洗",
         kind=RunKind.CLEAN,
-        inputs=(RunArtifact(path=b"raw/a.jsonl", digest=HEX, records=12),),
+        inputs=(
+            RunArtifact(path=b"raw/a.jsonl", digest=HEX, records=12),
+            RunArtifact(path=b"rules", digest=HEX, folder=True, records=2),
+        ),
         outputs=(RunArtifact(path=b"train.csv", digest=HEX, records=9),),
         command=("python", "clean.py", "--min", "3"),
         parameters={"min": "3"},
@@ -318,8 +321,10 @@ def hostile_facts(text: str) -> ReleaseFacts:
         for each in lineage.runs
     )
     verdict = facts.verdict
+    name = text.replace("/", "∕").replace("\0", "") + ".csv"
     return msgspec.structs.replace(
         facts,
+        files=(*facts.files, released_file(name, b"1", {text: "int64", "n": text}, 1)),
         title=text,
         description=text,
         notes=text,

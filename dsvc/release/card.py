@@ -222,7 +222,8 @@ def _notice(notice: Notice, words: Words) -> str:
 def _verify(facts: ReleaseFacts, words: Words) -> list[str]:
     # In a block of code nothing is escaped: a name can't end it, since it is on one line after a word.
     command = f"dsvc release verify {shlex.quote(clean(facts.name))}"
-    return [words["verify_how"], f"```sh\n{command}\n```", words["verify_files"]]
+    found = [words["verify_how"], f"```sh\n{command}\n```"]
+    return found if len(facts.files) > MOST_FILES else [*found, words["verify_files"]]
 
 
 def _contact(facts: ReleaseFacts, words: Words) -> list[str]:

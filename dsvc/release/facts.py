@@ -114,10 +114,21 @@ class ReleasedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunArtifact(msgspec.Struct, frozen=True, kw_only=True):
-    """A file or folder that a run read or made: path, BLAKE3-256 in hex, rows."""
+    """A file or folder that a run read or made.
+
+    Attributes
+    ----------
+    path : bytes
+    digest : str
+        BLAKE3-256 of a file's bytes, of a folder's listing; in hex.
+    folder : bool
+    records : int or None
+        Rows of a table, files of a folder.
+    """
 
     path: bytes
     digest: str
+    folder: bool = False
     records: int | None = None
 
 

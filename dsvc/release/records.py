@@ -70,7 +70,12 @@ def run_fact(id_: RunId, run: Run) -> ReleasedRun:
 
 
 def _artifact(artifact: Artifact) -> RunArtifact:
-    return RunArtifact(path=artifact.path, digest=artifact.digest.hex(), records=artifact.records)
+    return RunArtifact(
+        path=artifact.path,
+        digest=artifact.digest.hex(),
+        folder=artifact.folder,
+        records=artifact.records,
+    )
 
 
 def source_fact(record: SourceRecord, digest: str, *, now: SourceRecord | None = None) -> ReleasedSource:

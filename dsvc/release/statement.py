@@ -2,8 +2,9 @@
 
 The first speaks of every file and carries what no standard predicate has room for; then the verdict of the
 gate, the provenance of what each run made, and the result of each evaluation, in predicates that other tools
-know. BLAKE3-256 stands under ``blake3``, SHA-256 beside it where it was worked out; the root of a manifest,
-which is no digest of plain bytes, under ``dsvcManifest``.
+know. BLAKE3-256 of a file's bytes stands under ``blake3``, SHA-256 beside it where it was worked out. What is
+no digest of plain bytes has names of our own: ``dsvcManifest`` the root of a manifest, ``dsvcFolder`` the
+listing of a folder, ``dsvcRun`` and ``dsvcVerdict`` a run and a verdict.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def _file(file: ReleasedFile) -> Json:
 
 
 def _artifacts(artifacts: Iterable[RunArtifact]) -> list[Json]:
-    return [_named(each.path, {"blake3": each.digest}) for each in artifacts]
+    return [_named(each.path, {"dsvcFolder" if each.folder else "blake3": each.digest}) for each in artifacts]
 
 
 # The release itself

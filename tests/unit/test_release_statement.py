@@ -76,6 +76,15 @@ def test_everything_is_said_exactly_once() -> None:
         each["predicate"]["runDetails"]["metadata"]["invocationId"] for each in _of(lines, PROVENANCE)
     ]
     assert Counter(invocations) == Counter(each.id for each in facts.lineage.runs)
+    read = next(
+        each
+        for each in _of(lines, PROVENANCE)
+        if each["predicate"]["buildDefinition"]["externalParameters"]["name"] == "清洗"
+    )
+    assert [each["digest"] for each in read["predicate"]["buildDefinition"]["resolvedDependencies"]] == [
+        {"blake3": HEX},
+        {"dsvcFolder": HEX},
+    ]
     lost = {(each["run"], each["reason"]): each["rows"] for each in predicate["drops"]["lines"]}
     assert lost == {(each.run, each.reason): each.rows for each in facts.drops.lines}
     assert predicate["drops"]["unspecified"] == 1
