@@ -1,0 +1,173 @@
+"""`dsvc repair`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from dsvc.cli.commands.run import pairs
+from dsvc.cli.i18n import _
+from dsvc.cli.paths import tree_path
+from dsvc.cli.repair_text import list_repairs, show_repair
+from dsvc.cli.session import Session
+from dsvc.cli.verb import PathWord
+from dsvc.cli.verb_group import VerbGroup
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+command = VerbGroup(
+    "repair",
+    default="list",
+    details=_("A plan says which rows change; a repair is committed on a branch of its own, with a proof."),
+)
+
+
+def complete_repairs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete ids of repairs of the repository around the current folder."""
+    folder = ctx.find_root().params.get("directory") or ()
+    try:
+        from dsvc.porcelain.repair_chain import repair_ids
+        from dsvc.porcelain.repository import Repository
+
+        ids = repair_ids(Repository.open(os.path.join(".", *folder)))
+    except Exception:
+        # Whatever is wrong, a completion says nothing.
+        return []
+    return [id_ for id_ in ids if id_.startswith(incomplete)]
+
+
+REPAIR = click.argument("repair_id", metavar="REPAIR", shell_complete=complete_repairs)
+
+
+def _choices(function: F) -> F:
+    """Add the options that say which rows, and what is done to them."""
+    options = [
+        click.option(
+            "--scope",
+            type=click.Choice(["flagged", "cause"]),
+            default="flagged",
+            help=_("the flagged rows, or all that share the causes of the defect"),
+        ),
+        click.option(
+            "--cause",
+            "causes",
+            multiple=True,
+            metavar="'KIND ID'",
+            help=_("a cause whose rows are taken too, as defect show names it: annotator li"),
+        ),
+        click.option(
+            "--at",
+            metavar="PATH",
+            type=PathWord(),
+            help=_("the file to change, from which the flagged one was made; without: that one itself"),
+        ),
+        click.option("--drop", is_flag=True, help=_("take the rows out")),
+        click.option(
+            "--set", "values", multiple=True, metavar="COL=VAL…", help=_("give cells of the rows a value")
+        ),
+        click.option(
+            "--patch",
+            metavar="FILE",
+            type=PathWord(),
+            help=_("a patch as diff --patch writes it, or a table of new values by key"),
+        ),
+        click.option(
+            "--relabel",
+            metavar="FILE",
+            type=PathWord(),
+            help=_("a table of values by key; what it says of other rows is left out"),
+        ),
+        click.option(
+            "--key",
+            "keys",
+            multiple=True,
+            metavar="COL…",
+            help=_("columns by which FILE names rows; without: the key in dsvc.toml"),
+        ),
+        click.option("--exclude-source", metavar="ID", help=_("take out the rows that came from a source")),
+        click.option("--withdraw-source", metavar="ID", help=_("the same, and withdraw the source")),
+        click.option("--rerun", metavar="RUN", help=_("do a run on the way again, with what changes in it")),
+        click.option(
+            "--param", "params", multiple=True, metavar="K=V…", help=_("a parameter of that run, changed")
+        ),
+        click.option(
+            "--code", multiple=True, metavar="PATH=FILE…", help=_("a file of its code, and the new one")
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@command.verb(
+    "plan",
+    _("Say what a repair would change: rows, files, releases"),
+    _("Nothing changes: the plan is recorded under an id, and shown again by repair show."),
+    greedy=("--set", "--key", "--param", "--code"),
+)
+@click.argument("defect", metavar="DEFECT")
+@_choices
+def plan(
+    session: Session,
+    defect: str,
+    scope: str,
+    causes: tuple[str, ...],
+    at: str | None,
+    drop: bool,
+    values: tuple[str, ...],
+    patch: str | None,
+    relabel: str | None,
+    keys: tuple[str, ...],
+    exclude_source: str | None,
+    withdraw_source: str | None,
+    rerun: str | None,
+    params: tuple[str, ...],
+    code: tuple[str, ...],
+) -> None:
+    """Plan a repair."""
+    repo = session.repository()
+    view = repo.repair_plan(
+        defect,
+        scope=scope,
+        causes=causes,
+        at=None if at is None else tree_path(at, repo.root),
+        drop=drop,
+        values=pairs("--set", values),
+        patch=None if patch is None else os.path.abspath(patch),
+        relabel=None if relabel is None else os.path.abspath(relabel),
+        key=[name for word in keys for name in word.split(",") if name],
+        exclude_source=exclude_source,
+        withdraw_source=withdraw_source,
+        rerun=rerun,
+        parameters=pairs("--param", params),
+        code={
+            tree_path(path, repo.root): os.path.abspath(file) for path, file in pairs("--code", code).items()
+        },
+    )
+    show_repair(session, view)
+    if not view.is_new:
+        session.output.line(_("this plan was recorded before"))
+    elif _is_dirty(session):
+        session.output.line(_("uncommitted changes are no part of it: it starts from the last commit"))
+
+
+def _is_dirty(session: Session) -> bool:
+    """Whether the working tree or the staged state differ from the last commit."""
+    found = session.repository().status(untracked="no")
+    return bool(found.staged or found.unstaged)
+
+
+@command.verb("list", _("List the repairs"))
+def list_(session: Session) -> None:
+    """List repairs."""
+    list_repairs(session, session.repository().repairs())
+
+
+@command.verb("show", _("Show a repair: its plan, and how far it is"))
+@REPAIR
+def show(session: Session, repair_id: str) -> None:
+    """Show a repair."""
+    show_repair(session, session.repository().repair(repair_id))
