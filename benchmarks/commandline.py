@@ -5,6 +5,7 @@ import importlib
 from pathlib import Path
 
 from benchmarks import results
+from benchmarks.feedback import PARTS, merged
 from benchmarks.peers import DRIVERS, Driver
 from benchmarks.rounds import Plan, measure_workload, say
 from benchmarks.site import BENCH
@@ -21,6 +22,7 @@ SPECIALS = (
     "tables",
     "provenance",
     "policy",
+    "feedback",
 )
 QUICK_SCALE = 0.02
 DISK_SPECIALS = ("memory", "cost")
@@ -41,6 +43,7 @@ commands:
   provenance
             what recording a run adds, beside DataLad and DVC; trace, impact, rows to forget
   policy    scans for personal data and secrets, the licence fold, the gate
+  feedback  causes ranked, repairs recomputed and proved
   report    write docs/benchmarks.md and docs/benchmarks.svg from the results
   all       everything above, workloads on disk too (the default)
   install   install the peers that are Python packages (install_peers.sh installs the others)
@@ -87,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="one round at a fiftieth of the size, to see that it works"
     )
     parser.add_argument("--dir", type=Path, help="a folder on disk, in place of tmpfs", metavar="FOLDER")
+    parser.add_argument(
+        "--part",
+        type=lambda text: _names(list(PARTS), text),
+        help=f"parts of feedback, with commas: {', '.join(PARTS)}; what is stored of the others is kept",
+        metavar="NAMES",
+    )
     parser.add_argument("--merge", action="store_true", help="keep what is stored of other tools")
     parser.add_argument(
         "--results",
@@ -133,7 +142,13 @@ def _run_workloads(options: argparse.Namespace, folder: Path | None) -> None:
 
 def _run_special(kind: str, options: argparse.Namespace, folder: Path | None) -> None:
     module = importlib.import_module(f"benchmarks.{kind}")
-    result = module.measure_all(folder=folder, scale=options.scale, rounds=options.rounds)
+    if kind == "feedback" and options.part:
+        result = module.measure_all(
+            folder=folder, scale=options.scale, rounds=options.rounds, parts=options.part
+        )
+        result = merged(results.load_special(options.results, kind), result)
+    else:
+        result = module.measure_all(folder=folder, scale=options.scale, rounds=options.rounds)
     results.save(options.results / f"{kind}.json", result)
 
 

@@ -6,6 +6,7 @@ Times have a tolerance of 10% for noise; sizes and memory have none.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.feedback_judge import judge_feedback
 from benchmarks.judge_alone import judge_alone
 from benchmarks.policy_judge import judge_policy
 from benchmarks.provenance_judge import judge_provenance
@@ -198,4 +199,5 @@ def judge_all(
         *judge_tables(specials),
         *judge_provenance(specials.get("provenance")),
         *judge_policy(specials.get("policy")),
+        *judge_feedback(specials.get("feedback")),
     ]

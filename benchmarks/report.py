@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import policy_report, provenance_report, tables_report
+from benchmarks import feedback_report, policy_report, provenance_report, tables_report
 from benchmarks.chart import Bar, Panel, draw
 from benchmarks.judge import SUBJECT, judge_all
 from benchmarks.results import (
@@ -32,12 +32,14 @@ TITLES = {
     "tables": "Tables",
     "provenance": "Provenance",
     "policy": "Policy",
+    "feedback": "Feedback and repair",
 }
 # Measurements that have several tables of their own.
 SECTIONS = {
     "tables": tables_report.sections,
     "provenance": provenance_report.sections,
     "policy": policy_report.sections,
+    "feedback": feedback_report.sections,
 }
 COLUMNS: tuple[tuple[str, Sequence[str]], ...] = (
     ("init", ("init",)),

@@ -1,0 +1,61 @@
+"""Feedback and repair: ranking causes, recomputing what a repair touches, proving it.
+
+`python -m benchmarks feedback` measures every part that is there; `--part causes` only that one, and keeps
+what is stored of the others.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+
+from benchmarks.peers.dsvc import Dsvc
+from benchmarks.results import Reading, SpecialResult, now, this_machine
+
+TMPFS = Path("/dev/shm")
+PARTS = ("causes", "repair", "proof")
+"""Each is a module ``feedback_PART`` with a function ``measure_PART(place, scale, rounds)`` of readings.
+
+The name of each reading begins with its part and a blank.
+"""
+
+
+def _part(name: str) -> Callable[[Path, float, int], Iterator[Reading]] | None:
+    module = f"benchmarks.feedback_{name}"
+    if find_spec(module) is None:
+        return None
+    found: Callable[[Path, float, int], Iterator[Reading]] = getattr(import_module(module), f"measure_{name}")
+    return found
+
+
+def measure_all(
+    *, folder: Path | None, scale: float, rounds: int, parts: Sequence[str] = PARTS
+) -> SpecialResult:
+    """All parts, or some, one after the other."""
+    place = folder or TMPFS
+    there = {name: found for name in parts if (found := _part(name)) is not None}
+    readings = chain.from_iterable(part(place, scale, rounds) for part in there.values())
+    return SpecialResult(
+        kind="feedback",
+        version=Dsvc().version() or "?",
+        at=now(),
+        machine=this_machine(),
+        readings=list(readings),
+        settings={f"{name}: rounds, scale": f"{rounds}, {scale:g}" for name in there},
+    )
+
+
+def _part_of(reading: Reading) -> str:
+    return reading.name.partition(" ")[0]
+
+
+def merged(stored: SpecialResult | None, measured: SpecialResult) -> SpecialResult:
+    """What was measured now, with what is stored of other parts."""
+    if stored is None:
+        return measured
+    parts = {_part_of(each) for each in measured.readings}
+    kept = [each for each in stored.readings if _part_of(each) not in parts]
+    measured.readings = sorted([*kept, *measured.readings], key=lambda each: PARTS.index(_part_of(each)))
+    measured.settings = dict(sorted({**stored.settings, **measured.settings}.items()))
+    return measured
