@@ -298,6 +298,18 @@ def test_what_is_no_log_is_refused(data: bytes) -> None:
         read(data)
 
 
+def test_a_member_before_the_beginning_is_refused() -> None:
+    data = written({"header.json": LOG})
+    end = data.rindex(b"PK\x05\x06")
+    moved = (
+        data[: end + 16]
+        + struct.pack("<L", struct.unpack_from("<L", data, end + 16)[0] + 100)
+        + data[end + 20 :]
+    )
+    with pytest.raises(FeedbackMalformedError, match="not where the directory"):
+        read(moved)
+
+
 def test_a_damaged_member_is_refused() -> None:
     data = bytearray(DATA["live.eval"])
     at = data.index(b"header.json") + 60

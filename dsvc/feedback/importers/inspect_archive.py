@@ -124,8 +124,10 @@ class Archive:
         return data
 
     def _packed(self, member: zipfile.ZipInfo) -> bytes:
-        self._stream.seek(member.header_offset)
-        header = self._stream.read(_LOCAL.size)
+        header = b""
+        if member.header_offset >= 0:  # zipfile takes the offset from a start that the archive claims
+            self._stream.seek(member.header_offset)
+            header = self._stream.read(_LOCAL.size)
         if len(header) != _LOCAL.size or not header.startswith(_SIGNATURE):
             raise malformed(member.filename, "not where the directory of the archive says")
         *_, name_length, extra_length = _LOCAL.unpack(header)
