@@ -193,7 +193,7 @@ def part_of(table: KnownTable, records: Numbers) -> bytes:
         If it can't be read.
     """
     starts = np.flatnonzero(np.diff(records, prepend=-2) != 1)
-    ends = np.append(starts[1:], len(records))
+    ends = np.append(starts[1:], len(records))[: len(starts)]
     segments = [
         Segment(0, int(records[start]), int(end - start)) for start, end in zip(starts, ends, strict=True)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -140,25 +139,16 @@ def part_of_table(repo: Workspace, entry: Entry, rows: Numbers) -> bytes:
     NotATableError, TableLimitError
         If it can't be read as a table.
     """
-    import numpy as np
-
-    from dsvc.porcelain.row_indexes import RowIndexes
-    from dsvc.porcelain.table_diff import known_table
+    from dsvc.porcelain.recompute_table import part_of
+    from dsvc.porcelain.row_indexes import EMPTY_INDEX, RowIndexes
+    from dsvc.porcelain.run_rows import table_of
     from dsvc.table.source import NotATableError
-    from dsvc.table.splice import Donor, Segment, Splice, splice
 
-    table = known_table(repo, entry)
+    table = table_of(repo, ArtifactFiles(entry.path, False, (entry,)))
     if table is None:
         raise NotATableError(f"{display_path(entry.path)} is no table")
-    records = RowIndexes(repo).get(table).records(rows)
-    starts = np.flatnonzero(np.diff(records, prepend=-2) != 1)
-    ends = np.append(starts[1:], len(records))
-    segments = [
-        Segment(0, int(records[start]), int(end - start)) for start, end in zip(starts, ends, strict=True)
-    ]
-    output = io.BytesIO()
-    splice(Splice(donors=[Donor(table.source, table.kind)], segments=segments), output)
-    return output.getvalue()
+    index = RowIndexes(repo).get(table) if entry.size else EMPTY_INDEX
+    return part_of(table, index.records(rows))
 
 
 def _check_output(
