@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -42,8 +42,19 @@ def complete_repairs(ctx: click.Context, param: click.Parameter, incomplete: str
 REPAIR = click.argument("repair_id", metavar="REPAIR", shell_complete=complete_repairs)
 
 
-def _choices(function: F) -> F:
-    """Add the options that say which rows, and what is done to them."""
+def _with(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    """Add options, in their order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _which_rows(function: F) -> F:
+    """Add the options that say which rows change, and where."""
     options = [
         click.option(
             "--scope",
@@ -64,6 +75,13 @@ def _choices(function: F) -> F:
             type=PathWord(),
             help=_("the file to change, from which the flagged one was made; without: that one itself"),
         ),
+    ]
+    return _with(options)(function)
+
+
+def _what_is_done(function: F) -> F:
+    """Add the options that say what is done to the rows."""
+    options = [
         click.option("--drop", is_flag=True, help=_("take the rows out")),
         click.option(
             "--set", "values", multiple=True, metavar="COL=VAL…", help=_("give cells of the rows a value")
@@ -97,9 +115,7 @@ def _choices(function: F) -> F:
             "--code", multiple=True, metavar="PATH=FILE…", help=_("a file of its code, and the new one")
         ),
     ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return _with(options)(function)
 
 
 @command.verb(
@@ -109,7 +125,8 @@ def _choices(function: F) -> F:
     greedy=("--set", "--key", "--param", "--code"),
 )
 @click.argument("defect", metavar="DEFECT")
-@_choices
+@_which_rows
+@_what_is_done
 def plan(
     session: Session,
     defect: str,
