@@ -139,7 +139,7 @@ def cause_lines(
         if bars:
             text += "  " + bar(cause.bad / cause.total, bars, plain=not output.color)
         sign = output.style("* ", "removed") if cause.is_cause else "  "
-        yield sign + (output.style(text, "bold") if cause.is_cause else text)
+        yield sign + (output.style(text, "bold") if cause.is_cause else text.rstrip())
         more = names_of(cause, run_names)[1:]
         if more:
             rest = _(", …") if len(more) > _ALIASES else ""
@@ -157,7 +157,8 @@ def _row(cells: list[str], widths: list[int], *, narrow: bool) -> str:
     name, bad, lift, p = cells
     if narrow:
         return f"{name}\n      {bad}  {lift}  {p}"
-    return f"{pad(name, widths[0])}  {bad:>{widths[1]}}  {pad(lift, widths[2])}  {pad(p, widths[3])}"
+    right = " " * (widths[1] - width(bad)) + bad
+    return f"{pad(name, widths[0])}  {right}  {pad(lift, widths[2])}  {pad(p, widths[3])}"
 
 
 def report_lines(report: CauseReport, limit: int | None) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dsvc.cli.cause_text import cause_lines
@@ -104,9 +106,10 @@ def test_the_history_marks_evaluations_and_repairs(lab: Lab, ids: tuple[str, str
         "repaired": ["◆ repair r-0a1b2c3d"],
         "data": [f"◆ feedback {ids[0]} accuracy 0.81, 1 defect"],
     }
-    (found,) = mark_fields(lab.repo.history.read_commit(evaluated), marks[evaluated])["feedback"]  # type: ignore[misc]
-    assert found["feedback"] == ids[0]
-    assert found["metrics"] == [{"name": "accuracy", "value": 0.81}]
+    found: Any = mark_fields(lab.repo.history.read_commit(evaluated), marks[evaluated])
+    assert found["repair"] is None
+    assert [each["feedback"] for each in found["feedback"]] == [ids[0]]
+    assert found["feedback"][0]["metrics"] == [{"name": "accuracy", "value": 0.81}]
 
 
 def test_a_page_shows_everything_and_runs_nothing(lab: Lab, ids: tuple[str, str]) -> None:
