@@ -115,7 +115,7 @@ def test_samples_are_what_the_tool_reads_and_give_its_metrics_again(name: str) -
         values = [each.scores[metric.name] for each in samples]
         assert math.isclose(sum(values) / len(values), metric.value)
     reduced = TOOL[name]["reductions"]["match"]
-    by_row = {str(each.selector.ref).partition("#")[2]: each.scores["match/accuracy"] for each in samples}
+    by_row = {str(each.selector.ref).partition("#id=")[2]: each.scores["match/accuracy"] for each in samples}
     assert {key.removeprefix("review-"): value for key, value in reduced.items()} == by_row
 
 
@@ -134,7 +134,7 @@ def test_both_formats_say_the_same() -> None:
 def test_what_is_wrong_with_a_sample() -> None:
     found = {
         name: sorted(
-            (str(each.selector.ref).partition("#")[2], each.symptom)
+            (str(each.selector.ref).partition("#id=")[2], each.symptom)
             for each in everything(read(DATA[name]))
             if each.passed is False
         )

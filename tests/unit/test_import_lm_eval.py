@@ -22,6 +22,7 @@ from dsvc.feedback.importers.importer import (
 )
 from dsvc.feedback.importers.lm_eval import LmEval
 from dsvc.feedback.importers.registry import recognise
+from dsvc.feedback.reference import read_reference
 from dsvc.model.feedback import Metric
 from tests.feedback_mutations import FILES, answers, damaged_bytes, damaged_json, everything, opened
 
@@ -86,7 +87,7 @@ def test_the_run_is_read() -> None:
     run = read(RESULTS).run
     assert (run.tool, run.tool_version, run.model) == ("lm-eval", "0.4.13", "predict")
     assert (run.suite, run.seed, run.split) == ("reviews_choice,reviews_label", "7", "test")
-    assert run.created == "2026-11-22T10:56:31Z"
+    assert run.created == "2026-11-22T11:23:26Z"
     assert json.loads(run.extra["task_hashes"]) == json.loads(DATA[RESULTS])["task_hashes"]
     assert "results" not in run.extra
 
@@ -106,8 +107,11 @@ def test_rows_with_a_reference_are_found_by_it_and_each_filter_judges_for_itself
     rows = [json.loads(line) for line in DATA[LABEL].splitlines()]
     assert [each.selector.ref for each in found] == [row["doc"]["dsvc_ref"] for row in rows]
     assert all(each.selector.doc is None for each in found)
+    assert [read_reference(str(each.selector.ref)).key for each in found[:8]] == [
+        (("id", str(n)),) for n in range(1, 9)
+    ]
     assert [each.sample_id for each in found] == [
-        f"reviews_label/reviews.jsonl#{row['doc']['id']}" for row in rows
+        f"reviews_label/reviews.jsonl#id={row['doc']['id']}" for row in rows
     ]
     assert [
         (row["doc"]["id"], each.symptom)
@@ -131,10 +135,10 @@ def test_a_file_of_samples_has_the_metrics_of_its_task_only() -> None:
 
 
 def test_companions_of_another_run_are_left_alone() -> None:
-    others = {name.replace("10-56-31", "10-57-00"): data for name, data in DATA.items() if name != RESULTS}
+    others = {name.replace("11-23-26", "09-57-00"): data for name, data in DATA.items() if name != RESULTS}
     assert everything(read(RESULTS, others)) == []
-    assert everything(read(RESULTS, {"samples_other_2026-11-22T10-56-31.523917.jsonl": DATA[CHOICE]})) == []
-    twice = DATA | {name.replace("10-56-31", "10-57-00"): data for name, data in DATA.items()}
+    assert everything(read(RESULTS, {"samples_other_2026-11-22T11-23-26.701416.jsonl": DATA[CHOICE]})) == []
+    twice = DATA | {name.replace("11-23-26", "09-57-00"): data for name, data in DATA.items()}
     options = ImportOptions(companions=companions(twice), file_name="renamed.json")
     with pytest.raises(FeedbackMalformedError, match="no name says which"):
         opened(LmEval(), DATA[RESULTS], options)
@@ -142,7 +146,7 @@ def test_companions_of_another_run_are_left_alone() -> None:
 
 def samples_of(*rows: Any) -> list[Any]:
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    return everything(opened(LmEval(), data, ImportOptions(file_name="samples_t_2026-11-22T10-56-31.jsonl")))
+    return everything(opened(LmEval(), data, ImportOptions(file_name="samples_t_2026-11-22T11-23-26.jsonl")))
 
 
 def row(**values: Any) -> dict[str, Any]:

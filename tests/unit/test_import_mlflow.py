@@ -89,7 +89,7 @@ def test_every_way_of_writing_says_the_same() -> None:
     assert facts(samples(TRACES)) == expected
     for indent in (None, 2):
         one = samples(json.dumps(TRACES[4], indent=indent).encode())
-        assert facts(one) == [each for each in expected if each[0].endswith("#5")]
+        assert facts(one) == [each for each in expected if each[0].endswith("#id=5")]
 
 
 def test_tables_are_read() -> None:
