@@ -15,7 +15,7 @@ from dsvc.model.errors import NotFoundError
 from dsvc.model.repair import PlanStep
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.consequences import NONE, Touched
-from dsvc.porcelain.repair_edits import Edits, edits_of
+from dsvc.porcelain.repair_edits import NO_EDITS, Edits, edits_of
 from dsvc.porcelain.repair_request import Asked, RepairRequest
 from dsvc.porcelain.repair_rows import Chosen, Selected
 from dsvc.porcelain.repair_steps import can_do_rows, edit_step, run_step
@@ -51,15 +51,15 @@ class Change(NamedTuple):
         Rows of them that change or go.
     first : PlanStep
         The step that does it.
-    edits : Edits or None
-        Of an edit: which.
+    edits : Edits
+        What it does to rows of the target; a run that is done again edits none.
     """
 
     target: Artifact
     chosen: dict[ArtifactNode, Chosen]
     starts: dict[ArtifactNode, Touched]
     first: PlanStep
-    edits: Edits | None = None
+    edits: Edits = NO_EDITS
 
 
 def edit_change(

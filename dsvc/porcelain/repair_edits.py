@@ -79,6 +79,9 @@ class Edits(NamedTuple):
         return distinct(np.concatenate([self.drop, *(each.rows for each in self.cells.values())]))
 
 
+NO_EDITS = Edits(NONE, {})
+
+
 def edits_of(
     repo: Workspace,
     entry: Entry | None,
@@ -115,7 +118,7 @@ def edits_of(
     if action.kind in (ActionKind.DROP, ActionKind.EXCLUDE_SOURCE, ActionKind.WITHDRAW_SOURCE):
         return Edits(chosen, {})
     if action.kind is ActionKind.RERUN:
-        return Edits(NONE, {})
+        return NO_EDITS
     table = None if entry is None else known_table(repo, entry)
     if entry is None or table is None:
         name = "a folder" if entry is None else display_path(entry.path)

@@ -59,10 +59,11 @@ class PlanBlockedError(UsageError):
 
 
 class PlannedRepair(NamedTuple):
-    """Outcome of `plan_repair`: the repair, and whether it is new."""
+    """Outcome of `plan_repair`: the repair, whether it is new, and what its first step edits."""
 
     state: RepairState
     is_new: bool
+    edits: Edits
 
 
 def plan_repair(repo: Workspace, defect_id: str, request: RepairRequest) -> PlannedRepair:
@@ -92,10 +93,10 @@ def plan_repair(repo: Workspace, defect_id: str, request: RepairRequest) -> Plan
     head = defect_head(repo, defect_id)
     _check_open(head.state)
     base = Base.current(repo)
-    plan = _plan(repo, base, head, request, asked)
+    plan, edits = _plan(repo, base, head, request, asked)
     with repo.changing():
         state, is_new = store_plan(repo, plan, asked.kept())
-    return PlannedRepair(state, is_new)
+    return PlannedRepair(state, is_new, edits)
 
 
 def check_current(repo: Workspace, state: RepairState) -> None:
@@ -193,7 +194,9 @@ def _check_open(defect: DefectState) -> None:
         )
 
 
-def _plan(repo: Workspace, base: Base, head: DefectHead, request: RepairRequest, asked: Asked) -> Plan:
+def _plan(
+    repo: Workspace, base: Base, head: DefectHead, request: RepairRequest, asked: Asked
+) -> tuple[Plan, Edits]:
     flagged = flagged_now(base, head.state)
     selected = selected_of(repo, base, head.state, flagged, request)
     if asked.action.kind is ActionKind.RERUN:
@@ -208,8 +211,8 @@ def _plan(repo: Workspace, base: Base, head: DefectHead, request: RepairRequest,
     steps = (change.first, *steps_of(base.flow, found.ways))
     affected, beyond = _affected(found, change, flagged, selected)
     who = repo.signature()
-    left = NONE if change.edits is None else change.edits.left
-    return Plan(
+    left = change.edits.left
+    plan = Plan(
         defect=head.state.id,
         defect_head=str(head.commit),
         base=str(base.commit),
@@ -234,6 +237,7 @@ def _plan(repo: Workspace, base: Base, head: DefectHead, request: RepairRequest,
         beyond=beyond,
         returning=sum(len(each) for each in found.returning.values()),
     )
+    return plan, change.edits
 
 
 def _is_folder(base: Base, node: ArtifactNode) -> bool:

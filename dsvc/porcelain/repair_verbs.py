@@ -80,8 +80,8 @@ class RepairVerbs(Workspace):
             parameters=parameters or {},
             code=code or {},
         )
-        state, is_new = plan_repair(self, defect, request)
-        return RepairView(state, samples_of(self, state), is_new)
+        state, is_new, edits = plan_repair(self, defect, request)
+        return RepairView(state, samples_of(self, state.plan, edits), is_new)
 
     def repairs(self) -> list[RepairState]:
         """Every repair as it is now, by id; see `dsvc.porcelain.repair_view.repair_list`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
-from dsvc.model.repair import ActionKind
+from dsvc.model.repair import Plan
 from dsvc.porcelain.repair_chain import RepairState, repair_file, repair_head, repairs
 from dsvc.porcelain.workspace import Workspace
 
@@ -63,27 +63,34 @@ def repair_list(repo: Workspace) -> list[RepairState]:
 
 
 def repair_show(repo: Workspace, repair_id: str) -> RepairView:
-    """One repair as it is now, with some of its rows; raises as `dsvc.porcelain.repair_chain.repair_head`."""
+    """One repair as it is now, with some of its rows.
+
+    Raises
+    ------
+    NoSuchRepairError
+        If there is none.
+    MissingDataError, CorruptDataError, MalformedInputError
+        If it, or the version that it starts from, can't be read.
+    """
+    from dsvc.porcelain.repair_plan import plan_edits
+
     state = repair_head(repo, repair_id)
-    return RepairView(state, samples_of(repo, state))
+    plan = state.plan
+    file = b"" if plan.action.file is None else repair_file(repo, state, plan.action.file)
+    return RepairView(state, samples_of(repo, plan, plan_edits(repo, plan, file)))
 
 
-def samples_of(repo: Workspace, state: RepairState) -> tuple[SampleRow, ...]:
+def samples_of(repo: Workspace, plan: Plan, edits: Edits) -> tuple[SampleRow, ...]:
     """The first rows that the edit of a plan changes, before and after; of a rerun none.
 
     Raises
     ------
     MissingDataError, CorruptDataError, MalformedInputError
-        If the version, or what the repair keeps, can't be read.
+        If the version can't be read.
     """
-    from dsvc.porcelain.repair_plan import plan_edits
-
-    plan = state.plan
-    if plan.action.kind is ActionKind.RERUN:
+    if not len(edits.rows):
         return ()
-    file = b"" if plan.action.file is None else repair_file(repo, state, plan.action.file)
     manifest = repo.manifest(repo.history.read_commit(CommitId(plan.base)).manifest)
-    edits = plan_edits(repo, plan, file)
     entry = manifest.get(plan.path)
     if entry is None:
         return _of_folder(sorted(manifest.entries(plan.path), key=lambda each: each.path), edits)
