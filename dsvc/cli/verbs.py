@@ -70,6 +70,8 @@ VERBS: Final[dict[str, Entry]] = {
     "policy": Entry("policy", N_("Show, explain and test what is in force"), PROVE),
     "hook": Entry("hook", N_("Put the gate before commits and pushes of git"), PROVE),
     "waive": Entry("waive", N_("Let a violation stand, signed by an officer who isn't its author"), PROVE),
+    "feedback": Entry("feedback", N_("Bring in what an evaluation found, as a commit"), FEED),
+    "defect": Entry("defect", N_("Show and settle what evaluations found wrong"), FEED),
     "repair": Entry("repair", N_("Plan, apply and prove the repair of a defect"), FEED),
     "fsck": Entry("fsck", N_("Check that every stored byte is right"), CARE),
     "gc": Entry("gc", N_("Free what no version needs"), CARE),

@@ -126,7 +126,8 @@ def prepare_defects(
     for group in groups:
         found = _sharing(repo, group, known, commit)
         if found is not None:
-            fields = _extension(found, group, feedback)
+            before = rows_at(repo, found.state.rows, group.place, near=[commit])
+            fields = _extension(found, group, before, feedback)
             operations.append(prepare(repo, found.state.id, DefectVerb.EXTEND, found, fields))
             extended.append(found.state.id)
         elif group.severity <= limit:
@@ -210,7 +211,8 @@ def rows_at(
     return np.unique(np.concatenate(parts))
 
 
-def _flagged(place: Place, rows: Numbers) -> tuple[FlaggedRows, ...]:
+def flagged_rows(place: Place, rows: Numbers) -> tuple[FlaggedRows, ...]:
+    """Rows of an artifact as a defect keeps them; nothing of none."""
     if not len(rows):
         return ()
     encoded = encode_rows(rows)
@@ -225,13 +227,14 @@ def _opening(group: _Group, feedback: str) -> dict[str, object]:
         "path": group.place.path,
         "symptom": group.symptom,
         "severity": group.severity,
-        "rows": _flagged(group.place, group.rows),
+        "rows": flagged_rows(group.place, group.rows),
     }
 
 
-def _extension(head: DefectHead, group: _Group, feedback: str) -> dict[str, object]:
-    """What an extension adds: all rows of this evaluation, so that the newest content has them together."""
-    fields: dict[str, object] = {"feedback": feedback, "rows": _flagged(group.place, group.rows)}
+def _extension(head: DefectHead, group: _Group, before: Numbers, feedback: str) -> dict[str, object]:
+    """What an extension adds: with the rows known before, so that the newest content has all together."""
+    rows = np.union1d(group.rows, before)
+    fields: dict[str, object] = {"feedback": feedback, "rows": flagged_rows(group.place, rows)}
     if group.severity < head.state.severity:
         fields["severity"] = group.severity
     return fields

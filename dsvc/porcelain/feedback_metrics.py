@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from dsvc.porcelain.feedback_samples import Samples, ScorePlace
 
+    Values = NDArray[np.float64]
+
 
 class UnsupportedClaimError(MalformedInputError):
     """A file states a metric that its own samples don't show."""
@@ -52,7 +54,7 @@ def _settled(run: EvaluationRun, metric: Metric, samples: Samples) -> Metric:
         own = place.metric == metric.name and metric.task in (None, place.task)
         return own and metric.slice in (None, place.slice)
 
-    values = _chosen(run, metric, samples, [samples.values(fits), _verdicts(metric, samples)])
+    values = _chosen(run, metric, samples, samples.values(fits))
     if values is None:
         return metric
     value = recompute(metric.name, values, metric.unit)
@@ -71,20 +73,26 @@ def _settled(run: EvaluationRun, metric: Metric, samples: Samples) -> Metric:
     return msgspec.structs.replace(metric, support=Support.RECOMPUTED, n=metric.n or n)
 
 
-def _chosen(
-    run: EvaluationRun, metric: Metric, samples: Samples, each: Sequence[NDArray[np.float64]]
-) -> NDArray[np.float64] | None:
-    """Those values that are of all samples that a metric is over; None where there are none."""
-    known = [values for values in each if len(values)]
+def _chosen(run: EvaluationRun, metric: Metric, samples: Samples, values: Values) -> Values | None:
+    """Values of all samples that a metric is over; None where they are not all there.
+
+    Verdicts stand for values that a file doesn't give; which they are over is known only by their number.
+    """
+    verdicts = _verdicts(metric, samples)
     listed = run.evaluated == "listed"
     if metric.n is None:
-        return known[0] if known and (samples.lists_all or listed) else None
-    exact = [values for values in known if len(values) == metric.n]
-    enough = [values for values in known if len(values) > metric.n or listed]
-    return next(iter([*exact, *enough]), None)
+        if len(values):
+            return values if samples.lists_all or listed else None
+        return verdicts if len(verdicts) and listed else None
+    for each in (values, verdicts):
+        if len(each) == metric.n:
+            return each
+    if len(values) > metric.n:
+        return values
+    return next((each for each in (values, verdicts) if listed and len(each)), None)
 
 
-def _verdicts(metric: Metric, samples: Samples) -> NDArray[np.float64]:
+def _verdicts(metric: Metric, samples: Samples) -> Values:
     """Verdicts as values, for a share of what passed."""
     if not known_direction(metric.name):
         return np.zeros(0)

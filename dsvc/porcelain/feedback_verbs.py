@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dsvc.model.feedback import DefectSeverity, Observation, PilotKind, Unresolved
     from dsvc.porcelain.feedback_chain import FeedbackHead
     from dsvc.porcelain.feedback_import import FeedbackImport
+    from dsvc.porcelain.row_target import RowTarget
     from dsvc.porcelain.tree_scan import Progress
 
 
@@ -99,3 +100,19 @@ class FeedbackVerbs(Workspace):
         from dsvc.porcelain import feedback_chain
 
         return feedback_chain.unresolved(self, id)
+
+    def feedback_reference(self, target: RowTarget) -> str:
+        """Write the reference to a file or a row that evaluation tools carry along as ``dsvc_ref``.
+
+        A row is named by its key, as ``dsvc.toml`` says, else by the target's columns, else by its place.
+
+        Raises
+        ------
+        NotFoundError, UsageError
+            If there is no such version, file or row, or it is not committed.
+        MalformedReferenceError
+            If its key can't be written.
+        """
+        from dsvc.porcelain.feedback_references import reference
+
+        return reference(self, target)

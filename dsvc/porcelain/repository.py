@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, overload
 
 from dsvc.model.errors import NoRepositoryError
 from dsvc.porcelain.config import config_exists
+from dsvc.porcelain.defect_verbs import DefectVerbs
 from dsvc.porcelain.feedback_verbs import FeedbackVerbs
 from dsvc.porcelain.hook_verbs import HookVerbs
 from dsvc.porcelain.lineage_verbs import LineageVerbs
@@ -87,6 +88,7 @@ class Repository(
     WaiverVerbs,
     HookVerbs,
     FeedbackVerbs,
+    DefectVerbs,
     RepairVerbs,
 ):
     """A dsvc repository and its working tree.
