@@ -51,10 +51,13 @@ class LineageRules:
     ----------
     project : sequence of str
         Globs of what is no data.
+    selected : frozenset of bytes
+        Paths that are data all the same: a release selects them by name.
     """
 
-    def __init__(self, project: Sequence[str] = PROJECT) -> None:
+    def __init__(self, project: Sequence[str] = PROJECT, selected: frozenset[bytes] = frozenset()) -> None:
         self.project = tuple(project)
+        self.selected = selected
         self._spec: GitIgnoreSpec | None = None
 
     @classmethod
@@ -91,6 +94,8 @@ class LineageRules:
 
     def is_project(self, path: bytes) -> bool:
         """Whether a path is no data by its name; a run that reads it or a source over it makes it data."""
+        if path in self.selected:
+            return False
         if self.project == PROJECT:
             return _IS_PROJECT.search(path) is not None
         if self._spec is None:

@@ -42,6 +42,8 @@ def check(
     policy: tuple[bytes, str] | None = None,
     as_of: str | None = None,
     rescan: bool = False,
+    selected: frozenset[bytes] = frozenset(),
+    moment: Moment | None = None,
 ) -> CheckResult:
     """Judge a version: the whole of it, or at the gate of commits what it adds and changes.
 
@@ -62,6 +64,10 @@ def check(
         then; None: now.
     rescan : bool
         Have detectors look again at what they have seen before.
+    selected : frozenset of bytes
+        Paths that are data whatever they are called: a release selects them by name.
+    moment : Moment or None
+        In place of `as_of`.
 
     Raises
     ------
@@ -74,9 +80,10 @@ def check(
     MomentError
         If `as_of` is neither a date nor a time.
     """
-    asked, moment = gate or Gate.PUSH, parse_moment(as_of)
+    asked, moment = gate or Gate.PUSH, moment or parse_moment(as_of)
     try:
         version = judged_version(repo, rev, staged=staged, target=target, moment=moment)
+        version = version._replace(selected=selected)
         _check_whole(repo, version)
         found = in_force(repo, version.root, version.bases, policy)
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
@@ -165,7 +172,7 @@ def judge_version(
         if not any(each.blocks for each in violations):
             # Where the packs in force ask no rule that blocks, nothing was judged all the same.
             violations.append(_problem(error.message))
-    violations, waived = _waived(repo, version, united(violations), gate, day, signer)
+    violations, waived = _waived(repo, version, united(violations), gate, moment, signer)
     if detections is not None:
         detections.extend(said)
     return CheckResult(
@@ -197,12 +204,12 @@ def _waived(
     version: JudgedVersion,
     violations: list[Violation],
     gate: Gate,
-    day: str,
+    moment: Moment,
     signer: SshKey | None,
 ) -> tuple[list[Violation], AppliedWaivers | None]:
     """Mark what waivers let stand; where that can't be told they let nothing stand."""
     try:
-        found = apply_waivers(repo, version, violations, day, gate=gate, signer=signer)
+        found = apply_waivers(repo, version, violations, moment.day, gate=gate, signer=signer, moment=moment)
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         return [*violations, _problem(f"the roster can't be read: {error.message}")], None
     return found.violations, found

@@ -46,6 +46,8 @@ class JudgedVersion(NamedTuple):
     only : frozenset of bytes or None
         At the gate of commits, paths that are judged as if the version before didn't have them; None: what
         it adds or changes.
+    selected : frozenset of bytes
+        Paths that are data whatever they are called: a release selects them by name.
     """
 
     root: NodeId
@@ -56,6 +58,7 @@ class JudgedVersion(NamedTuple):
     lineages: tuple[LineageTree, ...]
     runs: tuple[RunId, ...] = ()
     only: frozenset[bytes] | None = None
+    selected: frozenset[bytes] = frozenset()
 
     @property
     def parent(self) -> CommitId | None:

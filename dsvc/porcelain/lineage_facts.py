@@ -129,6 +129,7 @@ def origins(
     pinned: bool = True,
     moment: Moment | None = None,
     only_reached: bool = False,
+    selected: frozenset[bytes] = frozenset(),
 ) -> Origins:
     """What tells where the files of a version come from.
 
@@ -147,6 +148,8 @@ def origins(
     only_reached : bool
         Read only the runs that can have made what is asked for: of others it isn't told whether they can be
         read.
+    selected : frozenset of bytes
+        Paths that are data whatever they are called: a release selects them by name.
 
     Raises
     ------
@@ -158,6 +161,7 @@ def origins(
     ids = [run for lineage in lineages for run in lineage.runs()]
     cache = os.path.join(repo.layout.cache, "lineage") if only_reached else None
     runs = KnownRuns(repo.store, [*ids, *more], cache)
-    return Origins(
-        runs, known_sources(repo, lineages, pinned=pinned, moment=moment), lineage_rules(repo, root)
-    )
+    rules = lineage_rules(repo, root)
+    if selected:
+        rules = LineageRules(rules.project, selected)
+    return Origins(runs, known_sources(repo, lineages, pinned=pinned, moment=moment), rules)

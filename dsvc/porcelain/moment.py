@@ -32,10 +32,13 @@ class Moment(NamedTuple):
         ``YYYY-MM-DD``, UTC.
     seconds : int or None
         Seconds since 1970, what was recorded later is not known yet; None: now, all is known.
+    known : frozenset of CommitId or None
+        Where refs were then, to tell apart what was recorded in one second; None: nobody noted it.
     """
 
     day: str
     seconds: int | None = None
+    known: frozenset[CommitId] | None = None
 
 
 def now() -> Moment:
@@ -83,5 +86,7 @@ def as_of(repo: Workspace, tip: CommitId | None, moment: Moment | None) -> Commi
     """
     if tip is None or moment is None or moment.seconds is None:
         return tip
-    seconds = moment.seconds
+    seconds, known = moment.seconds, moment.known
+    if known is not None:
+        return next((each.id for each in repo.history.log([tip]) if each.id in known), None)
     return next((each.id for each in repo.history.log([tip]) if each.committer.seconds <= seconds), None)

@@ -58,6 +58,7 @@ def case_of(
         pinned=is_pinned,
         moment=moment,
         only_reached=gate is Gate.COMMIT,
+        selected=version.selected,
     )
     before = EMPTY_ROOT if version.parent is None else repo.history.read_commit(version.parent).manifest
     if gate is Gate.COMMIT:
@@ -71,7 +72,7 @@ def case_of(
     from dsvc.porcelain.word_list_facts import word_list_facts
 
     asked = {use.rule.id for use in uses}
-    requests = rights_requests(repo, case.entries)
+    requests = rights_requests(repo, case.entries, moment)
     return replace(
         case,
         changed_sources=changed,

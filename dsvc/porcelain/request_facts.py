@@ -7,19 +7,24 @@ from collections.abc import Iterable, Sequence
 from dsvc.model.errors import DsvcError
 from dsvc.model.manifest import Entry
 from dsvc.model.rights_request import RequestKind, RequestState, RightsRequest
-from dsvc.porcelain.request_chain import RequestHead, request_head, request_ids
+from dsvc.porcelain.moment import Moment, as_of
+from dsvc.porcelain.request_chain import REQUESTS, RequestHead, request_at, request_ids
 from dsvc.porcelain.subject_search import SubjectSearcher
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.pack import Footer
 
 
-def rights_requests(repo: Workspace, entries: Iterable[Entry]) -> tuple[RightsRequest, ...]:
+def rights_requests(
+    repo: Workspace, entries: Iterable[Entry], moment: Moment | None = None
+) -> tuple[RightsRequest, ...]:
     """Gather the requests for the rules that ask for them; where there are none nothing is read.
 
     Parameters
     ----------
     entries : iterable of Entry
         The judged files.
+    moment : Moment or None
+        What was recorded later is not known; None: all is.
 
     Raises
     ------
@@ -28,7 +33,8 @@ def rights_requests(repo: Workspace, entries: Iterable[Entry]) -> tuple[RightsRe
     """
     ids = request_ids(repo)
     judged = list(entries) if ids else []
-    return tuple(_facts(repo, request_head(repo, id_), judged) for id_ in ids)
+    tips = (as_of(repo, REQUESTS.head(repo, id_), moment) for id_ in ids)
+    return tuple(_facts(repo, request_at(repo, tip), judged) for tip in tips if tip is not None)
 
 
 def _facts(repo: Workspace, head: RequestHead, entries: Sequence[Entry]) -> RightsRequest:

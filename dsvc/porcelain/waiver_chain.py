@@ -25,6 +25,7 @@ from dsvc.model.waiver import (
     waiver_id,
 )
 from dsvc.policy.waivers import Judgement, Standing, StoredWaiver, read_waiver
+from dsvc.porcelain.moment import Moment, as_of
 from dsvc.porcelain.operation_chain import Chains, prepare_operation, store_parts
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.materialize import read_content
@@ -51,9 +52,25 @@ def waiver_ids(repo: Workspace) -> list[str]:
     return WAIVERS.ids(repo)
 
 
-def load_waivers(repo: Workspace) -> list[StoredWaiver]:
-    """Read every waiver and check its signature; one that can't be read is named as such."""
-    return [load_waiver(repo, id_) for id_ in waiver_ids(repo)]
+def load_waivers(repo: Workspace, moment: Moment | None = None) -> list[StoredWaiver]:
+    """Read every waiver and check its signature; one that can't be read is named as such.
+
+    Parameters
+    ----------
+    moment : Moment or None
+        What was recorded later is not known; None: all is.
+    """
+    found = []
+    for id_ in waiver_ids(repo):
+        try:
+            tip = as_of(repo, WAIVERS.tip(repo, id_), moment)
+        except (MissingDataError, CorruptDataError, MalformedInputError) as error:
+            standing = Standing.MALFORMED if isinstance(error, MalformedInputError) else Standing.UNTOLD
+            found.append(StoredWaiver(id_, problem=Judgement(standing, error.message)))
+            continue
+        if tip is not None:
+            found.append(_load(repo, id_, tip))
+    return found
 
 
 def load_waiver(repo: Workspace, id: str) -> StoredWaiver:  # noqa: A002
@@ -67,6 +84,10 @@ def load_waiver(repo: Workspace, id: str) -> StoredWaiver:  # noqa: A002
     tip = WAIVERS.tip(repo, id)
     if tip is None:
         raise _no_such(id)
+    return _load(repo, id, tip)
+
+
+def _load(repo: Workspace, id: str, tip: CommitId) -> StoredWaiver:  # noqa: A002
     try:
         if not _ID.fullmatch(id):
             raise WaiverMalformedError("its name is no id of a waiver")

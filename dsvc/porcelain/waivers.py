@@ -14,6 +14,7 @@ from dsvc.model.waiver import NAMESPACE, Waiver, WaiverMalformedError, encode_wa
 from dsvc.policy.rule_catalogue import find_rule
 from dsvc.policy.waivers import Judgement, Standing, StoredWaiver, Touching, standing
 from dsvc.porcelain.judged_version import JudgedVersion, judged_version
+from dsvc.porcelain.moment import Moment
 from dsvc.porcelain.roster import RosterInForce, roster_in_force
 from dsvc.porcelain.signing import named_signer
 from dsvc.porcelain.source_chain import head as source_head
@@ -91,6 +92,7 @@ def apply_waivers(
     *,
     gate: Gate = Gate.PUSH,
     signer: SshKey | None = None,
+    moment: Moment | None = None,
 ) -> AppliedWaivers:
     """Mark the violations that a waiver lets stand; they stay in the list, and don't block.
 
@@ -102,6 +104,8 @@ def apply_waivers(
         At that of commits a wrong roster that the version before had already is a warning.
     signer : SshKey or None
         Who will sign the version, where it is no commit yet.
+    moment : Moment or None
+        Waivers and revocations that came later are not known; None: all are.
 
     Raises
     ------
@@ -109,7 +113,7 @@ def apply_waivers(
         If the history, from which the roster follows, can't be read.
     """
     roster = _roster(repo, version, signer)
-    stored = load_waivers(repo)
+    stored = load_waivers(repo, moment)
     authors = Authors(repo, version, repo.signature(), signer)
     uses: dict[tuple[str, Standing], WaiverUse] = {}
     marked: list[Violation] = []

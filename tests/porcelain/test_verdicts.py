@@ -72,7 +72,7 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
 
 def test_moments() -> None:
     assert parse_moment("1970-01-02").seconds == 2 * 86_400 - 1
-    assert parse_moment("1970-01-02T01:00:00+02:00") == ("1970-01-01", 82_800)
+    assert parse_moment("1970-01-02T01:00:00+02:00")[:2] == ("1970-01-01", 82_800)
     assert parse_moment(None).seconds is None
 
 
