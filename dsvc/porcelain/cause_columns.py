@@ -12,7 +12,6 @@ from dsvc.lineage.row_ways import Way
 from dsvc.model.defect import CauseKind
 from dsvc.model.errors import DsvcError
 from dsvc.model.manifest import Entry
-from dsvc.model.table_kind import kind_by_name
 from dsvc.porcelain.cause_pools import Pools
 from dsvc.porcelain.few_values import FewValues, few_values
 from dsvc.porcelain.row_positions import entry_of
@@ -91,7 +90,7 @@ class ColumnsOnTheWay:
 
     def add(self, node: ArtifactNode, way: Way) -> None:
         """Take the columns of a table that rows came from; one that can't be read is noted."""
-        if not way.links.size or kind_by_name(node.path) is None:
+        if not way.links.size:
             return
         entry = entry_of(self._flow, node)
         if entry is None or not entry.rows:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dsvc.lineage.artifacts import folder_digest, relative
@@ -126,6 +128,10 @@ class Plain:
 def write(plain: Plain, lab: Lab, path: bytes, rows: list[dict[str, str]]) -> Entry:
     plain.tables[path] = rows
     columns = list(rows[0])
+    if path.endswith(b".parquet"):
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows), sink)
+        return lab.put({path: sink.getvalue().to_pybytes()})[path]
     return lab.put({path: csv([[row[name] for name in columns] for row in rows], ",".join(columns))})[path]
 
 
@@ -155,7 +161,7 @@ def chain(lab: Lab, seed: int) -> tuple[Plain, Entry]:
 
     lab.work.write({b"dsvc.toml": RULES.encode()})
     first = write(plain, lab, b"raw/a.csv", made(20, ["text", "lang", "person"]))
-    second = write(plain, lab, "raw/乙.csv".encode(), made(15, ["lang", "域"]))
+    second = write(plain, lab, "raw/乙.parquet".encode(), made(15, ["lang", "域"]))
     lab.source("web", [first])
     lab.source("books", [second], rows={second.path: [0, 3, 4, 9]})
     lab.source("news", [second], rows={second.path: [1, 2]})
@@ -190,3 +196,87 @@ def test_candidates_are_those_of_a_count_row_by_row(lab: Lab, seed: int) -> None
     assert found.rows_of([(CauseKind.ANNOTATOR, "谁1")]).tolist() == sorted(
         set(some) & expected["annotator", "谁1"]
     )
+
+
+def test_rows_of_a_folder_are_its_files(lab: Lab) -> None:
+    """photos/ has been made of raw/, file by file, but for one that was put there by hand."""
+    lab.put({b"raw/%d.txt" % n: b"raw %d" % n for n in range(4)})
+    lab.put({b"photos/%d.txt" % n: b"photo %d" % n for n in range(4)})
+    raw, photos = lab.folder(b"raw"), lab.folder(b"photos")
+    lab.source("camera", [raw.entries[0], raw.entries[2]])
+    made = lab.run("develop", [raw], [photos], {(0, 0): [(n, 3 - n) for n in range(3)]})
+    commit = lab.commit()
+    listed = relative(photos.entries, b"photos")
+    digest = folder_digest((each.path, each.mode, each.digest) for each in listed)
+    found = CandidateCauses(lab.repo, commit).of(b"photos", digest, folder=True)
+    assert found.records == 4
+    assert named(found) == {
+        ("run", made.id.hex()): {0, 1, 2, 3},
+        ("source", "camera"): {1},
+        ("artifact", "raw/1.txt"): {2},
+        ("artifact", "raw/2.txt"): {1},
+        ("artifact", "raw/3.txt"): {0},
+    }
+    # A folder that no run knows as such: file by file.
+    both = [*lab.repo.manifest_of("HEAD").entries(b"raw")]
+    digest = folder_digest((each.path, each.mode, each.digest) for each in relative(both, b"raw"))
+    assert named(CandidateCauses(lab.repo, commit).of(b"raw", digest, folder=True)) == {
+        ("source", "camera"): {0, 2},
+    }
+
+
+def test_where_no_map_says_which_rows_all_stand_for_all(lab: Lab) -> None:
+    one = lab.put({b"one.csv": csv([(n, "a") for n in range(5)], "id,kind")})[b"one.csv"]
+    two = lab.put({b"two.csv": csv([(n, "b") for n in range(5)], "id,kind")})[b"two.csv"]
+    lab.source("web", [one], rows={b"one.csv": [0]})
+    made = lab.put({b"made.csv": csv([(n,) for n in range(8)], "id")})[b"made.csv"]
+    first = lab.run("mix", [one, two], [made])
+    last = lab.put({b"last.csv": csv([(n,) for n in range(3)], "id")})[b"last.csv"]
+    second = lab.run("head", [made], [last], {(0, 0): [(0, 1), (1, 4), (2, 4)]})
+    commit = lab.commit()
+    everything = {0, 1, 2}
+    assert named(candidates(lab, commit, last)) == {
+        ("source", "web"): everything,
+        ("run", first.id.hex()): everything,
+        ("run", second.id.hex()): everything,
+        ("artifact", "one.csv"): everything,
+        ("artifact", "two.csv"): everything,
+    }
+
+
+def test_values_are_known_by_what_they_are_not_by_how_they_are_written(lab: Lab) -> None:
+    rows = [(n, "1.5" if n % 3 else "1.50", "" if n % 5 else "x", n % 2) for n in range(30)]
+    table = lab.put({b"a.csv": csv(rows, "id,n,text,flag")})[b"a.csv"]
+    commit = lab.commit()
+    assert named(candidates(lab, commit, table)) == {
+        ("column", "n=1.5"): set(range(30)),
+        ("column", "text=null"): {n for n in range(30) if n % 5},
+        ("column", "text=x"): {n for n in range(30) if not n % 5},
+        ("column", "flag=0"): set(range(0, 30, 2)),
+        ("column", "flag=1"): set(range(1, 30, 2)),
+    }
+
+
+def test_of_many_annotators_the_busiest_count(lab: Lab) -> None:
+    lab.work.write({b"dsvc.toml": RULES.encode()})
+    rows = [(n, f"ann-{n % 60 if n < 600 else n % 50}", f"v{n % 60}") for n in range(700)]
+    table = lab.put({b"a.csv": csv(rows, "id,谁,many")})[b"a.csv"]
+    commit = lab.commit()
+    found = candidates(lab, commit, table)
+    assert {name for kind, name in named(found)} == {f"ann-{n}" for n in range(50)}
+    assert found.left_out == ("谁",)
+
+
+def test_what_is_not_there_is_refused(lab: Lab) -> None:
+    table = lab.put({b"a.csv": csv([(1, 2)])})[b"a.csv"]
+    commit = lab.commit()
+    causes = CandidateCauses(lab.repo, commit)
+    for path, digest, folder in (
+        (b"b.csv", table.digest, False),
+        (b"a.csv", bytes(32), False),
+        (b"x", b"", True),
+    ):
+        with pytest.raises(NotFoundError):
+            causes.of(path, digest, folder=folder)
+    with pytest.raises(NotFoundError):
+        causes.of(b"a.csv", table.digest, rows=np.array([1], np.int64))
