@@ -256,7 +256,10 @@ def _notes(session: Session, state: RepairState) -> Iterator[str]:
     plan = state.plan
     seconds = sum(step.seconds for step in plan.steps)
     rows = ngettext("{n} row", "{n} rows", plan.rows_recomputed)
-    yield _("computes {rows}, about {seconds} s").format(rows=rows, seconds=round(seconds, 1))
+    if seconds < 1:
+        yield _("computes {rows}, in less than a second").format(rows=rows)
+    else:
+        yield _("computes {rows}, about {seconds} s").format(rows=rows, seconds=round(seconds))
     releases = _(", ").join(map(show_line, plan.releases)) or _("none")
     yield _("releases that hold such rows: {names}").format(names=releases)
     for count, text in (

@@ -78,7 +78,7 @@ labels.csv#@0  label: good -> 好
 labels.csv#@2  label: bad -> 好
 labels.csv#@3  label: bad -> 好, who: li -> wang
 
-computes 21 rows, about 0.0 s
+computes 21 rows, in less than a second
 releases that hold such rows: none
 duplicates of these rows that may come back: 1 row
 """
