@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.names import path_fields
 
 if TYPE_CHECKING:
-    from dsvc.feedback.defect_state import DefectState, DefectStep
     from dsvc.model.defect import Cause
     from dsvc.model.feedback import Metric
     from dsvc.porcelain.cause_report import CauseReport
@@ -16,9 +15,11 @@ if TYPE_CHECKING:
     from dsvc.porcelain.not_flagged import NotFlagged, OtherRows
     from dsvc.porcelain.repair_chain import RepairState
 
+MAX_POSITIONS: Final = 1000
+
 
 def view_fields(view: DefectView, limit: int | None = None) -> dict[str, object]:
-    """Return a defect with its causes, and all that belongs to it.
+    """Return causes of a defect and all that belongs to it, beside its state.
 
     Parameters
     ----------
@@ -27,7 +28,6 @@ def view_fields(view: DefectView, limit: int | None = None) -> dict[str, object]
     """
     report = view.report
     return {
-        **state_fields(view.head.state),
         "commit": str(view.head.commit),
         "causes": [] if report is None else [cause_fields(each) for each in report.causes[:limit]],
         "too_few": None if report is None else report.too_few,
@@ -37,50 +37,6 @@ def view_fields(view: DefectView, limit: int | None = None) -> dict[str, object]
         "feedback": [feedback_fields(each) for each in view.evaluations],
         "repairs": [_repair(each) for each in view.repairs],
         "unknown": [{"code": each.code, "message": each.message} for each in view.unknown],
-    }
-
-
-def state_fields(state: DefectState) -> dict[str, object]:
-    """Return the state of a defect."""
-    return {
-        "defect": state.id,
-        "status": state.status.value,
-        "severity": state.severity.value,
-        "worst_severity": state.worst_severity.value,
-        "blocking": state.blocking,
-        "symptom": state.symptom,
-        **path_fields(state.path),
-        "rows": state.count,
-        "artifacts": [
-            {
-                **path_fields(each.path),
-                "digest": f"blake3:{each.digest.hex()}",
-                "folder": each.folder,
-                "rows": each.count,
-            }
-            for each in state.rows
-        ],
-        "opened_at": state.opened_at,
-        "assignee": state.assignee,
-        "due": state.due,
-        "joined_into": state.joined_into,
-        "split_from": state.split_from,
-        "history": [_step(step) for step in state.history],
-    }
-
-
-def _step(step: DefectStep) -> dict[str, object]:
-    done = step.operation
-    return {
-        "commit": str(step.commit),
-        "verb": done.verb.value,
-        "at": done.at,
-        "by": done.by,
-        "reason": done.reason,
-        "feedback": done.feedback,
-        "repair": done.repair,
-        "others": list(done.others),
-        "rows": sum(each.count for each in done.rows),
     }
 
 
@@ -212,4 +168,4 @@ def _repair(state: RepairState) -> dict[str, object]:
     }
 
 
-__all__ = ["cause_fields", "feedback_fields", "state_fields", "view_fields"]
+__all__ = ["cause_fields", "feedback_fields", "view_fields"]

@@ -94,14 +94,13 @@ def show(session: Session, defect_id: str, limit: int, html: str | None) -> None
     view = defect_view(repo, defect_id)
     state = view.head.state
     overdue = is_overdue(state, today(repo))
+    session.output.json({**defect_fields(state, overdue=overdue), **view_fields(view, limit or None)})
     if html is not None:
         from dsvc.cli.defect_html import page
         from dsvc.cli.file_output import write_page
 
         write_page(session, html, page(view, limit or None))
-        return
-    session.output.json({**defect_fields(state, overdue=overdue), **view_fields(view, limit or None)})
-    if session.as_json:
+    if html is not None or session.as_json:
         return
     with session.paged():
         for line in state_lines(state, overdue=overdue):
