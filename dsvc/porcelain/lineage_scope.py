@@ -13,6 +13,7 @@ from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.porcelain.commit_lineage import lineage_of
 from dsvc.porcelain.lineage_facts import known_sources
+from dsvc.porcelain.moment import Moment
 from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.workspace import Workspace
 
@@ -102,6 +103,8 @@ class LineageScope:
     repo : Workspace
     revision : str or None
         A revision, ``STAGED`` or ``WORKTREE``; None: everything that refs and pending runs lead to.
+    moment : Moment or None
+        What was recorded of sources later is not known; None: all is.
 
     Attributes
     ----------
@@ -120,7 +123,7 @@ class LineageScope:
         If a run or a source can't be read.
     """
 
-    def __init__(self, repo: Workspace, revision: str | None) -> None:
+    def __init__(self, repo: Workspace, revision: str | None, moment: Moment | None = None) -> None:
         self._repo = repo
         self.revision = revision
         self.commits = tuple(_commits(repo, revision))
@@ -129,7 +132,7 @@ class LineageScope:
         pending = pending_runs(repo.layout) if revision in (None, "STAGED", "WORKTREE") else []
         self.pending = tuple(run for run in pending if run not in runs)
         self.runs = (*sorted(runs), *self.pending)
-        sources = known_sources(repo, trees.values())
+        sources = known_sources(repo, trees.values(), moment=moment)
         for error in sources.unreadable.values():
             raise error
         index = RunIndex(repo.store, self.runs, os.path.join(repo.layout.cache, "lineage"))
