@@ -1,8 +1,9 @@
 """What follows when rows of an artifact change or go: rows downstream, and runs that are to be done again.
 
 Rows are followed along the newest run that made each artifact of a version, through row maps and copies.
-Where a run left rows out as duplicates of one that changes or goes, one of them may come back: they count in
-the input that they stand in, for nothing stands for them downstream yet.
+Where a run left rows out as duplicates of one that changes or goes, one of them may come back; so may those
+of which it wasn't recorded what they are duplicates of. They count in the input that they stand in, for
+nothing stands for them downstream yet.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dsvc.lineage.builder import LineageBuilder
+from dsvc.lineage.fates import DUPLICATE
 from dsvc.lineage.graph import ArtifactNode, EdgeKind, Node, RunNode
 from dsvc.lineage.links import distinct
+from dsvc.lineage.row_account import RowAccount
 from dsvc.lineage.row_flow import Reached, RowFlow, maps_rows
 from dsvc.lineage.run_summary import RunSummary
 from dsvc.model.run_record import RunId
@@ -229,19 +232,28 @@ def _both(one: Touched, other: Touched) -> Touched:
 
 
 def _duplicates(flow: RowFlow, run: RunSummary, number: int, touched: Touched) -> tuple[int, Numbers]:
-    """Rows of an input that a run left out for others that change or go; and how many groups they make."""
+    """Rows of an input that a run left out for others that change or go; and how many may come back.
+
+    Of a duplicate whose survivor was not recorded any row that changes or goes may be it.
+    """
     account = flow.account(run, number)
-    if account is None or touched.unknown:
+    if account is None or touched.unknown or not len(touched.rows):
         return 0, NONE
-    found, before, groups = NONE, touched.rows, 0
+    free = ~np.isin(account.dropped, touched.rows)
+    stray = free & (account.survivors < 0) & _is_duplicate(account)
+    found, before = account.dropped[stray], np.union1d(touched.rows, account.dropped[stray])
+    groups = min(len(found), len(touched.rows))
+    groups += len(distinct(account.survivors[free & np.isin(account.survivors, touched.rows)]))
     while len(before):
-        hit = np.isin(account.survivors, before) & ~np.isin(account.dropped, touched.rows)
-        hit &= ~np.isin(account.dropped, found)
-        if not len(found):
-            groups = len(distinct(account.survivors[hit]))
+        hit = free & np.isin(account.survivors, before) & ~np.isin(account.dropped, found)
         before = account.dropped[hit]
         found = distinct(np.concatenate([found, before]))
     return groups, found
+
+
+def _is_duplicate(account: RowAccount) -> NDArray[np.bool_]:
+    named = np.array([reason == DUPLICATE for reason in account.reasons], np.bool_)
+    return named[account.reason_of] if len(named) else np.zeros(len(account.dropped), np.bool_)
 
 
 def _forth(

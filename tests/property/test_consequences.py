@@ -64,6 +64,11 @@ class World:
         )
 
 
+def reason(row: int, survivor: int) -> str:
+    """Of some duplicates it is not known what they are duplicates of."""
+    return "duplicate" if survivor >= 0 or row % 2 else "too short"
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     world = World()
@@ -88,7 +93,7 @@ def worlds(draw: st.DrawFn) -> World:
             survivors[i] = {
                 row: draw(st.sampled_from([-1, *numbers])) for row in numbers if row not in with_child
             }
-        drops = {i: {row: ("duplicate", s) for row, s in each.items()} for i, each in survivors.items()}
+        drops = {i: {row: (reason(row, s), s) for row, s in each.items()} for i, each in survivors.items()}
         sides = [[world.entries[n] for n in side] for side in (read, made)]
         id_ = make_run(world.store, "step", *sides, links or None, second=second, drops=drops).id
         world.steps.append(Step(id_, read, made, links, survivors))
@@ -128,6 +133,11 @@ def follow(world: World, start: int, first: Expected) -> tuple[dict[int, Expecte
         for i, each in touched.items():
             if not each.unknown and step.links:
                 gone_for, news = set[int](), set(each.rows)
+                if each.rows:
+                    gone_for = {
+                        d for d, s in step.survivors[i].items() if s < 0 and reason(d, s) == "duplicate"
+                    } - each.rows
+                    news |= gone_for
                 while news:
                     news = {d for d, s in step.survivors[i].items() if s in news} - each.rows - gone_for
                     gone_for |= news
