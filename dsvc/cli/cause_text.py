@@ -18,12 +18,24 @@ if TYPE_CHECKING:
     from dsvc.porcelain.not_flagged import NotFlagged, OtherRows
 
 BAR_CELLS: Final = 20
-NARROW: Final = 96
-VERY_NARROW: Final = 64
+WIDE: Final = 96
+NARROW: Final = 64
 _DIGITS: Final = 12
 _ALIASES: Final = 4
 _ROWS: Final = 5
 _PARTS: Final = "▏▎▍▌▋▊▉█"
+_TELLING: Final = (
+    CauseKind.ANNOTATOR,
+    CauseKind.REVIEWER,
+    CauseKind.RULES,
+    CauseKind.BATCH,
+    CauseKind.PARAM,
+    CauseKind.SOURCE,
+    CauseKind.COLUMN,
+    CauseKind.RUN,
+    CauseKind.ARTIFACT,
+)
+"""Kinds of causes, those first that say most to who has to do something about it."""
 _REASONS: Final = (
     N_("no evaluated row is flagged"),
     N_("every evaluated row is flagged: there is nothing to compare them with"),
@@ -57,8 +69,9 @@ def cause_name(name: str, run_names: Mapping[str, str]) -> str:
 
 
 def names_of(cause: Cause, run_names: Mapping[str, str]) -> list[str]:
-    """Return the names of a cause: its own, then others for exactly the same rows."""
-    return [cause_name(name, run_names) for name in (f"{cause.kind.value} {cause.id}", *cause.aliases)]
+    """Return the names of a cause: its own, then others for exactly the same rows, the most telling first."""
+    others = sorted(cause.aliases, key=lambda name: _TELLING.index(CauseKind(name.partition(" ")[0])))
+    return [cause_name(name, run_names) for name in (f"{cause.kind.value} {cause.id}", *others)]
 
 
 def show_number(value: float) -> str:
@@ -128,9 +141,9 @@ def cause_lines(
         for cause in shown
     ]
     widths = [max(width(row[column]) for row in [heads, *rows]) for column in range(4)]
-    bars = BAR_CELLS if cells >= NARROW else 0
+    bars = BAR_CELLS if cells >= WIDE else BAR_CELLS // 2 if cells >= NARROW else 0
     room = max(cells - sum(widths[1:]) - 10 - (bars and bars + 2), 16)
-    narrow = cells < VERY_NARROW
+    narrow = cells < NARROW
     widths[0] = min(widths[0], cells - 4 if narrow else room)
     yield output.style("  " + _row(heads, widths, narrow=narrow) + (_("  bad share") if bars else ""), "dim")
     for cause, row in zip(shown, rows, strict=True):
@@ -139,7 +152,8 @@ def cause_lines(
         if bars:
             text += "  " + bar(cause.bad / cause.total, bars, plain=not output.color)
         sign = output.style("* ", "removed") if cause.is_cause else "  "
-        yield sign + (output.style(text, "bold") if cause.is_cause else text.rstrip())
+        text = text.rstrip()
+        yield sign + (output.style(text, "bold") if cause.is_cause else text)
         more = names_of(cause, run_names)[1:]
         if more:
             rest = _(", …") if len(more) > _ALIASES else ""

@@ -97,7 +97,7 @@ def _cause(view: DefectView) -> Stage:
         lift = _("{bad} of {total} rows, {lift} times the share of all").format(
             bad=cause.bad, total=cause.total, lift=show_number(cause.lift)
         )
-        lines.append(_(" = ").join(names_of(cause, view.run_names)[:3]) + _(": ") + lift)
+        lines += [_(" = ").join(names_of(cause, view.run_names)[:3]), lift]
     if not lines:
         return Stage(_("cause"), False, [_("too few rows") if report.too_few else _("none stands out")])
     return Stage(_("cause"), True, lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dsvc.cli.names import path_fields
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from dsvc.porcelain.feedback_chain import FeedbackHead
     from dsvc.porcelain.not_flagged import NotFlagged, OtherRows
     from dsvc.porcelain.repair_chain import RepairState
-
-MAX_POSITIONS: Final = 1000
 
 
 def view_fields(view: DefectView, limit: int | None = None) -> dict[str, object]:
