@@ -6,6 +6,9 @@ tested against the rest of it: one that explains nothing which the others don't 
 source that merely contains two bad batches loses to them although it was found first. Where it hides them, so
 that neither is significant next to it, but both together are, they take its place.
 
+Values of columns describe rows, and may describe the very symptom: all that is wrongly called positive is
+called positive. So they never push out a source, run or person that was found to be stronger; see `columns`.
+
 Significance is judged by Holm's method over the candidates that one such round tests, at the level of the
 ranking. What is judged is then put to one last test, given all that was taken in the end.
 """
@@ -13,7 +16,7 @@ ranking. What is judged is then put to one last test, given all that was taken i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -55,7 +58,12 @@ class Standing(NamedTuple):
 
 
 def select(
-    rows: Sequence[Membership], eligible: Sequence[int], tested: Sequence[int], flagged: Flags, level: float
+    rows: Sequence[Membership],
+    eligible: Sequence[int],
+    tested: Sequence[int],
+    flagged: Flags,
+    level: float,
+    columns: Collection[int] = (),
 ) -> dict[int, Standing]:
     """Tell causes from what only comes along with them.
 
@@ -69,6 +77,8 @@ def select(
         Others that are significant: they take part in the last test, and are never taken.
     flagged : array of bool
     level : float
+    columns : collection of int
+        Those that are values of columns: what was taken and is none is tested against others like it only.
 
     Returns
     -------
@@ -79,11 +89,11 @@ def select(
         return {number: Standing(None, None) for number in tested}
     contenders = list(eligible[:_MOST_CONTENDERS])
     atoms = atoms_of([rows[number] for number in contenders], flagged)
-    choice = _Choice(rows, atoms, math.log(level))
+    choice = _Choice(rows, atoms, math.log(level), columns)
     taken = choice.run(contenders)
     found = {}
     for each in taken:
-        others = [one for one in taken if one != each]
+        others = choice.against(each, taken)
         found[each] = Standing(float(choice.log_p([each], others)[0]) if others else None, None)
     rest = [each for each in eligible if each not in found]
     # Apart, so that what could never be a cause doesn't make it harder for what could.
@@ -104,8 +114,10 @@ class _Strata(NamedTuple):
 class _Choice:
     """Contenders over the atoms that they cut the rows into."""
 
-    def __init__(self, rows: Sequence[Membership], atoms: Atoms, log_level: float) -> None:
-        self._rows, self._atoms, self._log_level = rows, atoms, log_level
+    def __init__(
+        self, rows: Sequence[Membership], atoms: Atoms, log_level: float, columns: Collection[int]
+    ) -> None:
+        self._rows, self._atoms, self._log_level, self._columns = rows, atoms, log_level, columns
         self._work, self._kept = 0, 0
         self._last: tuple[tuple[int, ...], _Strata] | None = None
         self._atoms_of: dict[int, Integers] = {}
@@ -152,6 +164,10 @@ class _Choice:
                 tested.add(best)
         return None
 
+    def against(self, each: int, taken: Sequence[int]) -> list[int]:
+        """What can push out one that was taken."""
+        return [one for one in taken if one != each and (each in self._columns or one not in self._columns)]
+
     def _overlap(self, one: int, two: int) -> bool:
         return len(np.intersect1d(self._own(one), self._own(two), assume_unique=True)) > 0
 
@@ -160,8 +176,13 @@ class _Choice:
         before = len(taken)
         left = sorted(doubted, key=contenders.index, reverse=True)
         while len(taken) > 1 and left:
-            given = [[one for one in taken if one != each] for each in left]
-            log_p = np.array([self.log_p([each], rest)[0] for each, rest in zip(left, given, strict=True)])
+            given = [self.against(each, taken) for each in left]
+            log_p = np.array(
+                [
+                    self.log_p([each], rest)[0] if rest else -math.inf
+                    for each, rest in zip(left, given, strict=True)
+                ]
+            )
             worst = int(np.argmax(log_p))
             if log_holm(log_p)[worst] < self._log_level:
                 break
@@ -175,7 +196,8 @@ class _Choice:
         are, and it must not be significant next to them.
         """
         for each in [one for one in taken if one not in exchanged]:
-            within = [one for one in contenders if one not in taken and self._overlap(one, each)]
+            among = self.against(each, [one for one in contenders if one not in taken])
+            within = [one for one in among if self._overlap(one, each)]
             if len(within) < _FEWEST_INSTEAD:
                 continue
             sets = max(2.0 ** len(within) - len(within) - 1, 1.0)

@@ -206,6 +206,7 @@ def _causes(
         [int(number) for number in order if significant[number] and not eligible[number]],
         flagged,
         level,
+        {number for number, each in enumerate(found.chosen) if each.kind is CauseKind.COLUMN},
     )
     made = []
     for number in order:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from dsvc.feedback.causes import rank
+from dsvc.feedback.causes import MIN_BAD, rank
 from dsvc.feedback.defect_state import DefectState
 from dsvc.lineage.row_set import decode_rows
 from dsvc.model.defect import Cause, Denominator, FlaggedRows
@@ -17,7 +17,7 @@ from dsvc.model.feedback import EvaluatedRows
 from dsvc.model.ids import CommitId
 from dsvc.model.paths import display_path
 from dsvc.porcelain.cause_cache import depends_on, kept
-from dsvc.porcelain.cause_candidates import CandidateCauses, UnreadTable
+from dsvc.porcelain.cause_candidates import CandidateCauses, CandidateRows, UnreadTable
 from dsvc.porcelain.cause_routes import Route, find_routes, is_evaluation_set
 from dsvc.porcelain.defect_chain import DefectHead, defect_head
 from dsvc.porcelain.feedback_chain import FeedbackHead, feedback_head
@@ -69,6 +69,9 @@ class CauseReport(msgspec.Struct, frozen=True, kw_only=True):
         Columns with so many values that not each is a candidate.
     unread : tuple of UnreadTable
         Tables on the way whose columns could not be read.
+    top : tuple of Cause
+        The causes that together cover what was flagged: each has flagged rows that no stronger one has. One
+        that only narrows down a stronger one is none of them.
     """
 
     defect: str
@@ -90,11 +93,7 @@ class CauseReport(msgspec.Struct, frozen=True, kw_only=True):
     unsearched: str | None = None
     left_out: tuple[str, ...] = ()
     unread: tuple[UnreadTable, ...] = ()
-
-    @property
-    def top(self) -> tuple[Cause, ...]:
-        """Those that are causes, not mere associations."""
-        return tuple(cause for cause in self.causes if cause.is_cause)
+    top: tuple[Cause, ...] = ()
 
 
 class Universe(NamedTuple):
@@ -182,7 +181,21 @@ def _report(repo: Workspace, state: DefectState) -> CauseReport:
         unsearched=unsearched,
         left_out=found.left_out,
         unread=found.unread,
+        top=_leading(ranking.causes, found, flagged),
     )
+
+
+def _leading(causes: Sequence[Cause], found: CandidateRows, flagged: Flags) -> tuple[Cause, ...]:
+    """Take causes, the strongest first, as long as each has enough flagged rows that those before lack."""
+    covered = {(each.kind, each.id): each.rows for each in found.candidates}
+    left, taken = flagged.copy(), []
+    for cause in causes:
+        if cause.is_cause:
+            rows = covered[cause.kind, cause.id].mask(found.size)
+            if int((left & rows).sum()) >= MIN_BAD:
+                left &= ~rows
+                taken.append(cause)
+    return tuple(taken)
 
 
 def universe_of(repo: Workspace, state: DefectState) -> Universe:

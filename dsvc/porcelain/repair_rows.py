@@ -70,15 +70,14 @@ def _ranked(repo: Workspace, defect: DefectState) -> list[Cause]:
     from dsvc.porcelain.cause_report import cause_report
 
     report = cause_report(repo, defect.id)
-    causes = [each for each in report.causes if each.is_cause]
-    if not causes:
+    if not report.top:
         why = f": {report.too_few}" if report.too_few else ""
         raise NoCauseError(
             f"no cause of {defect.id} stands out{why}",
             hint="--scope flagged repairs the flagged rows alone; --cause 'KIND ID' chooses a cause",
             details={"defect": defect.id},
         )
-    return causes
+    return list(report.top)
 
 
 def _named(texts: Sequence[str]) -> list[Cause]:

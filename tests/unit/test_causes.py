@@ -257,6 +257,19 @@ def test_an_annotator_who_did_most_of_a_bad_batch() -> None:
     assert named(ranked(flagged, annotator_anna=annotator, batch_b1=batch)) == {"annotator_anna"}
 
 
+def test_columns_that_spell_the_symptom_leave_the_annotator_a_cause() -> None:
+    # Complaints (stars 1) that one annotator called positive: wrong are those that are both.
+    annotator, complaint = rows_from(0, ROWS * 3 // 10), every(2, rows_from(0, ROWS))
+    positive = ~complaint | (annotator & every(4, rows_from(0, ROWS)))
+    candidates = [
+        Candidate(CauseKind.ANNOTATOR, "two", MaskedRows(annotator)),
+        Candidate(CauseKind.COLUMN, "stars=1", MaskedRows(complaint)),
+        Candidate(CauseKind.COLUMN, "label=positive", MaskedRows(positive)),
+    ]
+    found = rank(ROWS, complaint & positive, candidates).causes
+    assert (found[0].kind, found[0].is_cause, found[0].explained_by) == (CauseKind.ANNOTATOR, True, None)
+
+
 def test_what_is_only_associated_is_retested_too() -> None:
     bad = rows_from(0, 150)
     around = rows_from(0, 1_500)
