@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from dsvc.feedback.defect_state import DefectState
     from dsvc.model.defect import DefectStatus
     from dsvc.model.feedback import DefectSeverity
+    from dsvc.porcelain.cause_report import CauseReport
+    from dsvc.porcelain.defect_view import DefectView
 
 
 class DefectVerbs(Workspace):
@@ -47,6 +49,18 @@ class DefectVerbs(Workspace):
         from dsvc.porcelain.defect_chain import defect_state
 
         return defect_state(self, id)
+
+    def defect_causes(self, id: str) -> CauseReport:  # noqa: A002
+        """Rank the causes of a defect; see `dsvc.porcelain.cause_report.cause_report`."""
+        from dsvc.porcelain.cause_report import cause_report
+
+        return cause_report(self, id)
+
+    def defect_view(self, id: str) -> DefectView:  # noqa: A002
+        """Put all together that belongs to a defect; see `dsvc.porcelain.defect_view.defect_view`."""
+        from dsvc.porcelain.defect_view import defect_view
+
+        return defect_view(self, id)
 
     def defect_confirm(self, id: str, reason: str | None = None) -> DefectState:  # noqa: A002
         """Confirm a defect; see `dsvc.porcelain.defects.confirm`."""

@@ -87,11 +87,10 @@ def show(session: Session, defect_id: str, limit: int, html: str | None) -> None
     """Show a defect."""
     from dsvc.cli.defect_json import view_fields
     from dsvc.cli.defect_show import show_view
-    from dsvc.porcelain.defect_view import defect_view
     from dsvc.porcelain.defects import is_overdue, today
 
     repo = session.repository()
-    view = defect_view(repo, defect_id)
+    view = repo.defect_view(defect_id)
     state = view.head.state
     overdue = is_overdue(state, today(repo))
     session.output.json({**defect_fields(state, overdue=overdue), **view_fields(view, limit or None)})
