@@ -84,14 +84,11 @@ def _is_written_otherwise(
     old: TableBytes, fresh: TableBytes, name: str, old_rows: Numbers, rows: Numbers
 ) -> bool:
     """Whether some cells, which differ as they are written, hold the same."""
-    from dsvc.table.value_form import common_form
-    from dsvc.table.value_hash import value_cells
+    from dsvc.table.row_reader import read_rows
 
-    types = [(each.index.column(name), each.table.kind) for each in (old, fresh)]
-    forms = {name: common_form([(column.type, kind) for column, kind in types if column is not None])}
-    sides = []
-    for each, wanted in ((old, old_rows), (fresh, rows)):
-        ascending, back = np.unique(wanted, return_inverse=True)
-        cells = value_cells(each.table.source, each.table.kind, each.index, ascending, forms)
-        sides.append(cells[name][back])
-    return bool((sides[0] == sides[1]).any())
+    ours, theirs = (
+        read_rows(each.table.source, each.table.kind, each.index, np.unique(wanted).tolist())
+        for each, wanted in ((old, old_rows), (fresh, rows))
+    )
+    pairs = zip(old_rows.tolist(), rows.tolist(), strict=True)
+    return any(ours[before].get(name) == theirs[after].get(name) for before, after in pairs)

@@ -30,7 +30,7 @@ from dsvc.model.run_record import (
 )
 from dsvc.porcelain.recompute_correspondence import Correspondence, NewArtifact
 from dsvc.porcelain.recompute_outputs import duplicate_keys
-from dsvc.porcelain.recompute_table import TableBytes, edit_table, loaded
+from dsvc.porcelain.recompute_table import TableBytes, edit_table
 from dsvc.porcelain.run_artifacts import ArtifactFiles
 from dsvc.porcelain.run_keys import keys_of
 from dsvc.porcelain.run_recording import now
@@ -186,9 +186,8 @@ def _table(repo: Workspace, artifact: ArtifactFiles, drop: Numbers, edits: Edits
     kept = np.setdiff1d(np.arange(old.index.rows), drop, assume_unique=True)
     if not len(drop) and not len(cells):
         return Edited(NewArtifact(artifact, Correspondence.identity(len(kept))), None, cells, drop)
-    source = loaded(old)
-    donor, changes = _edits(source, values, cells, kept)
-    new, index = edit_table(repo, entry, source, old.index, drop, cells, donor, changes)
+    donor, changes = _edits(old, values, cells)
+    new, index = edit_table(repo, entry, old, drop, cells, donor, changes)
     places = np.searchsorted(kept, cells)
     before = row_hashes(old.index.cells_at(cells), len(cells))
     after = row_hashes(index.cells_at(places), len(cells)) if index is not None else before
@@ -222,18 +221,17 @@ def _check_columns(old: TableBytes, values: Mapping[str, object]) -> None:
 
 
 def _edits(
-    old: TableBytes, values: Mapping[str, Mapping[int, str | None]], rows: Numbers, kept: Numbers
+    old: TableBytes, values: Mapping[str, Mapping[int, str | None]], rows: Numbers
 ) -> tuple[Donor | None, list[CellEdit]]:
-    """Cells of the new table that take values, and the table that they take them from."""
+    """Cells that take values, by rows of the table as it is, and the table that they take them from."""
     if not values:
         return None, []
     numbers = rows.tolist()
     columns = {name: [cells.get(row) for row in numbers] for name, cells in values.items()}
     donor = values_donor(old.table.source, old.table.kind, old.index, columns)
-    places = np.searchsorted(kept, rows).tolist()
     return donor, [
-        CellEdit(place, name, 1, at, None if cells[row] is None else name)
-        for at, (row, place) in enumerate(zip(numbers, places, strict=True))
+        CellEdit(row, name, 1, at, None if cells[row] is None else name)
+        for at, row in enumerate(numbers)
         for name, cells in values.items()
         if row in cells
     ]

@@ -181,7 +181,7 @@ def _placed(repo: Workspace, scratch: Scratch, each: PartInput) -> PartOutput:
         scratch.put(repo, chosen)
         scratch.make_folders([path])
         return PartOutput(path, None, chosen)
-    data = part_of(each.table.table, each.table.index.records(each.rows))
+    data = part_of(each.table.table, each.table.index.records(each.rows), each.table.index)
     scratch.write(path, data)
     entry = scratch.entry(path)
     table = in_memory(display_path(path), data, each.table.table.kind)

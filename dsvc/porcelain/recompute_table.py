@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dsvc.model.manifest import Entry
-from dsvc.porcelain.file_entry import entry_of_bytes
+from dsvc.porcelain.file_entry import entry_of_bytes, facts_of_bytes
 from dsvc.porcelain.row_indexes import KnownTable, RowIndexes
 from dsvc.porcelain.table_source import StoredSource
 from dsvc.porcelain.workspace import Workspace
-from dsvc.table.index_splice import Replacement, spliced_index
+from dsvc.store.content import Facts
+from dsvc.store.ingest import store_bytes
+from dsvc.table.dialect import SAMPLE_BYTES
+from dsvc.table.index_splice import Cut, Offsets, Replacement, opened_pieces, spliced_index
 from dsvc.table.memory_source import MemorySource
 from dsvc.table.row_index import RowIndex
 from dsvc.table.splice import CellEdit, Donor, Segment, Splice, splice
+from dsvc.table.text_excerpt import Excerpt, Patched, excerpt_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,13 +62,19 @@ def in_memory(name: str, data: bytes, kind: TableKind) -> TableBytes:
     return TableBytes(table, build_indexes([table])[0] if data else EMPTY_INDEX)
 
 
-def loaded(old: TableBytes) -> TableBytes:
-    """The same with its bytes in memory: its records are looked for, then copied."""
-    if isinstance(old.table.source, MemorySource):
-        return old
+class Loaded(NamedTuple):
+    """A table whose bytes are in memory: its records are looked for, then copied."""
+
+    table: KnownTable
+    index: RowIndex  # type: ignore[assignment]  # hides the method of tuples, which nobody calls
+    data: bytes
+
+
+def loaded(old: TableBytes) -> Loaded:
+    """Read a table's bytes."""
     with old.table.source.open() as stream:
         source = MemorySource(old.table.source.name, stream.read())
-    return TableBytes(KnownTable(source, old.table.kind), old.index)
+    return Loaded(KnownTable(source, old.table.kind), old.index, source.data)
 
 
 def replace_rows(
@@ -72,7 +82,7 @@ def replace_rows(
 ) -> Entry:
     """Store a table in which rows are replaced by rows of another.
 
-    Records that stay keep their bytes in text formats; malformed ones stay where they are.
+    Records that stay keep their bytes in text formats.
 
     Parameters
     ----------
@@ -95,19 +105,30 @@ def replace_rows(
     NotATableError, TableLimitError
         If one can't be read.
     """
-    table = loaded(old).table
-    donors = [Donor(table.source, table.kind), Donor(fresh.table.source, fresh.table.kind)]
-    plan = Splice(donors=donors, segments=_segments(old.index, fresh.index, change))
-    new, data = _written(repo, entry, plan)
-    _keep_index(repo, new, data, old, fresh.index, change)
+    table, index, data = loaded(old)
+    kind, records = table.kind, fresh.index.records(change.rows)
+    other = Donor(fresh.table.source, fresh.table.kind)
+    excerpt = excerpt_of(table.source, kind, index, opened_pieces(index, change), data)
+    if excerpt is None:
+        segments = _segments(index, change.touched, change.before, records)
+        new_data = _spliced([Donor(table.source, kind), other], segments)
+        offsets = _read_offsets(table.source.name, new_data, kind, index.rows, change)
+    else:
+        touched, before = excerpt.local(change.touched), excerpt.local(change.before)
+        segments = _merged(excerpt.rows, touched, before, records)
+        text = _spliced([Donor(excerpt.source, kind), other], segments)
+        patched = excerpt.put_back(data, text, kind, change.touched, change.before)
+        new_data, offsets = patched.data, _known_offsets(excerpt, patched, index)
+    added = len(change.rows) - len(change.touched)
+    new = _stored(repo, entry, new_data, None if excerpt is None else (index.rows, added))
+    _keep_index(repo, new, new_data, old, fresh.index, change, offsets)
     return new
 
 
 def edit_table(
     repo: Workspace,
     entry: Entry,
-    table: TableBytes,
-    base: RowIndex,
+    old: TableBytes,
     drop: Numbers,
     rows: Numbers,
     donor: Donor | None,
@@ -115,20 +136,20 @@ def edit_table(
 ) -> tuple[Entry, RowIndex | None]:
     """Store a table without some rows, and with some cells set.
 
+    Malformed records stay where they are.
+
     Parameters
     ----------
     entry : Entry
         Its file.
-    table : TableBytes
-        The table, in memory.
-    base : RowIndex
-        Its index as the cache has it.
+    old : TableBytes
+        The table.
     drop, rows : ndarray of int64
         Rows that go, and those of which cells are set; ascending.
     donor : Donor or None
         Where the cells come from, donor 1 of `edits`.
     edits : sequence of CellEdit
-        By rows of the new table; malformed records aren't counted there.
+        By rows of the table as it was.
 
     Returns
     -------
@@ -142,69 +163,107 @@ def edit_table(
     IncompatibleTablesError, NotATableError, TableLimitError
         If it can't be written.
     """
-    from dsvc.table.source import NotATableError
-
-    index, none = table.index, np.zeros(0, np.int64)
-    segments = _segments(index, index, Replacement(drop, none, none))
-    gone = index.records(drop)
-    kept = np.setdiff1d(np.arange(index.rows), drop, assume_unique=True)
-    placed = index.records(kept)
-    placed = placed - np.searchsorted(gone, placed)
-    moved = [edit._replace(row=int(placed[edit.row])) for edit in edits]
-    donors = [Donor(table.table.source, table.table.kind), *([donor] if donor is not None else [])]
-    new, data = _written(repo, entry, Splice(donors=donors, segments=segments, edits=sorted(moved, key=_row)))
+    table, index, data = loaded(old)
+    kind, none = table.kind, np.zeros(0, np.int64)
+    change = Replacement(np.union1d(drop, rows), np.arange(len(rows)), rows)
+    others = [] if donor is None else [donor]
+    excerpt = excerpt_of(table.source, kind, index, opened_pieces(index, change), data)
+    if excerpt is None:
+        gone, set_ = index.records(drop), index.records(rows)
+        segments = _segments(index, drop, none, none)
+        text = new_data = _spliced(
+            [Donor(table.source, kind), *others], segments, _moved(edits, rows, set_, gone)
+        )
+        offsets = _read_offsets(table.source.name, new_data, kind, index.rows, change)
+    else:
+        gone, set_ = excerpt.local(drop), excerpt.local(rows)
+        segments = _merged(excerpt.rows, gone, none, none)
+        text = _spliced([Donor(excerpt.source, kind), *others], segments, _moved(edits, rows, set_, gone))
+        patched = excerpt.put_back(data, text, kind, drop, none)
+        new_data, offsets = patched.data, _known_offsets(excerpt, patched, index)
+    new = _stored(repo, entry, new_data, None if excerpt is None else (index.rows, -len(drop)))
     if not new.size:
         return new, None
-    known = KnownTable(StoredSource(repo, new), table.table.kind)
-    at = np.searchsorted(kept, rows)
-    source = MemorySource(table.table.source.name, data)
     if not index.malformed:
-        change = Replacement(np.union1d(drop, rows), np.arange(len(rows)), rows)
-        try:
-            part = part_of(KnownTable(source, known.kind), at)
-            fresh = in_memory(source.name, part, known.kind).index
-            if fresh.rows == len(rows) and (not len(rows) or set(fresh.names) <= set(index.names)):
-                old = TableBytes(table.table, base)
-                _keep_index(repo, new, data, old, fresh, change)
-        except NotATableError:
-            pass  # a few records may not show how the table is written; it is read as a whole then
-    return new, RowIndexes(repo).get(known, base)
+        part = part_of(
+            KnownTable(MemorySource(table.source.name, text), kind), set_ - np.searchsorted(gone, set_)
+        )
+        fresh = _index_of(table.source.name, part, kind)
+        if fresh is not None and fresh.rows == len(rows) and set(fresh.names) <= set(index.names):
+            _keep_index(repo, new, new_data, old, fresh, change, offsets)
+    return new, RowIndexes(repo).get(KnownTable(StoredSource(repo, new), kind), index)
 
 
-def _row(edit: CellEdit) -> int:
-    return edit.row
+def _moved(edits: Sequence[CellEdit], rows: Numbers, records: Numbers, gone: Numbers) -> list[CellEdit]:
+    """Edits by records of what is written, sorted."""
+    places = (records - np.searchsorted(gone, records)).tolist()
+    now = dict(zip(rows.tolist(), places, strict=True))
+    return sorted((edit._replace(row=now[edit.row]) for edit in edits), key=lambda edit: edit.row)
 
 
-def _written(repo: Workspace, entry: Entry, plan: Splice) -> tuple[Entry, bytes]:
-    output = io.BytesIO()
-    splice(plan, output)
-    data = output.getvalue()
-    new = entry_of_bytes(repo.store, entry.path, entry.mode, data, entry)
-    repo.store.publish()
-    return new, data
-
-
-def part_of(table: KnownTable, records: Numbers) -> bytes:
+def part_of(table: KnownTable, records: Numbers, index: RowIndex | None = None) -> bytes:
     """Write a table of some records of another, ascending, in its format and with its settings.
+
+    Parameters
+    ----------
+    index : RowIndex or None
+        Index of the table, where it is known: less of it is read then.
 
     Raises
     ------
     NotATableError, TableLimitError
         If it can't be read.
     """
+    source = table.source
+    if index is not None and len(records) and not index.malformed:
+        pieces = np.unique(np.searchsorted(index.starts, records, side="right") - 1)
+        excerpt = excerpt_of(source, table.kind, index, pieces)
+        if excerpt is not None:
+            source, records = excerpt.source, excerpt.local(records)
     starts = np.flatnonzero(np.diff(records, prepend=-2) != 1)
     ends = np.append(starts[1:], len(records))[: len(starts)]
     segments = [
         Segment(0, int(records[start]), int(end - start)) for start, end in zip(starts, ends, strict=True)
     ]
+    return _spliced([Donor(source, table.kind)], segments)
+
+
+# Bytes
+
+
+def _spliced(donors: Sequence[Donor], segments: Sequence[Segment], edits: Sequence[CellEdit] = ()) -> bytes:
     output = io.BytesIO()
-    splice(Splice(donors=[Donor(table.source, table.kind)], segments=segments), output)
+    splice(Splice(donors=donors, segments=segments, edits=edits), output)
     return output.getvalue()
 
 
-def _segments(old: RowIndex, fresh: RowIndex, change: Replacement) -> Sequence[Segment]:
-    """Runs of records: those that stay, and between them those that are put in."""
+def _stored(repo: Workspace, entry: Entry, data: bytes, counted: tuple[int, int] | None) -> Entry:
+    """Store the new file; `counted` are the rows that it had and those that came, where nothing else did."""
+    if counted is None or entry.rows != counted[0] or len(data) < SAMPLE_BYTES:
+        new = entry_of_bytes(repo.store, entry.path, entry.mode, data, entry)
+    else:
+        rows = entry.rows + counted[1]
+
+        def facts(kind: TableKind, _: bytes) -> Facts:
+            # Types are told from the front alone.
+            return rows, facts_of_bytes(kind, data[:SAMPLE_BYTES])[1]
+
+        new = store_bytes(repo.store, entry.path, data, entry, facts).entry(entry.path, entry.mode)
+    repo.store.publish()
+    return new
+
+
+def _segments(old: RowIndex, touched: Numbers, before: Numbers, fresh: Numbers) -> list[Segment]:
+    """As `_merged`, of a whole table, by its rows."""
     total = old.rows + len(old.malformed)
+    places = np.full(len(before), total, np.int64)
+    inside = before < old.rows
+    places[inside] = old.records(before[inside])
+    return _merged(total, old.records(touched), places, fresh)
+
+
+def _merged(total: int, touched: Numbers, before: Numbers, fresh: Numbers) -> list[Segment]:
+    """Runs of records: those that stay, and between them those that are put in."""
     found: list[Segment] = []
 
     def add(donor: int, start: int, count: int) -> None:
@@ -214,14 +273,10 @@ def _segments(old: RowIndex, fresh: RowIndex, change: Replacement) -> Sequence[S
         elif count:
             found.append(Segment(donor, start, count))
 
-    taken = old.records(change.touched).tolist()
-    before = np.full(len(change.before), total, np.int64)
-    inside = change.before < old.rows
-    before[inside] = old.records(change.before[inside])
     # What is put in before a record that is taken out comes first.
     events = sorted(
-        [(at, 0, row) for at, row in zip(before.tolist(), fresh.records(change.rows).tolist(), strict=True)]
-        + [(at, 1, 0) for at in taken],
+        [(at, 0, row) for at, row in zip(before.tolist(), fresh.tolist(), strict=True)]
+        + [(at, 1, 0) for at in touched.tolist()],
         key=lambda event: event[:2],
     )
     at = 0
@@ -236,21 +291,59 @@ def _segments(old: RowIndex, fresh: RowIndex, change: Replacement) -> Sequence[S
     return found
 
 
+# Indexes
+
+
+def _index_of(name: str, data: bytes, kind: TableKind) -> RowIndex | None:
+    """Index a few records; None where they don't show how they are written."""
+    from dsvc.porcelain.row_indexes import EMPTY_INDEX
+    from dsvc.table.index_builder import build_index
+    from dsvc.table.source import NotATableError
+
+    try:
+        return build_index(MemorySource(name, data), kind) if data else EMPTY_INDEX
+    except NotATableError:
+        return None
+
+
+def _read_offsets(name: str, data: bytes, kind: TableKind, rows: int, change: Replacement) -> Offsets | None:
+    """Where records begin, by looking for all of them; None where their number is another than it must be."""
+    if not kind.format.is_text or not data:
+        return None
+    from dsvc.table.text_donor import TextDonor
+
+    with TextDonor(MemorySource(name, data), kind) as donor:
+        starts = donor.starts
+    if len(starts) != rows + len(change.rows) - len(change.touched):
+        return None
+    return lambda cut: starts[cut.first]
+
+
+def _known_offsets(excerpt: Excerpt, patched: Patched, index: RowIndex) -> Offsets:
+    def offsets(cut: Cut) -> Numbers:
+        found = np.empty(len(cut.old), np.int64)
+        stays = cut.old >= 0
+        found[stays] = excerpt.moved(patched, index, cut.old[stays])
+        found[~stays] = patched.starts[cut.place[~stays]]
+        return found
+
+    return offsets
+
+
 def _keep_index(
-    repo: Workspace, new: Entry, data: bytes, old: TableBytes, fresh: RowIndex, change: Replacement
+    repo: Workspace,
+    new: Entry,
+    data: bytes,
+    old: TableBytes,
+    fresh: RowIndex,
+    change: Replacement,
+    offsets: Offsets | None,
 ) -> None:
     """Put the index of the new table together; where that can't be, it is made when it is asked for."""
-    kind = old.table.kind
-    indexes = RowIndexes(repo)
+    kind, indexes = old.table.kind, RowIndexes(repo)
     if not new.size or indexes.cached(new.digest) is not None:
         return
     source = MemorySource(old.table.source.name, data)
-    starts = None
-    if kind.format.is_text:
-        from dsvc.table.text_donor import TextDonor
-
-        with TextDonor(source, kind) as donor:
-            starts = donor.starts
-    index = spliced_index(old.index, fresh, change, source, kind, starts)
+    index = spliced_index(old.index, fresh, change, source, kind, offsets)
     if index is not None:
         indexes.put(KnownTable(StoredSource(repo, new), kind), index, old.index)

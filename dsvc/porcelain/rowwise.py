@@ -148,7 +148,7 @@ def part_of_table(repo: Workspace, entry: Entry, rows: Numbers) -> bytes:
     if table is None:
         raise NotATableError(f"{display_path(entry.path)} is no table")
     index = RowIndexes(repo).get(table) if entry.size else EMPTY_INDEX
-    return part_of(table, index.records(rows))
+    return part_of(table, index.records(rows), index)
 
 
 def _check_output(

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.int64]
 
-_IN_LINES: Final = (TableFormat.JSONL, TableFormat.CSV, TableFormat.TSV)
+IN_LINES: Final = (TableFormat.JSONL, TableFormat.CSV, TableFormat.TSV)
+"""Formats of which a part can be read where a record begins."""
 _PIECES_AT_ONCE: Final = 2000
 _MIN_RUN_BYTES: Final = 256 << 10
 """Fewer bytes are read in less time than it takes to begin anew behind them."""
@@ -79,7 +80,7 @@ def index_like(source: TableSource, kind: TableKind, like: Like) -> RowIndex | N
         If what differs can't be read.
     """
     base = like.index
-    if kind.format not in _IN_LINES or kind.compression is not Compression.NONE or base.malformed:
+    if kind.format not in IN_LINES or kind.compression is not Compression.NONE or base.malformed:
         return None
     if any(column.type == "null" for column in base.columns) or not base.rows:
         return None

@@ -6,7 +6,7 @@ the hashes that are known of their rows. What is said of columns is what reading
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -60,13 +60,37 @@ class Replacement(NamedTuple):
         return self.before - gone + np.arange(len(self.before))
 
 
+Offsets = Callable[["Cut"], "Numbers"]
+"""Gives the byte on which each piece of a new table in text begins."""
+
+
+class Cut(NamedTuple):
+    """The pieces of a new table.
+
+    Attributes
+    ----------
+    pieces : ndarray of `PIECE`
+    old : ndarray of int64
+        For each the old piece that it is; -1: it was cut anew.
+    place : ndarray of int64
+        For those cut anew: the place of their first row among all rows in pieces that were.
+    first : ndarray of int64
+        For each the number of its first row.
+    """
+
+    pieces: NDArray[np.void]
+    old: Numbers
+    place: Numbers
+    first: Numbers
+
+
 def spliced_index(
     old: RowIndex,
     fresh: RowIndex,
     change: Replacement,
     source: TableSource,
     kind: TableKind,
-    starts: Numbers | None,
+    offsets: Offsets | None,
 ) -> RowIndex | None:
     """Index a table in which rows were replaced; None where it has to be read for that.
 
@@ -76,26 +100,25 @@ def spliced_index(
         Index of the table as it was, and of the one that rows were taken from.
     source, kind : TableSource, TableKind
         The table as it is now; of text in lines its front may be read.
-    starts : ndarray of int64 or None
-        Of text: where each record begins, in bytes of the decompressed text.
+    offsets : callable or None
+        Of text: tells where its pieces begin.
     """
     rows = old.rows - len(change.touched) + len(change.rows)
     if old.malformed or fresh.malformed or not old.rows or not rows:
         return None
-    if kind.format.is_text and (starts is None or len(starts) != rows):
+    if kind.format.is_text and offsets is None:
         return None
-    known = _types(old, fresh, change, source, kind, starts)
+    names = list(dict.fromkeys((*old.names, *fresh.names)))
+    found, stripe = _pieces(old, fresh, change, names)
+    if offsets is not None:
+        found.pieces["offset"] = offsets(found)
+    known = _types(old, fresh, change, source, kind, found)
     if known is None:
         return None
     types, evidence = known
-    names = list(types)
-    pieces, stripe = _pieces(old, fresh, change, names)
-    if starts is not None:
-        firsts = np.cumsum(pieces["rows"], dtype=np.int64) - pieces["rows"]
-        pieces["offset"] = starts[firsts]
-    index = RowIndex([], pieces, [*old.stripes, [stripe]], (), evidence)
+    index = RowIndex([], found.pieces, [*old.stripes, [stripe]], (), evidence)
     others = fresh.cells_at(change.rows, names)
-    return RowIndex(_columns(old, index, others, types), pieces, index.stripes, (), evidence)
+    return RowIndex(_columns(old, index, others, types), found.pieces, index.stripes, (), evidence)
 
 
 # Pieces
@@ -103,13 +126,12 @@ def spliced_index(
 
 def _pieces(
     old: RowIndex, fresh: RowIndex, change: Replacement, names: Sequence[str]
-) -> tuple[NDArray[np.void], MemoryStripe]:
+) -> tuple[Cut, MemoryStripe]:
     """Pieces of the new table, those that were cut anew in a stripe of their own."""
     stays = np.ones(old.rows, np.bool_)
     stays[change.touched] = False
-    open_ = _opened(old, change, stays)
-    closed = np.flatnonzero(~open_)
-    opened = np.flatnonzero(open_)
+    opened = opened_pieces(old, change)
+    closed = np.setdiff1d(np.arange(len(old.pieces)), opened, assume_unique=True)
     rows = old.rows_of(opened)
     alive = stays[rows]
     # What stays has odd places, what is put in before it the even one below.
@@ -118,34 +140,34 @@ def _pieces(
     places = places[order]
     own, others = old.cells(opened, names), fresh.cells_at(change.rows, names)
     cells = {name: np.concatenate((own[name][alive], others[name]))[order] for name in names}
-    made = np.zeros(0, PIECE)
+    made, cuts = np.zeros(0, PIECE), np.zeros(0, np.int64)
     if len(places):
         hashes = row_hashes(cells, len(places))
-        cuts = np.union1d(cut(hashes), np.searchsorted(places, _regions(old, opened) * 2))
-        cuts = cuts[cuts < len(places)].astype(np.int64)
+        found = np.union1d(cut(hashes), np.searchsorted(places, _regions(old, opened) * 2))
+        cuts = found[found < len(places)].astype(np.int64)
         made = np.zeros(len(cuts), PIECE)
         made["id"] = piece_ids(hashes, cuts)
         made["rows"] = np.diff(np.append(cuts, len(places)))
         made["file"] = len(old.stripes)
         made["start"] = cuts
         made["offset"] = -1
-        keys = np.concatenate((old.starts[closed] * 2 + 1, places[cuts]))
-    else:
-        keys = old.starts[closed] * 2 + 1
-    pieces = np.concatenate((old.pieces[closed], made))
-    return pieces[np.argsort(keys, kind="stable")], MemoryStripe(cells)
+    order = np.argsort(np.concatenate((old.starts[closed] * 2 + 1, places[cuts])), kind="stable")
+    pieces = np.concatenate((old.pieces[closed], made))[order]
+    before = np.concatenate((closed, np.full(len(cuts), -1)))[order]
+    place = np.concatenate((np.full(len(closed), -1), cuts))[order]
+    first = np.cumsum(pieces["rows"], dtype=np.int64) - pieces["rows"]
+    return Cut(pieces, before, place, first), MemoryStripe(cells)
 
 
-def _opened(old: RowIndex, change: Replacement, stays: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pieces that are cut anew."""
+def opened_pieces(old: RowIndex, change: Replacement) -> Numbers:
+    """Pieces of a table that are cut anew where rows are replaced, ascending."""
     open_ = np.zeros(len(old.pieces), np.bool_)
-    lasts = old.starts[1:] - 1
     for rows in (change.touched, np.minimum(change.before, old.rows - 1)):
         open_[np.searchsorted(old.starts, rows, side="right") - 1] = True
     # Where the row that ended a piece is gone, the next one goes on.
-    ended = np.flatnonzero(~stays[lasts][:-1])
+    ended = np.flatnonzero(np.isin(old.starts[1:-1] - 1, change.touched))
     open_[ended + 1] = True
-    return open_
+    return np.flatnonzero(open_)
 
 
 def _regions(old: RowIndex, opened: Numbers) -> Numbers:
@@ -165,7 +187,7 @@ def _types(
     change: Replacement,
     source: TableSource,
     kind: TableKind,
-    starts: Numbers | None,
+    found: Cut,
 ) -> tuple[dict[str, str], Evidence] | None:
     """Types of the columns and, of text, the rows that show them."""
     if not kind.format.is_text:
@@ -175,7 +197,7 @@ def _types(
         return None  # nothing says whether a row still has the key
     evidence = _evidence(old, fresh, change)
     if evidence is None:
-        evidence = _with_head(old, fresh, change, source, kind, starts)
+        evidence = _with_head(old, fresh, change, source, kind, found)
         if evidence is None:
             return None
     from dsvc.table.text_hash import TextHasher
@@ -210,14 +232,15 @@ def _with_head(
     change: Replacement,
     source: TableSource,
     kind: TableKind,
-    starts: Numbers | None,
+    cut_: Cut,
 ) -> dict[tuple[str, str], int] | None:
     """The same, with what the first rows show."""
-    if kind.format is TableFormat.JSON or starts is None:
+    if kind.format is TableFormat.JSON:
         return None
     from dsvc.table.decompress import open_text
 
-    end = int(starts[HEAD_ROWS]) if len(starts) > HEAD_ROWS else -1
+    behind = np.flatnonzero(cut_.first >= HEAD_ROWS)
+    end = int(cut_.pieces["offset"][behind[0]]) if len(behind) else -1
     with open_text(source, kind) as stream:
         text = stream.read(end)
     try:
