@@ -101,6 +101,7 @@ def flag(
     *,
     digest: bytes | None = None,
     symptom: str = "wrong-label",
+    folder: bool = False,
 ) -> str:
     """Open a defect; returns its id."""
     repo = made.repo
@@ -110,6 +111,7 @@ def flag(
         digest=made.entries[path].digest if digest is None else digest,
         rows=encode_rows(numbers),
         count=len(numbers),
+        folder=folder,
     )
     with repo.changing():
         id_ = new_defect_id(repo, "f" * 12, path, symptom)

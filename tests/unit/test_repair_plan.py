@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dsvc.lineage.row_set import decode_rows
-from dsvc.model.errors import DsvcError, NotFoundError, UsageError
+from dsvc.model.errors import CorruptDataError, DsvcError, MissingDataError, NotFoundError, UsageError
 from dsvc.model.repair import PlanStep, RepairOperation, RepairVerb, Scope, StepKind, StepReason
 from dsvc.porcelain.known_run import find_run
 from dsvc.porcelain.lineage_target import NoSuchSourceError
@@ -24,7 +24,7 @@ from dsvc.porcelain.repair_plan import (
 )
 from dsvc.porcelain.repair_rows import NoCauseError
 from dsvc.porcelain.repair_table import ValueTableError
-from dsvc.porcelain.repair_target import NothingToRepairError, SourceArtifactError
+from dsvc.porcelain.repair_target import Base, NothingToRepairError, SourceArtifactError
 from tests.porcelain.working import Work
 from tests.repairkit import Pipeline, by_path, comment, flag, pipeline
 
@@ -426,4 +426,40 @@ def test_what_is_asked_must_be_one_thing(made: Pipeline) -> None:
             repo.repair_plan(defect, **wrong)  # type: ignore[arg-type]
     with pytest.raises(NotFoundError):
         repo.repair_plan("d-00000000", drop=True)
+    assert repair_ids(repo) == []
+
+
+def test_files_of_a_folder_are_records(made: Pipeline) -> None:
+    lab = made.lab
+    lab.put({f"图/{n}.txt".encode(): f"{n}".encode() for n in range(3)})
+    folder = lab.folder("图".encode())
+    lab.run("cut", [made.entries[b"train.csv"]], [folder], {(0, 0): [(n, n) for n in range(3)]})
+    after = lab.put({b"seen.csv": b"id\n0\n1\n2\n"})
+    made.entries |= after
+    lab.run("look", [folder], [after[b"seen.csv"]], {(0, 0): [(n, n) for n in range(3)]}, rowwise=True)
+    lab.commit()
+    digest = Base.current(made.repo).artifact("图".encode(), folder=True).node.digest
+    defect = flag(made, "图".encode(), [1], digest=digest, folder=True)
+    view = made.repo.repair_plan(defect, drop=True)
+    assert by_path(view.state.plan) == {"图": ({1}, NONE, NONE), "seen.csv": (NONE, NONE, {1})}
+    assert [(each.name, each.after) for each in view.samples] == [("图/1.txt", None)]
+    assert told(view.state.plan.steps)[1] == ("rows", "look", ["seen.csv"], 0)
+    with pytest.raises(UsageError):
+        made.repo.repair_plan(defect, values={"x": "y"})
+    back = made.repo.repair_plan(defect, drop=True, at=b"train.csv").state.plan
+    assert by_path(back)["train.csv"] == ({1}, NONE, NONE)
+    assert by_path(back)["图"] == ({1}, NONE, NONE)
+
+
+def test_plans_are_made_of_what_can_be_read(made: Pipeline) -> None:
+    """A row map that is gone is no reason to take nothing for an answer."""
+    defect = flag(made, b"train.csv", [2])
+    for pack in (made.lab.work.folder / ".dsvc" / "packs").rglob("*.pack"):
+        data = bytearray(pack.read_bytes())
+        data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+        pack.chmod(0o600)
+        pack.write_bytes(data)
+    repo = made.lab.work.reopen()
+    with pytest.raises((CorruptDataError, MissingDataError)):
+        repo.repair_plan(defect, drop=True)
     assert repair_ids(repo) == []
