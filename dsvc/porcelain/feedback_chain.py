@@ -3,7 +3,7 @@
 The manifest of the commit holds ``record``, ``evidence/NAME`` (the file as it was), ``observations``,
 ``unresolved``, ``evaluated/N`` (sets of rows, by number in the record) and ``scores/N`` (values of single
 samples, by metric). ID is the beginning of the manifest's root, so one evaluation of the same data has one id
-in every copy. On chains see `dsvc.porcelain.operation_chain`.
+in all copies of a repository, which share its salt. On chains see `dsvc.porcelain.operation_chain`.
 """
 
 from __future__ import annotations
