@@ -22,6 +22,8 @@ ZERO_ID: Final = "0" * 40
 
 SIGNATURE: Final = b"gpgsig"
 """Header of a commit's signature, whatever made it; git calls it so for SSH keys too."""
+TAG_SIGNATURE: Final = b"-----BEGIN SSH SIGNATURE-----\n"
+"""Line with which the signature of a tag begins."""
 
 _HEX_40 = re.compile(rb"[0-9a-f]{40}")
 _TREE_MODES = frozenset({b"100644", b"100755", b"120000", b"40000", b"160000"})
@@ -48,6 +50,7 @@ class RawTag:
     name: bytes
     tagger: bytes | None
     message: bytes
+    signature: bytes | None = None
 
 
 def frame(kind: str, data: bytes) -> bytes:
@@ -152,7 +155,8 @@ def parse_tag(data: bytes) -> RawTag:
     MalformedInputError
         If a header is missing or out of order.
     """
-    lines, message = _split_headers(data, "tag")
+    payload, signature = split_tag_signature(data)
+    lines, message = _split_headers(payload, "tag")
     if len(lines) < 3:
         raise MalformedInputError("a tag without object, type or name")
     kind = _value_of_line(lines[1], b"type").decode("ascii", "replace")
@@ -164,7 +168,17 @@ def parse_tag(data: bytes) -> RawTag:
         name=_value_of_line(lines[2], b"tag"),
         tagger=_value_of_line(lines[3], b"tagger") if len(lines) > 3 else None,
         message=message,
+        signature=signature,
     )
+
+
+def split_tag_signature(data: bytes) -> tuple[bytes, bytes | None]:
+    """Split a tag into what its signature covers and the signature; None where it has none.
+
+    Git writes it below the message; of several lines that look like its beginning the last one counts.
+    """
+    at = data.rfind(b"\n" + TAG_SIGNATURE) + 1
+    return (data[:at], data[at:]) if at else (data, None)
 
 
 def encode_tree(blobs: dict[str, CommitId]) -> bytes:

@@ -211,6 +211,7 @@ class History:
         message: str,
         tagger: Signature,
         expected: CommitId | None = None,
+        sign: Sign | None = None,
     ) -> Prepared:
         """Prepare an annotated tag; `record` writes it.
 
@@ -220,6 +221,8 @@ class History:
             Short name, ``v1``.
         expected : CommitId or None
             What the tag is now; None where it must not exist.
+        sign : callable or None
+            Makes a signature of the tag's bytes.
 
         Raises
         ------
@@ -231,6 +234,8 @@ class History:
         lines = [f"object {target}", f"type {kind}", f"tag {name}"]
         head = "\n".join(lines).encode() + b"\ntagger " + tagger.encode()
         data = head + b"\n\n" + clean_message(message).encode() + b"\n"
+        if sign is not None:
+            data += sign(data)
         id_ = object_id("tag", data)
         return Prepared(id=id_, objects=(("tag", data),), changes=(RefChange(ref, expected, id_),))
 

@@ -66,9 +66,12 @@ class SignatureReader:
         """
         if commit.signature is None:
             return None
-        payload = self._repo.history.signed_bytes(commit.id)
+        return self.check(commit.signature, self._repo.history.signed_bytes(commit.id))
+
+    def check(self, signature: bytes, payload: bytes) -> CommitSignature:
+        """Check a signature of a commit or a tag over what it covers; raises as `read`."""
         try:
-            key = verify(commit.signature, payload, COMMITS)
+            key = verify(signature, payload, COMMITS)
         except SignatureUnverifiableError as error:
             return CommitSignature(state=SignatureState.UNKNOWN, problem=error.message)
         except MalformedInputError as error:
