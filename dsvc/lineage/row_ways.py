@@ -6,7 +6,7 @@ counted how rows of one origin fare against the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -65,6 +65,14 @@ def together(one: Way | None, other: Way) -> Way:
     if not len(one.loose) or not len(other.loose):
         return Way(links, one.loose if len(one.loose) else other.loose)
     return Way(links, distinct(np.concatenate([one.loose, other.loose])))
+
+
+def all_together(many: Sequence[Way]) -> Way:
+    """All ways to one artifact; at least one."""
+    if len(many) == 1:
+        return many[0]
+    loose = distinct(np.concatenate([way.loose for way in many]))
+    return Way(united(way.links for way in many), loose)
 
 
 def ways_of(

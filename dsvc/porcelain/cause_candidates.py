@@ -15,7 +15,7 @@ from dsvc.lineage.builder import LineageBuilder
 from dsvc.lineage.graph import ArtifactNode, Node, RunNode, SourceNode
 from dsvc.lineage.links import Links, ordered
 from dsvc.lineage.row_flow import RowFlow
-from dsvc.lineage.row_ways import NO_WAY, Way, together, ways_of
+from dsvc.lineage.row_ways import NO_WAY, Way, all_together, ways_of
 from dsvc.lineage.run_summary import RunSummary
 from dsvc.model.defect import CauseKind
 from dsvc.model.errors import NotFoundError
@@ -207,11 +207,11 @@ def _starts(
     places = np.arange(len(asked), dtype=np.int64)
     if folder and node in builder.graph:
         return {node: Way(ordered(places, asked))}
-    found: dict[ArtifactNode, Way] = {}
-    for number, entry in enumerate(members):
-        mine = places if not folder else np.flatnonzero(asked == number)
-        if not len(mine):
-            continue
+    found: dict[ArtifactNode, list[Way]] = {}
+    # Of a folder each file is asked about by itself, once.
+    files = zip(asked.tolist(), places.reshape(-1, 1), strict=True) if folder else [(0, places)]
+    for number, mine in files:
+        entry = members[number]
         file = builder.add_file(entry)
         by_row = not folder and entry.rows is not None
         held = (
@@ -221,11 +221,11 @@ def _starts(
         )
         for holder, record in held:
             part = Way(Links(mine, np.full(len(mine), record, np.int64)))
-            found[holder] = together(found.get(holder), part)
+            found.setdefault(holder, []).append(part)
         if not held:
             part = Way(ordered(mine, asked)) if by_row else Way(NO_WAY.links, mine)
-            found[file] = together(found.get(file), part)
-    return found
+            found.setdefault(file, []).append(part)
+    return {each: all_together(parts) for each, parts in found.items()}
 
 
 class _Origins:
