@@ -14,6 +14,7 @@ from dsvc.model.errors import DsvcError, StorageError
 from dsvc.model.manifest import Entry
 from dsvc.porcelain import merge_state, sparse
 from dsvc.porcelain.config import Config
+from dsvc.porcelain.feedback_check import FeedbackCheck
 from dsvc.porcelain.gc import exclusive, leftovers, work_roots
 from dsvc.porcelain.history_check import HistoryCheck
 from dsvc.porcelain.lineage_check import LineageCheck
@@ -158,6 +159,9 @@ def _examine(repo: Workspace, read_data: bool, progress: Progress | None) -> _Fi
     lineage = LineageCheck(repo)
     lineage.check(history.lineages)
     found.defects += lineage.defects
+    feedback = FeedbackCheck(repo)
+    feedback.check()
+    found.defects += feedback.defects
     return found
 
 

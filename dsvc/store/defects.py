@@ -73,6 +73,14 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
     "F065": (_BROKEN, "an evidence file of a source is missing, or not the one of its record"),
     "F066": (_BROKEN, "a lineage names what is neither a run by its own id, nor a source, nor a detection"),
     "F067": (_BROKEN, "the record of what a detector said can't be read"),
+    # Evaluations and defects
+    "F070": (_MALFORMED, "the record of an evaluation can't be read, or is that of another one"),
+    "F071": (
+        _MALFORMED,
+        "observations or scores of an evaluation can't be read, or aren't those of its record",
+    ),
+    "F072": (_MALFORMED, "an operation on a defect can't be read, or doesn't fit its chain"),
+    "F073": (_WRONG, "the file of an evaluation is missing, or not the one of its record"),
 }
 """Exit code and meaning of each defect."""
 
