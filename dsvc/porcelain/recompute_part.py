@@ -184,7 +184,7 @@ def _placed(repo: Workspace, scratch: Scratch, each: PartInput) -> PartOutput:
     data = part_of(each.table.table, each.table.index.records(each.rows), each.table.index)
     scratch.write(path, data)
     entry = scratch.entry(path)
-    table = in_memory(display_path(path), data, each.table.table.kind)
+    table = in_memory(display_path(path), data, each.table.table.kind, is_known=True)
     return PartOutput(path, table, () if entry is None else (entry,))
 
 

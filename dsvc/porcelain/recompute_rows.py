@@ -90,7 +90,8 @@ def run_rows(
         If what is recorded can't be read.
     """
     record = tree.run
-    why = why_whole(record, new_inputs) or ("parameters or code changed" if command.changed else None)
+    changed = [n for n, new in new_inputs.items() if not new.is_same_as(record.inputs[n].digest)]
+    why = why_whole(record, changed) or ("parameters or code changed" if command.changed else None)
     if why is not None:
         raise NotSplicedError(why)
     inputs = changed_inputs(repo, tree, new_inputs)

@@ -47,8 +47,13 @@ class TableBytes:
     index: RowIndex
 
 
-def in_memory(name: str, data: bytes, kind: TableKind) -> TableBytes:
+def in_memory(name: str, data: bytes, kind: TableKind, *, is_known: bool = False) -> TableBytes:
     """Index a table that is in memory.
+
+    Parameters
+    ----------
+    is_known : bool
+        Whether it is part of a table that was read already, so that nothing in it needs a guard.
 
     Raises
     ------
@@ -57,9 +62,12 @@ def in_memory(name: str, data: bytes, kind: TableKind) -> TableBytes:
     """
     from dsvc.porcelain.row_indexes import EMPTY_INDEX
     from dsvc.table.guard import build_indexes
+    from dsvc.table.index_builder import build_index
 
     table = KnownTable(MemorySource(name, data), kind)
-    return TableBytes(table, build_indexes([table])[0] if data else EMPTY_INDEX)
+    if not data:
+        return TableBytes(table, EMPTY_INDEX)
+    return TableBytes(table, build_index(*table) if is_known else build_indexes([table])[0])
 
 
 class Loaded(NamedTuple):
@@ -296,12 +304,10 @@ def _merged(total: int, touched: Numbers, before: Numbers, fresh: Numbers) -> li
 
 def _index_of(name: str, data: bytes, kind: TableKind) -> RowIndex | None:
     """Index a few records; None where they don't show how they are written."""
-    from dsvc.porcelain.row_indexes import EMPTY_INDEX
-    from dsvc.table.index_builder import build_index
     from dsvc.table.source import NotATableError
 
     try:
-        return build_index(MemorySource(name, data), kind) if data else EMPTY_INDEX
+        return in_memory(name, data, kind, is_known=True).index
     except NotATableError:
         return None
 
