@@ -20,7 +20,13 @@ from dsvc.policy.settings import PolicySettings, parse_settings
 from dsvc.policy.share_alike import best_sharing
 from dsvc.porcelain.commit_lineage import lineage_of
 from dsvc.porcelain.lineage_facts import origins, rules_file
-from dsvc.porcelain.lineage_target import LineageTarget, NoSuchSourceError, RunTarget, SourceTarget
+from dsvc.porcelain.lineage_target import (
+    DefectTarget,
+    LineageTarget,
+    NoSuchSourceError,
+    RunTarget,
+    SourceTarget,
+)
 from dsvc.porcelain.pending_runs import pending_runs
 from dsvc.porcelain.read import ls
 from dsvc.porcelain.table_columns import TableColumns
@@ -143,8 +149,9 @@ def licence_of(repo: Workspace, target: LineageTarget | None, day: str) -> Licen
     MissingDataError, CorruptDataError, MalformedInputError
         If the lineage can't be read.
     """
-    if isinstance(target, RunTarget):
-        raise UsageError("a run has no licence", hint="name what it made: a file or a folder")
+    if isinstance(target, RunTarget | DefectTarget):
+        what = "run" if isinstance(target, RunTarget) else "defect"
+        raise UsageError(f"a {what} has no licence", hint="name a file or a folder")
     is_source = isinstance(target, SourceTarget)
     rev = None if target is None or isinstance(target, SourceTarget) else target.revision
     path = b"" if target is None or isinstance(target, SourceTarget) else target.path

@@ -13,7 +13,13 @@ from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.known_run import find_run
 from dsvc.porcelain.lineage_scope import LineageScope
-from dsvc.porcelain.lineage_target import LineageTarget, NoSuchSourceError, RunTarget, SourceTarget
+from dsvc.porcelain.lineage_target import (
+    DefectTarget,
+    LineageTarget,
+    NoSuchSourceError,
+    RunTarget,
+    SourceTarget,
+)
 from dsvc.porcelain.row_target import FoundRow, RowTarget, find_file, find_row
 from dsvc.porcelain.workspace import Workspace
 
@@ -41,12 +47,14 @@ def find_starts(repo: Workspace, target: LineageTarget, *, everywhere: bool = Fa
     Raises
     ------
     NotFoundError
-        If there is no such revision, file, row, source or run.
+        If there is no such revision, file, row, source, run or defect.
     MissingDataError, CorruptDataError, MalformedInputError
-        If a run or a source can't be read.
+        If a run, a source or a defect can't be read.
     """
     if isinstance(target, RunTarget):
         return _run_start(repo, target, everywhere=everywhere)
+    if isinstance(target, DefectTarget):
+        return _defect_start(repo, target, everywhere=everywhere)
     revision = target.revision if isinstance(target, RowTarget) else "HEAD"
     if isinstance(target, SourceTarget):
         scope = LineageScope(repo, None if everywhere else revision)
@@ -94,6 +102,29 @@ def _run_start(repo: Workspace, target: RunTarget, *, everywhere: bool) -> Start
         if id_ in scope.runs:
             return Starts(scope, {RunNode(id_): WHOLE})
     return Starts(LineageScope(repo, None), {RunNode(id_): WHOLE})
+
+
+def _defect_start(repo: Workspace, target: DefectTarget, *, everywhere: bool) -> Starts:
+    """Look at the content in which rows were flagged last: at HEAD where it is that, else everywhere."""
+    from dsvc.lineage.row_set import decode_rows
+    from dsvc.porcelain.artifact_version import artifact_in, find_artifact
+    from dsvc.porcelain.defect_chain import defect_state
+
+    state = defect_state(repo, target.id)
+    if not state.rows:
+        raise NotFoundError(f"no row is left in defect {state.id}", details={"defect": state.id})
+    part = state.rows[-1]
+    rows = decode_rows(part.rows)
+    here = artifact_in(repo.manifest_of("HEAD"), part.path, part.digest)
+    scope = LineageScope(repo, "HEAD" if here is not None and not everywhere else None)
+    found = here or find_artifact(repo, part.path, part.digest)
+    node = ArtifactNode(part.path, part.digest)
+    if not found.folder:
+        return Starts(scope, {scope.builder.add_file(found.entries[0]): Reached(rows, True)})
+    if node in scope.builder.graph:
+        return Starts(scope, {node: Reached(rows, True)})
+    ordered = sorted(found.entries, key=lambda entry: entry.path)
+    return Starts(scope, {scope.builder.add_file(ordered[row]): WHOLE for row in rows.tolist()})
 
 
 def trace(repo: Workspace, target: LineageTarget) -> TraceResult:

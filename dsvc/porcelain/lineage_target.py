@@ -1,4 +1,4 @@
-"""Targets of questions about lineage: ``source:ID``, ``run:ID``, or a file or row as everywhere."""
+"""Targets of questions about lineage: a source, a run, a defect, or a file or row as everywhere."""
 
 from __future__ import annotations
 
@@ -40,7 +40,18 @@ class RunTarget:
         return f"run:{self.text}"
 
 
-LineageTarget = SourceTarget | RunTarget | RowTarget
+@dataclass(frozen=True, slots=True)
+class DefectTarget:
+    """The bad rows of a defect, by at least the first 4 digits of its id."""
+
+    id: str
+
+    def __str__(self) -> str:
+        """Write it as a target."""
+        return f"defect:{self.id}"
+
+
+LineageTarget = SourceTarget | RunTarget | DefectTarget | RowTarget
 
 
 def parse_lineage_target(text: str, file: Callable[[str], RowTarget] = parse_target) -> LineageTarget:
@@ -60,7 +71,7 @@ def parse_lineage_target(text: str, file: Callable[[str], RowTarget] = parse_tar
     UsageError
         If nothing follows the colon, or it is no target of a file.
     NotFoundError
-        If it is a release or a defect; there are none.
+        If it is a release; there are none.
     """
     kind, colon, rest = text.partition(":")
     if not colon or kind not in _KINDS:
@@ -71,4 +82,6 @@ def parse_lineage_target(text: str, file: Callable[[str], RowTarget] = parse_tar
         return SourceTarget(rest)
     if kind == "run":
         return RunTarget(rest)
+    if kind == "defect":
+        return DefectTarget(rest)
     raise NotFoundError(f"there is no {kind} {rest[:200]!r}", details={"target": text[:200]})

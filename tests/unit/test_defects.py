@@ -212,6 +212,21 @@ def test_undo(lab: FeedbackLab) -> None:
     assert positions(state) == [7, 8]
 
 
+def test_it_is_a_target_of_lineage(lab: FeedbackLab) -> None:
+    from dsvc.porcelain.lineage_target import parse_lineage_target
+
+    id_ = opened(lab, 7, 8)
+    target = parse_lineage_target(f"defect:{id_[:6]}")
+    (step,) = lab.repo.trace(target).steps
+    assert (step.step.artifact.path, step.positions) == (b"a.jsonl", (7, 8))
+    lab.write("a.jsonl", lab.rows[5:])
+    lab.commit("shorter")
+    (step,) = lab.repo.trace(target).steps
+    assert step.positions == (7, 8)
+    with pytest.raises(NoSuchDefectError):
+        lab.repo.impact(parse_lineage_target("defect:ffff"))
+
+
 def test_malformed_chains_are_refused(lab: FeedbackLab) -> None:
     from dsvc.history.refs import RefChange
     from dsvc.porcelain.operation_chain import prepare_operation, store_parts
