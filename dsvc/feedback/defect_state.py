@@ -59,7 +59,7 @@ _TO: Final = {
     DefectVerb.VERIFY: DefectStatus.VERIFIED,
     DefectVerb.REOPEN: DefectStatus.REOPENED,
 }
-_ADDS: Final = (DefectVerb.OPEN, DefectVerb.EXTEND, DefectVerb.JOIN)
+_ADDS: Final = (DefectVerb.OPEN, DefectVerb.EXTEND, DefectVerb.JOIN, DefectVerb.REOPEN)
 _OPEN: Final = tuple(each for each in DefectStatus if each.is_open)
 _MAY: Final[Mapping[DefectVerb, tuple[DefectStatus, ...]]] = {
     DefectVerb.EXTEND: _OPEN,

@@ -168,10 +168,10 @@ class DefectOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     severity : DefectSeverity or None
         Of open, extend, grade.
     rows : tuple of FlaggedRows
-        Of open, extend, join: what they add; of split: what goes to the other defect. A join without rows
-        is that of the defect which went into the other.
+        Of open, extend, join, reopen: what they add; of split: what goes to the other defect. A join without
+        rows is that of the defect which went into the other.
     repair, commit : str or None
-        Of repair, verify, return: the repair, and its commit.
+        Of repair, verify, return: the repair, and its commit; of reopen: the version that has the old rows.
     others : tuple of str
         Of split and join: the other defects; of open: the one that it was split from.
     to, due : str or None
