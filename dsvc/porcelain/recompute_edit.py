@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -252,43 +252,16 @@ def _store(
 ) -> RunResult:
     new, found = edited.artifact.files, edited.artifact.correspondence
     assert found is not None
-    changed, dropped = edited.changed, edited.dropped
-    fates = Fates(
-        kept=found.old_rows - len(changed) - len(dropped), changed=len(changed), dropped=len(dropped)
-    )
-    none = np.full(len(dropped), -1, np.int64)
-    reasons = (reason,) if len(dropped) else ()
-    account = RowAccount(fates, changed, dropped, reasons, np.zeros(len(dropped), np.int64), none)
+    account = _account(edited, found.old_rows, reason)
     key = _key(repo, old)
-    before, after = old.artifact(found.old_rows), new.artifact(found.rows)
     repeated = duplicate_keys(repo, old, key)
+    read = Input(**_artifact(old, found.old_rows), key=key, fates=account.fates, duplicate_keys=repeated)
     who, moment = repo.signature(), now()
     run = Run(
         name=name,
         kind=RunKind.REPAIR,
-        inputs=(
-            Input(
-                path=before.path,
-                digest=before.digest,
-                folder=before.folder,
-                size=before.size,
-                records=before.records,
-                key=key,
-                fates=fates,
-                duplicate_keys=repeated,
-            ),
-        ),
-        outputs=(
-            Output(
-                path=after.path,
-                digest=after.digest,
-                folder=after.folder,
-                size=after.size,
-                records=after.records,
-                key=key,
-                capture=Capture.MAP,
-            ),
-        ),
+        inputs=(read,),
+        outputs=(Output(**_artifact(new, found.rows), key=key, capture=Capture.MAP),),
         code=Code(),
         environment=_environment(),
         agent=Agent(who.name, who.email),
@@ -297,7 +270,7 @@ def _store(
         manual=manual,
         parameters=dict(parameters),
         facts=dict(facts),
-        drops={reason: len(dropped)} if len(dropped) else {},
+        drops=account.drops(),
         duplicate_keys=repeated + duplicate_keys(repo, new, key),
         capture=Capture.MAP,
     )
@@ -307,6 +280,24 @@ def _store(
     id_ = store_run(repo.store, run, inputs=[old.files()], outputs=[new.files()], parts=parts)
     repo.store.publish()
     return RunResult(id_, run)
+
+
+def _artifact(files: ArtifactFiles, rows: int) -> dict[str, Any]:
+    found = files.artifact(rows)
+    return {name: getattr(found, name) for name in found.__struct_fields__}
+
+
+def _account(edited: Edited, rows: int, reason: str) -> RowAccount:
+    changed, dropped = edited.changed, edited.dropped
+    fates = Fates(kept=rows - len(changed) - len(dropped), changed=len(changed), dropped=len(dropped))
+    return RowAccount(
+        fates,
+        changed,
+        dropped,
+        (reason,) if len(dropped) else (),
+        np.zeros(len(dropped), np.int64),
+        np.full(len(dropped), -1, np.int64),
+    )
 
 
 def _key(repo: Workspace, artifact: ArtifactFiles) -> tuple[str, ...]:
