@@ -12,7 +12,6 @@ from dsvc.model.repair import (
     ActionKind,
     Plan,
     PlanStep,
-    Proof,
     RepairOperation,
     RepairVerb,
     Scope,
@@ -20,6 +19,7 @@ from dsvc.model.repair import (
 )
 from dsvc.porcelain.repair_chain import (
     NoSuchRepairError,
+    Proof,
     RepairState,
     RepairStateError,
     RepairStatus,
