@@ -158,21 +158,28 @@ def closing_operation(state: DefectState) -> DefectOperation | None:
 def _of_defect(
     repo: Workspace, state: DefectState, closing: DefectOperation, commit: CommitId, manifest: Manifest
 ) -> BroughtBack | None:
-    place, rows = rows_as_before(repo, state, manifest)
-    if place is None or closing.repair is None or not len(rows):
+    rows = rows_back_in(repo, state, manifest)
+    if closing.repair is None or not len(rows):
         return None
+    place = place_in(manifest, repair_head(repo, closing.repair).plan)
+    assert place is not None
     return BroughtBack(state.id, closing.repair, place, rows, _is_later(repo, closing, commit))
 
 
-def rows_as_before(repo: Workspace, state: DefectState, manifest: Manifest) -> tuple[Place | None, Numbers]:
+def rows_back_in(
+    repo: Workspace, state: DefectState, manifest: Manifest, near: Sequence[CommitId] = ()
+) -> Numbers:
     """Rows that files, committed or not, have as they were before a verified defect was repaired.
+
+    Parameters
+    ----------
+    near : sequence of CommitId
+        Commits in which older versions of the artifact are looked for first.
 
     Returns
     -------
-    place : Place or None
-        The defect's artifact there; None where there is none, or it is as the repair left it.
-    rows : ndarray of int64
-        Ascending; none of a defect that is not verified.
+    ndarray of int64
+        Ascending; none of a defect that is not verified, nor where its artifact is as the repair left it.
 
     Raises
     ------
@@ -181,15 +188,15 @@ def rows_as_before(repo: Workspace, state: DefectState, manifest: Manifest) -> t
     """
     closing = closing_operation(state)
     if closing is None:
-        return None, NONE
+        return NONE
     if closing.repair is None or closing.commit is None:
         raise MalformedInputError(f"defect {state.id} was verified, and it isn't said by which repair")
     plan = repair_head(repo, closing.repair).plan
     repaired = _manifest(repo, CommitId(closing.commit))
     place = place_in(manifest, plan)
     if place is None or place == place_in(repaired, plan):
-        return None, NONE
-    return place, old_rows(repo, plan, repaired, manifest)
+        return NONE
+    return old_rows(repo, plan, repaired, manifest, near)
 
 
 def _is_later(repo: Workspace, closing: DefectOperation, commit: CommitId) -> bool:
@@ -211,7 +218,9 @@ def place_in(manifest: Manifest, plan: Plan) -> Place | None:
     return None if entry is None or not entry.is_file else Place(plan.subject, entry.digest)
 
 
-def old_rows(repo: Workspace, plan: Plan, repaired: Manifest, now: Manifest) -> Numbers:
+def old_rows(
+    repo: Workspace, plan: Plan, repaired: Manifest, now: Manifest, near: Sequence[CommitId] = ()
+) -> Numbers:
     """Rows of a version that have the old content of rows of a plan, more than the repair left of it.
 
     Parameters
@@ -230,7 +239,7 @@ def old_rows(repo: Workspace, plan: Plan, repaired: Manifest, now: Manifest) -> 
     base = CommitId(plan.base)
     found = [NONE]
     for path, digest, rows in _old_parts(plan):
-        before = find_artifact(repo, path, digest, [base])
+        before = find_artifact(repo, path, digest, [base, *near])
         sides = _records(repo, [before, *versions])
         if sides is not None:
             found.append(_excess(sides[0], rows, sides[1], sides[2] if len(sides) > 2 else None))
