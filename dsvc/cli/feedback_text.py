@@ -126,6 +126,7 @@ def import_fields(done: FeedbackImport) -> dict[str, object]:
         "defects": list(done.defects),
         "opened": list(done.opened),
         "extended": list(done.extended),
+        "reopened": list(done.reopened),
         "below": done.below,
         "known": done.known,
         "samples": record.samples,
@@ -156,6 +157,8 @@ def report_import(session: Session, done: FeedbackImport) -> None:
     output.line(_("{observations} on {rows}").format(observations=observations, rows=rows))
     for each in done.opened:
         output.line(_("opened defect {id}").format(id=each))
+    for each in done.reopened:
+        output.warning(_("defect {id} is open again: this version has its rows as they were").format(id=each))
     for each in done.extended:
         output.line(_("added rows to defect {id}").format(id=each))
     if done.below:

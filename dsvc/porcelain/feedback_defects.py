@@ -53,7 +53,7 @@ class DefectChanges(NamedTuple):
     ----------
     operations : tuple of PreparedOperation
         Stored, not published yet.
-    opened, extended : tuple of str
+    opened, extended, reopened : tuple of str
         Ids.
     below : int
         Groups of observations that are not severe enough to open one.
@@ -63,6 +63,7 @@ class DefectChanges(NamedTuple):
     opened: tuple[str, ...]
     extended: tuple[str, ...]
     below: int
+    reopened: tuple[str, ...] = ()
 
 
 def opening_severity(repo: Workspace) -> DefectSeverity:
@@ -102,7 +103,11 @@ class _Group(NamedTuple):
 
 
 def prepare_defects(
-    repo: Workspace, feedback: str, verdicts: Sequence[Verdict], commit: CommitId
+    repo: Workspace,
+    feedback: str,
+    verdicts: Sequence[Verdict],
+    commit: CommitId,
+    reopened: Sequence[tuple[DefectHead, PreparedOperation]] = (),
 ) -> DefectChanges:
     """Prepare the operations that open or extend defects; the caller holds `repo.changing()`.
 
@@ -115,11 +120,14 @@ def prepare_defects(
         Id of the evaluation.
     commit : CommitId
         The version that was evaluated.
+    reopened : sequence of (DefectHead, PreparedOperation)
+        Closed defects that this version opens again, as they were, and the operations that do.
     """
     limit = opening_severity(repo)
     groups = _grouped(verdicts)
-    known = _open_heads(repo) if groups else []
-    operations: list[PreparedOperation] = []
+    again = {done.id: done for _, done in reopened}
+    known = [*_open_heads(repo), *(head for head, _ in reopened)] if groups else []
+    operations: list[PreparedOperation] = [*again.values()]
     opened: list[str] = []
     extended: list[str] = []
     below = 0
@@ -128,15 +136,18 @@ def prepare_defects(
         if found is not None:
             before = rows_at(repo, found.state.rows, group.place, near=[commit])
             fields = _extension(found, group, before, feedback)
-            operations.append(prepare(repo, found.state.id, DefectVerb.EXTEND, found, fields))
-            extended.append(found.state.id)
+            id_ = found.state.id
+            after = again.get(id_)
+            before_it = found if after is None else None
+            operations.append(prepare(repo, id_, DefectVerb.EXTEND, before_it, fields, after=after))
+            extended.append(id_)
         elif group.severity <= limit:
             id_ = new_defect_id(repo, feedback, group.place.path, group.symptom, taken=opened)
             operations.append(prepare(repo, id_, DefectVerb.OPEN, None, _opening(group, feedback)))
             opened.append(id_)
         else:
             below += 1
-    return DefectChanges(tuple(operations), tuple(opened), tuple(extended), below)
+    return DefectChanges(tuple(operations), tuple(opened), tuple(extended), below, tuple(again))
 
 
 def _grouped(verdicts: Sequence[Verdict]) -> list[_Group]:

@@ -31,6 +31,7 @@ from dsvc.model.feedback import (
 )
 from dsvc.model.ids import CommitId
 from dsvc.porcelain import feedback_chain
+from dsvc.porcelain.brought_back import prepare_reopened
 from dsvc.porcelain.defect_chain import defect_ids, defect_state
 from dsvc.porcelain.feedback_defects import opening_severity, prepare_defects
 from dsvc.porcelain.feedback_files import EvidenceFile, EvidenceFiles
@@ -77,8 +78,8 @@ class FeedbackImport(msgspec.Struct, frozen=True, kw_only=True):
     unresolved : tuple of Unresolved
         What could not be found, with reasons.
     defects : tuple of str
-        Ids of all defects that it opened or extended.
-    opened, extended : tuple of str
+        Ids of all defects that it opened, opened again or extended.
+    opened, extended, reopened : tuple of str
     below : int
         Groups of observations that are not severe enough to open a defect.
     known : bool
@@ -94,6 +95,7 @@ class FeedbackImport(msgspec.Struct, frozen=True, kw_only=True):
     defects: tuple[str, ...]
     opened: tuple[str, ...] = ()
     extended: tuple[str, ...] = ()
+    reopened: tuple[str, ...] = ()
     below: int = 0
     known: bool = False
     warning: str | None = None
@@ -198,11 +200,12 @@ def _import(
     if not suite or not suite.strip():
         raise UsageError("the file names no suite", hint="--suite NAME says by what was evaluated")
     _check_commit(repo, imported.run, evaluated)
-    resolver = Resolver(repo, evaluated, make_salt(repo), _eval_set(repo, imported.run))
+    eval_set = _eval_set(repo, imported.run)
+    resolver = Resolver(repo, evaluated, make_salt(repo), eval_set)
     samples = Samples(resolver, request.severity)
     samples.read(imported.samples, progress)
     _check_resolved(samples, resolver, evaluated)
-    run = imported.run if request.kind is None else msgspec.structs.replace(imported.run, kind=request.kind)
+    run = _run(imported.run, request, eval_set)
     metrics = settle_metrics(run, imported.metrics, samples)
     scores = samples.scores()
     rows = evaluated_rows(run, samples, resolver)
@@ -228,15 +231,24 @@ def _import(
         outcome=_outcome(imported, samples),
     )
     stored = feedback_chain.store(repo, record, files.store(repo), found, samples.lost, scores)
-    changes = prepare_defects(repo, stored.id, samples.failed, evaluated.commit)
+    again = [(each.before, each.prepared) for each in prepare_reopened(repo, evaluated.commit, stored.id)]
+    changes = prepare_defects(repo, stored.id, samples.failed, evaluated.commit, again)
     return _record(repo, stored, changes, samples)
+
+
+def _run(run: EvaluationRun, request: ImportRequest, eval_set: Evaluated | None) -> EvaluationRun:
+    """What is kept of the run: the evaluation set by its commit, since branches move on."""
+    kind = run.kind if request.kind is None else request.kind
+    pinned = run.eval_set if eval_set is None else eval_set.subject.target
+    return msgspec.structs.replace(run, kind=kind, eval_set=pinned)
 
 
 def _record(
     repo: Workspace, stored: StoredFeedback, changes: DefectChanges, samples: Samples
 ) -> FeedbackImport:
     """Publish all and move all refs in one step: a crash leaves nothing half."""
-    moved = [each.change for each in changes.operations]
+    # Of several operations on one defect the last one's ref counts.
+    moved = list({each.id: each.change for each in changes.operations}.values())
     moved += [] if stored.change is None else [stored.change]
     objects = [*stored.prepared.objects, *(o for each in changes.operations for o in each.prepared.objects)]
     repo.store.publish()
@@ -246,9 +258,10 @@ def _record(
         commit=stored.prepared.id,
         record=feedback_chain.feedback_head(repo, stored.id).record,
         unresolved=tuple(samples.lost),
-        defects=(*changes.opened, *changes.extended),
+        defects=tuple(dict.fromkeys([*changes.opened, *changes.extended, *changes.reopened])),
         opened=changes.opened,
         extended=changes.extended,
+        reopened=changes.reopened,
         below=changes.below,
     )
 
