@@ -17,7 +17,7 @@ import blake3
 
 from dsvc.table.json_value import json_cell
 
-_EXACT: Final = 1 << 53
+_EXACT: Final = (1 << 53) - 1
 _PLAIN_END: Final = "\ud800"
 """Below it code points and UTF-16 code units have one order."""
 
