@@ -73,7 +73,9 @@ def recompute(
     run : RunTree
         The run as it was recorded.
     new_inputs : mapping of int to NewArtifact
-        What changed, by the place of the input in the run's record; all others are as they were.
+        What changed, by the place of the input in the run's record; all others are as they were. An input
+        that is as it was, with a correspondence that calls some rows changed, chooses these: other parameters
+        or code are for them alone then.
     how : Carrier
         How the command is carried out.
     parameters : mapping of str to str or None

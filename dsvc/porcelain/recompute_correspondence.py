@@ -129,6 +129,11 @@ class NewArtifact(NamedTuple):
         """Whether it holds the very bytes of an artifact with this digest."""
         return self.files.artifact().digest == digest
 
+    def is_as_before(self, digest: bytes) -> bool:
+        """Whether it is the artifact with this digest, and no row of it counts as changed."""
+        rows = self.correspondence
+        return self.is_same_as(digest) and (rows is None or rows.is_identity)
+
 
 def correspondence_of_splice(
     old_rows: int, touched: Numbers, before: Numbers, stands_for: Numbers

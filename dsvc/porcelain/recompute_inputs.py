@@ -58,7 +58,7 @@ def changed_inputs(
             continue
         old = ArtifactFiles(each.path, each.folder, tuple(tree.input_files(number)))
         new = new_inputs.get(number)
-        if new is None or new.is_same_as(each.digest):
+        if new is None or new.is_as_before(each.digest):
             part = PartInput(old, opened(repo, old), np.zeros(0, np.int64))
             found[number] = ChangedInput(None, part)
             continue

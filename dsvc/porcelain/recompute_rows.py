@@ -90,8 +90,11 @@ def run_rows(
         If what is recorded can't be read.
     """
     record = tree.run
-    changed = [n for n, new in new_inputs.items() if not new.is_same_as(record.inputs[n].digest)]
-    why = why_whole(record, changed) or ("parameters or code changed" if command.changed else None)
+    changed = [n for n, new in new_inputs.items() if not new.is_as_before(record.inputs[n].digest)]
+    chosen = [n for n in changed if new_inputs[n].is_same_as(record.inputs[n].digest)]
+    why = why_whole(record, changed)
+    if why is None and command.changed and not chosen:
+        why = "parameters or code changed"
     if why is not None:
         raise NotSplicedError(why)
     inputs = changed_inputs(repo, tree, new_inputs)

@@ -78,7 +78,7 @@ def edit_change(
     if request.at is not None and request.at != target.node.path:
         target = base.artifact(request.at, folder=base.manifest.get(request.at) is None)
     check_editable(base, target)
-    chosen = _chosen(base, flagged, selected, target, asked.action.source)
+    chosen = _chosen(repo, base, flagged, selected, target, asked.action.source)
     action = asked.action
     if action.file is not None and not action.key:
         key = table_rules(repo).for_path(target.node.path).key
@@ -98,7 +98,12 @@ def edit_change(
 
 
 def _chosen(
-    base: Base, flagged: FlaggedNow, selected: Selected, target: Artifact, source: str | None
+    repo: Workspace,
+    base: Base,
+    flagged: FlaggedNow,
+    selected: Selected,
+    target: Artifact,
+    source: str | None,
 ) -> Chosen:
     """Flagged and selected rows of the artifact that is edited."""
     start = flagged.artifact.node
@@ -111,7 +116,10 @@ def _chosen(
                 f"none of the flagged rows came from source {source}", details={"source": source}
             )
     elif len(selected.rows):
-        others = np.setdiff1d(rows_behind(base, start, selected.rows, target), mine)
+        others = rows_behind(base, start, selected.rows, target)
+        if target.node != start:
+            others = selected.at(repo, base, target, others)
+        others = np.setdiff1d(others, mine)
     if not len(mine):
         raise NothingToRepairError(
             f"the flagged rows came from no row of {target.name}", details={"path": target.name}
@@ -119,7 +127,9 @@ def _chosen(
     return Chosen(mine, others)
 
 
-def rerun_change(base: Base, flagged: FlaggedNow, selected: Selected, asked: Asked) -> Change:
+def rerun_change(
+    repo: Workspace, base: Base, flagged: FlaggedNow, selected: Selected, asked: Asked
+) -> Change:
     """A run on the way that is done again, with other parameters or code.
 
     Where it is row-wise, it is done again on the rows that the flagged and selected ones came from; else as a
@@ -143,6 +153,8 @@ def rerun_change(base: Base, flagged: FlaggedNow, selected: Selected, asked: Ask
         made = Artifact(node, None, builder.facts[node].records)
         mine = _behind(base, start, flagged.rows, made, by_row=by_row)
         others = _behind(base, start, selected.rows, made, by_row=by_row)
+        if by_row and node != start:
+            others = selected.at(repo, base, made, others)
         chosen[node] = Chosen(mine, np.setdiff1d(others, mine))
     read = _read(base, run, chosen) if by_row else {}
     if by_row and not any(len(each) for each in read.values()):

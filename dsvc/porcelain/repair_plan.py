@@ -200,7 +200,7 @@ def _plan(
     flagged = flagged_now(base, head.state)
     selected = selected_of(repo, base, head.state, flagged, request)
     if asked.action.kind is ActionKind.RERUN:
-        change = rerun_change(base, flagged, selected, asked)
+        change = rerun_change(repo, base, flagged, selected, asked)
     else:
         asked, change = edit_change(repo, base, flagged, selected, request, asked)
     subject = flagged.artifact.node

@@ -16,7 +16,7 @@ from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.repair import PlannedRows, Scope
 from dsvc.porcelain.consequences import NONE, Consequences, Touched
 from dsvc.porcelain.repair_request import RepairRequest, cause_words
-from dsvc.porcelain.repair_target import Base, FlaggedNow
+from dsvc.porcelain.repair_target import Artifact, Base, FlaggedNow
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,6 +36,17 @@ class Selected(NamedTuple):
 
     rows: Numbers
     causes: tuple[str, ...]
+
+    def at(self, repo: Workspace, base: Base, target: Artifact, rows: Numbers) -> Numbers:
+        """Rows of another artifact that share the causes, beside some that are known already."""
+        if not self.causes:
+            return rows
+        from dsvc.porcelain.cause_candidates import CandidateCauses
+
+        names = [(CauseKind(kind), id_) for kind, id_ in cause_words(self.causes)]
+        folder = base.builder.facts[target.node].folder is not None
+        found = CandidateCauses(repo, base.commit).of(target.node.path, target.node.digest, folder=folder)
+        return np.union1d(rows, found.rows_of(names))
 
 
 def selected_of(

@@ -390,6 +390,27 @@ def test_a_parameter_is_changed_in_the_command_and_in_the_environment(work: Work
         recompute(work.repo, tree, {}, carrier(), parameters={"other": "1"})
 
 
+def test_other_parameters_for_chosen_rows_alone(work: Work) -> None:
+    program = PROGRAM.replace('"!"', 'os.environ["DSVC_PARAM_sign"]')
+    work.write({b"a.csv": csv()})
+    tree = step(
+        work, ["map", "a.csv", "b.csv"], ["a.csv"], ["b.csv"], program, parameters={"sign": "!"}, **KEYED
+    )
+    files = ArtifactFiles(b"a.csv", False, tuple(tree.input_files(0)))
+    rows = Correspondence.identity(len(ROWS))
+    rows.changed[[1, 3]] = True
+    again = {0: NewArtifact(files, rows)}
+    done = recompute(work.repo, tree, again, carrier(), parameters={"sign": "§"})
+    assert (done.whole, done.rows_recomputed) == (False, 2)
+    made = [row["文"] for row in rows_of(work, out(work, RunTree(work.repo.store, done.run.id)))]
+    assert [number for number, text in enumerate(made) if str(text).endswith("§")] == [1, 3]
+    assert done.outputs[0].correspondence is not None
+    assert done.outputs[0].correspondence.affected().tolist() == [1, 3]
+    rows.changed[:] = True
+    whole = recompute(work.repo, tree, again, carrier(), parameters={"sign": "§"})
+    assert (whole.whole, whole.because) == (True, "every row of its inputs is affected")
+
+
 def test_a_parameter_that_nothing_takes_is_refused(work: Work) -> None:
     tree = recorded(work, "map", parameters={"level": "3"})
     with pytest.raises(ParameterNotTakenError) as caught:

@@ -281,6 +281,9 @@ def test_cause_that_is_named(made: Pipeline) -> None:
     plan = made.repo.repair_plan(defect, values={"label": "?"}, causes=["column who=li"]).state.plan
     assert by_path(plan)["train.csv"] == ({3, 5}, {1, 7}, NONE)
     assert (plan.scope, plan.causes) == (Scope.CAUSE, ("column who=li",))
+    # Row 9 has that cause too, and is in labels.csv only: it was dropped as a duplicate further down.
+    above = made.repo.repair_plan(defect, values={"label": "?"}, at=b"labels.csv", causes=["column who=li"])
+    assert by_path(above.state.plan)["labels.csv"] == ({3, 5}, {1, 7, 9}, NONE)
     for wrong, error in (("column who=nobody", NoCauseError), ("planet mars", UsageError), ("x", UsageError)):
         with pytest.raises(error):
             made.repo.repair_plan(defect, drop=True, causes=[wrong])
