@@ -102,6 +102,10 @@ class ReleaseOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         Of announce before it is created: last day on which people can object, ``YYYY-MM-DD``.
     commit : str or None
         Of create: the version, in hex.
+    signer : str or None
+        Of create: fingerprint of the key that signed its tag; None: nobody did.
+    made_by : str or None
+        Of create: version of dsvc that wrote its documents.
     consumers : tuple of str
         Of announce and create: to whom it is given, as people write it.
     listed : tuple of str
@@ -117,6 +121,8 @@ class ReleaseOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     reason: str | None = None
     until: str | None = None
     commit: str | None = None
+    signer: str | None = None
+    made_by: str | None = None
     consumers: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
     downstream: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from blake3 import blake3
@@ -11,6 +11,7 @@ from dsvc.history.git_object import parse_tag, split_tag_signature
 from dsvc.history.ref_name import tag_ref
 from dsvc.history.trailers import clean_text
 from dsvc.model.ids import CommitId
+from dsvc.porcelain.release_chain import DOCUMENTS
 from dsvc.porcelain.signed_commits import CommitSignature, SignatureReader
 from dsvc.porcelain.workspace import Workspace
 from dsvc.release.facts import DefectStanding, ReleaseFacts
@@ -19,13 +20,15 @@ from dsvc.release.facts_codec import facts_digest
 _KEY: Final = "Dsvc-"
 
 
-def tag_text(facts: ReleaseFacts, statement: bytes) -> str:
+def tag_text(facts: ReleaseFacts, parts: Mapping[bytes, bytes], signer: str | None = None) -> str:
     """Write the message of a release's tag; the same facts give the same text.
 
     Parameters
     ----------
-    statement : bytes
-        The attestation of the release.
+    parts : mapping of bytes to bytes
+        Its documents, by their paths in the chain.
+    signer : str or None
+        Fingerprint of the key that signs the tag, so that nobody can take the signature away unseen.
 
     Raises
     ------
@@ -35,7 +38,8 @@ def tag_text(facts: ReleaseFacts, statement: bytes) -> str:
     title = _line(facts.title)
     lines = [f"release {facts.name}", ""]
     lines += [title, ""] if title else []
-    lines += [f"{_KEY}{key}: {_line(value)}" for key, value in _fields(facts, statement)]
+    fields = [*_fields(facts, parts), *([("Signer", signer)] if signer is not None else [])]
+    lines += [f"{_KEY}{key}: {_line(value)}" for key, value in fields]
     return "\n".join(lines)
 
 
@@ -44,7 +48,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _fields(facts: ReleaseFacts, statement: bytes) -> Iterator[tuple[str, str]]:
+def _fields(facts: ReleaseFacts, parts: Mapping[bytes, bytes]) -> Iterator[tuple[str, str]]:
     verdict, lineage = facts.verdict, facts.lineage
     yield "Manifest", facts.manifest
     yield "Verdict", f"{verdict.outcome} {verdict.digest}"
@@ -52,7 +56,8 @@ def _fields(facts: ReleaseFacts, statement: bytes) -> Iterator[tuple[str, str]]:
         yield "Pack", f"{pack.name} {pack.digest}"
     yield "Lineage", lineage.digest
     yield "Facts", facts_digest(facts)
-    yield "Statement", blake3(statement).hexdigest()
+    for path in DOCUMENTS:
+        yield "Document", f"{path.decode()} {blake3(parts[path]).hexdigest()}"
     for each in facts.evaluations:
         yield "Evaluation", f"{each.feedback} {each.outcome or 'unknown'} {each.suite}"
     for defect in facts.defects:

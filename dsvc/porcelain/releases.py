@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import ClassVar, Final, NamedTuple
 
+from dsvc import __version__
 from dsvc.history.ref_name import tag_ref
 from dsvc.history.refs import OPERATIONS
 from dsvc.lineage.validation import Gate
@@ -151,12 +152,19 @@ def create(
     _refuse(repo, wanted, verdict, before)
     facts = collect_facts(repo, wanted, verdict)
     parts = release_parts(facts)
-    text = tag_text(facts, parts[STATEMENT])
+    key = None if signer is None else signer.public.fingerprint
+    text = tag_text(facts, parts, key)
     parts[KNOWN] = encode_known(known)
     if policy is not None:
         parts[POLICY + b"/" + policy[1].encode()] = policy[0]
     operation = ReleaseOperation(
-        verb=ReleaseVerb.CREATE, at=judged_at, by=wanted.author, commit=str(commit), consumers=given
+        verb=ReleaseVerb.CREATE,
+        at=judged_at,
+        by=wanted.author,
+        commit=str(commit),
+        signer=key,
+        made_by=__version__,
+        consumers=given,
     )
     trees = {DATA: version.manifest} | ({} if version.lineage is None else {LINEAGE: version.lineage})
     with repo.changing():
@@ -172,7 +180,6 @@ def create(
             changes=[change, *tag.changes],
             objects=[*prepared.objects, *tag.objects],
         )
-    key = None if signer is None else signer.public.fingerprint
     return CreatedRelease(release_head(repo, name), facts, verdict, key)
 
 

@@ -13,6 +13,7 @@ from dsvc.porcelain.feedback_verbs import FeedbackVerbs
 from dsvc.porcelain.hook_verbs import HookVerbs
 from dsvc.porcelain.lineage_verbs import LineageVerbs
 from dsvc.porcelain.ref_verbs import RefVerbs
+from dsvc.porcelain.release_verbs import ReleaseVerbs
 from dsvc.porcelain.repair_verbs import RepairVerbs
 from dsvc.porcelain.request_verbs import RequestVerbs
 from dsvc.porcelain.run_verbs import RunVerbs
@@ -90,6 +91,7 @@ class Repository(
     FeedbackVerbs,
     DefectVerbs,
     RepairVerbs,
+    ReleaseVerbs,
 ):
     """A dsvc repository and its working tree.
 

@@ -84,12 +84,14 @@ class NotRerun(msgspec.Struct, frozen=True):
 
 
 class Carrier(msgspec.Struct, frozen=True, kw_only=True):
-    """How commands are carried out; attributes as the parameters of `dsvc.porcelain.run.run`, and one more.
+    """How commands are carried out; attributes as the parameters of `dsvc.porcelain.run.run`, and two more.
 
     Attributes
     ----------
     announce : callable or None
         Called with the words of each command before it runs.
+    through : tuple of str
+        Words of a program that carries the command out, in a scratch folder: one that takes the network away.
     """
 
     environ: Mapping[str, str]
@@ -97,6 +99,7 @@ class Carrier(msgspec.Struct, frozen=True, kw_only=True):
     output: int | None = None
     interactive: bool = False
     announce: Callable[[Sequence[str]], None] | None = None
+    through: tuple[str, ...] = ()
 
 
 def check_rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
@@ -136,6 +139,7 @@ def check_rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
             timeout=how.timeout,
             output=how.output,
             interactive=how.interactive,
+            through=how.through,
         )
         if status:
             raise RerunFailedError(

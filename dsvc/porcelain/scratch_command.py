@@ -23,6 +23,7 @@ def execute_in_scratch(
     timeout: float | None = None,
     output: int | None = None,
     interactive: bool = False,
+    through: Sequence[str] = (),
 ) -> int:
     """Run a command of a run in a scratch folder; returns its status.
 
@@ -34,6 +35,8 @@ def execute_in_scratch(
         Of its random numbers.
     parameters : mapping of str to str
         Of the run; the command finds them in its environment.
+    through : sequence of str
+        Words of a program that carries the command out.
 
     Raises
     ------
@@ -42,7 +45,7 @@ def execute_in_scratch(
     """
     scratch.make_folders([folder])
     return execute(
-        _words(repo, scratch, command_words(command), folder),
+        [*through, *_words(repo, scratch, command_words(command), folder)],
         environ={**environ, **own_variables(scratch.notes, scratch.tree, seed, parameters)},
         folder=scratch.path(folder),
         timeout=timeout,
