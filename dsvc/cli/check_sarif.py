@@ -108,7 +108,7 @@ def _location(subject: bytes) -> dict[str, Any]:
 def _path_of(subject: bytes) -> tuple[bytes, str]:
     if not subject:
         return POLICY_FILE, "version"
-    for kind in ("run", "source"):
+    for kind in ("run", "source", "defect"):
         if subject.startswith(kind.encode() + b":"):
             return POLICY_FILE, kind
     path, at, digest = subject.rpartition(b"@")

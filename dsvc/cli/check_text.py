@@ -89,9 +89,10 @@ def said_of(violation: Violation) -> str:
     subject, message = show_name(violation.subject), show_line(violation.message)
     if not subject:
         return f"{_('the whole version')}: {message}"
-    source = subject.removeprefix("source:")
-    if source != subject:
-        return f"{subject}: {message.removeprefix(f'source {source}: ')}"
+    for kind in ("source", "defect"):
+        name = subject.removeprefix(f"{kind}:")
+        if name != subject:
+            return f"{subject}: {message.removeprefix(f'{kind} {name}: ')}"
     return message if violation.sentence == violation.message else f"{subject}: {message}"
 
 

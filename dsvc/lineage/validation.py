@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dsvc.lineage.closure import Closure
 from dsvc.lineage.coverage import Origins
@@ -20,6 +20,9 @@ from dsvc.model.paths import display_path
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+DEFECT: Final = b"defect:"
+"""How the name of a defect begins, as the subject of a finding."""
 
 
 class Outcome(StrEnum):
@@ -52,7 +55,7 @@ class Finding(NamedTuple):
     Attributes
     ----------
     subject : bytes
-        What it is about: a path, ``PATH@DIGEST``, ``run:HEX`` or ``source:ID``.
+        What it is about: a path, ``PATH@DIGEST``, ``run:HEX``, ``source:ID`` or ``defect:ID``.
     message : str
         What is wrong, one sentence.
     hint : str or None
@@ -120,7 +123,7 @@ class Violation(NamedTuple):
     def sentence(self) -> str:
         """The message, with the subject before it unless the message names it."""
         subject = display_path(self.subject)
-        name = subject.removeprefix("source:")
+        name = subject.removeprefix("source:").removeprefix("defect:")
         return self.message if not name or name in self.message else f"{subject}: {self.message}"
 
 
@@ -160,6 +163,11 @@ def run_subject(id_: bytes) -> bytes:
 def source_subject(id_: str) -> bytes:
     """Name a source."""
     return b"source:" + id_.encode()
+
+
+def defect_subject(id_: str) -> bytes:
+    """Name a defect."""
+    return DEFECT + id_.encode()
 
 
 def artifact_subject(judged: Judged, node: ArtifactNode) -> bytes:

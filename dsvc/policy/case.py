@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.known_sources import KnownSource
-from dsvc.lineage.validation import Gate, Judged
+from dsvc.lineage.validation import DEFECT, Gate, Judged
 from dsvc.model.detection import Detection, DetectionStatus
 from dsvc.model.detection_run import DetectionRun
 from dsvc.model.manifest import Entry
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from dsvc.model.rights_request import RightsRequest
     from dsvc.policy.adaptation import Columns
     from dsvc.policy.detectors.detector import Wanted
-    from dsvc.policy.facts import AuditFacts, Defect, Evaluation, WaiverFacts, WordListFacts
+    from dsvc.policy.facts import (
+        Announcement,
+        AuditFacts,
+        Defect,
+        Evaluation,
+        QualityChange,
+        WaiverFacts,
+        WordListFacts,
+    )
     from dsvc.policy.licence_facts import LicenceFacts
 
 
@@ -115,7 +123,11 @@ class Case:
     evaluations : tuple of Evaluation
         Pilot evaluations of this content.
     defects : tuple of Defect
-        Defects that were reported.
+        Defects of what is judged that are, or were, of the severity that blocks.
+    changes : tuple of QualityChange
+        Metrics of the release before and of this version.
+    announced : tuple of Announcement
+        Releases that this version may become.
     waivers : tuple of WaiverFacts
     audit : AuditFacts or None
         Whether every move of a ref is logged; None: that could not be told.
@@ -138,6 +150,8 @@ class Case:
     requests: tuple[RightsRequest, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     defects: tuple[Defect, ...] = ()
+    changes: tuple[QualityChange, ...] = ()
+    announced: tuple[Announcement, ...] = ()
     waivers: tuple[WaiverFacts, ...] = ()
     audit: AuditFacts | None = None
     word_list: WordListFacts | None = None
@@ -191,6 +205,8 @@ class Case:
         if subject.startswith(b"source:"):
             source = self.judged.origins.sources.all.get(subject[7:].decode())
             return b"" if source is None else bytes(source.now.root)
+        if subject.startswith(DEFECT):
+            return next((each.digest for each in self.defects if DEFECT + each.id.encode() == subject), b"")
         entry = self.by_path.get(subject)
         if entry is not None:
             return entry.digest

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from dsvc.lineage.descent import Descent, descent_of
 from dsvc.lineage.graph import ArtifactNode
+from dsvc.lineage.validation import DEFECT, defect_subject
 from dsvc.model.run_record import RunId
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ def sources_of_subject(case: Case, subject: bytes) -> tuple[str, ...]:
     if subject.startswith(b"source:"):
         return (subject[7:].decode(),)
     found = descents(case)
-    if subject.startswith(b"run:"):
+    if subject.startswith(DEFECT):
+        paths = [each.path for each in case.defects if subject == defect_subject(each.id)]
+        entries = [case.by_path[path] for path in paths if path in case.by_path]
+        nodes = [ArtifactNode(each.path, each.digest) for each in entries]
+    elif subject.startswith(b"run:"):
         run = RunId(bytes.fromhex(subject[4:].decode()))
         nodes = [each for each in case.judged.closure.parents.get(run, ()) if isinstance(each, ArtifactNode)]
     else:

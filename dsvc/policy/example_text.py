@@ -47,8 +47,12 @@ say only what is different. A world has::
     [base.tables."*.jsonl"]              as [tables] of dsvc.toml
     [base.parameters]                    thresholds of the rule other than the pack's
     [[base.request]]                     id, kind, state, …: fields of `RequestEntry`
-    [[base.evaluation]]                  id, kind, outcome, of = "this" or "another"
-    [[base.defect]]                      id, severity, status, path
+    [[base.evaluation]]                  id, kind, outcome, of = "this" or "another"; problem
+    [[base.defect]]                      id, severity, worst, status, path, back; problem: it can't be read
+    [[base.change]]                      id (name of a metric), before, after, low, high;
+                                         higher_is_better = "unknown": nothing says;
+                                         unmeasured = true: this version has no such metric
+    [[base.announced]]                   id (name of a release), since, until
     [[base.waiver]]                      id, rule, subject, standing
     [base.audit]                         unlogged = [], bad_signatures = []; audit = false: that was not told
     [base.word_list]                     version, updated, words, risks = { RISK = n }
@@ -84,6 +88,8 @@ _KEYS: Final = {
     "request": "id",
     "evaluation": "id",
     "defect": "id",
+    "change": "id",
+    "announced": "id",
     "waiver": "id",
 }
 """By what items of lists are known."""
@@ -197,6 +203,7 @@ class EvaluationEntry(_Strict, frozen=True):
     kind: str
     outcome: str = "passed"
     of: str = "this"
+    problem: str | None = None
 
 
 class DefectEntry(_Strict, frozen=True):
@@ -206,6 +213,31 @@ class DefectEntry(_Strict, frozen=True):
     severity: str = "P1"
     status: str = "open"
     path: str = ""
+    worst: str = ""
+    back: int = 0
+    problem: str | None = None
+
+
+class ChangeEntry(_Strict, frozen=True):
+    """A metric of the release before and of this version."""
+
+    id: str
+    before: float | None = None
+    after: float | None = None
+    low: float | None = None
+    high: float | None = None
+    higher_is_better: bool | str = True
+    release: str = "v1"
+    unmeasured: bool = False
+
+
+class AnnouncementEntry(_Strict, frozen=True):
+    """A release that is announced."""
+
+    id: str
+    since: str = "2026-10-01"
+    until: str | None = None
+    problem: str | None = None
 
 
 class WaiverEntry(_Strict, frozen=True):
@@ -249,6 +281,8 @@ class World(_Strict, frozen=True):
     request: list[RequestEntry] = []
     evaluation: list[EvaluationEntry] = []
     defect: list[DefectEntry] = []
+    change: list[ChangeEntry] = []
+    announced: list[AnnouncementEntry] = []
     waiver: list[WaiverEntry] = []
     audit: AuditEntry | bool | None = None
     word_list: WordListEntry | None = None

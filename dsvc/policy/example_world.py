@@ -6,7 +6,7 @@ The format is that of `dsvc.policy.example_text`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -50,7 +50,15 @@ from dsvc.policy.example_text import (
     SourceEntry,
     World,
 )
-from dsvc.policy.facts import AuditFacts, Defect, Evaluation, WaiverFacts, WordListFacts
+from dsvc.policy.facts import (
+    Announcement,
+    AuditFacts,
+    Defect,
+    Evaluation,
+    QualityChange,
+    WaiverFacts,
+    WordListFacts,
+)
 from dsvc.policy.sampling import content_root, sample_seed
 from dsvc.policy.settings import PolicySettings
 from dsvc.store.chunk_store import ChunkStore
@@ -120,12 +128,11 @@ class _Builder:
             tables=TableRules.parse(tables, "example") if tables else TableRules(),
             previous=self._before.get,
             requests=tuple(self._request(each) for each in world.request),
-            evaluations=tuple(
-                Evaluation(each.id, each.kind, bytes(version if each.of == "this" else 32), each.outcome)
-                for each in world.evaluation
-            ),
-            defects=tuple(
-                Defect(each.id, each.severity, each.status, each.path.encode()) for each in world.defect
+            evaluations=tuple(_evaluations(world, bytes(version))),
+            defects=tuple(_defects(world)),
+            changes=tuple(_changes(world)),
+            announced=tuple(
+                Announcement(each.id, each.since, each.until, each.problem) for each in world.announced
             ),
             waivers=tuple(
                 WaiverFacts(each.id, each.rule, each.subject.encode(), each.standing) for each in world.waiver
@@ -331,6 +338,28 @@ class _Builder:
             readable=each.readable if isinstance(each.readable, int) else None,
             problem=each.problem,
         )
+
+
+# What the history keeps
+
+
+def _evaluations(world: World, version: bytes) -> Iterator[Evaluation]:
+    for each in world.evaluation:
+        of = version if each.of == "this" else bytes(32)
+        yield Evaluation(each.id, each.kind, of, each.outcome, each.problem)
+
+
+def _defects(world: World) -> Iterator[Defect]:
+    for each in world.defect:
+        path, digest = each.path.encode(), blake3(each.id.encode()).digest()
+        yield Defect(each.id, each.severity, each.status, path, each.worst, digest, each.back, each.problem)
+
+
+def _changes(world: World) -> Iterator[QualityChange]:
+    for each in world.change:
+        after = None if each.unmeasured else each.after
+        better = each.higher_is_better if isinstance(each.higher_is_better, bool) else None
+        yield QualityChange(each.id, each.before, after, each.low, each.high, better, each.release)
 
 
 def _artifact(entry: Entry) -> dict[str, Any]:

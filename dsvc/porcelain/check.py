@@ -43,6 +43,7 @@ def check(
     as_of: str | None = None,
     rescan: bool = False,
     selected: frozenset[bytes] = frozenset(),
+    release: str | None = None,
     moment: Moment | None = None,
 ) -> CheckResult:
     """Judge a version: the whole of it, or at the gate of commits what it adds and changes.
@@ -66,6 +67,8 @@ def check(
         Have detectors look again at what they have seen before.
     selected : frozenset of bytes
         Paths that are data whatever they are called: a release selects them by name.
+    release : str or None
+        The release that is to be made of it: the announcement of no other one counts.
     moment : Moment or None
         In place of `as_of`.
 
@@ -83,7 +86,7 @@ def check(
     asked, moment = gate or Gate.PUSH, moment or parse_moment(as_of)
     try:
         version = judged_version(repo, rev, staged=staged, target=target, moment=moment)
-        version = version._replace(selected=selected)
+        version = version._replace(selected=selected, release=release)
         _check_whole(repo, version)
         found = in_force(repo, version.root, version.bases, policy)
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:

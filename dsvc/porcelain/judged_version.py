@@ -48,6 +48,8 @@ class JudgedVersion(NamedTuple):
         it adds or changes.
     selected : frozenset of bytes
         Paths that are data whatever they are called: a release selects them by name.
+    release : str or None
+        The release that is to be made of it; None: it isn't known which, or none.
     """
 
     root: NodeId
@@ -59,6 +61,7 @@ class JudgedVersion(NamedTuple):
     runs: tuple[RunId, ...] = ()
     only: frozenset[bytes] | None = None
     selected: frozenset[bytes] = frozenset()
+    release: str | None = None
 
     @property
     def parent(self) -> CommitId | None:

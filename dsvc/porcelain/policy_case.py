@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from dsvc.lineage.closure import Closure
 from dsvc.lineage.coverage import Origins
-from dsvc.lineage.validation import Gate, Judged
+from dsvc.lineage.validation import DEFECT, Gate, Judged
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
@@ -30,6 +30,17 @@ from dsvc.table.roles import TableRules
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from dsvc.policy.facts import Announcement, Defect, Evaluation, QualityChange
+
+
+class _PilotFacts(TypedDict, total=False):
+    """Fields of a case that only rules over pilots and releases ask for."""
+
+    evaluations: tuple[Evaluation, ...]
+    defects: tuple[Defect, ...]
+    changes: tuple[QualityChange, ...]
+    announced: tuple[Announcement, ...]
 
 
 def case_of(
@@ -81,7 +92,38 @@ def case_of(
         audit=audit_facts(repo, _tips(version)) if "AUD-01" in asked else None,
         waivers=_waivers(repo, version, moment) if "AUD-02" in asked else (),
         word_list=word_list_facts(repo, version.root, settings) if "SAFE-03" in asked else None,
+        **_pilot_facts(repo, version, case, asked, moment),
     )
+
+
+def _pilot_facts(
+    repo: Workspace, version: JudgedVersion, case: Case, asked: Collection[str], moment: Moment
+) -> _PilotFacts:
+    """What is known of evaluations, defects and releases; nothing is read that no rule in force asks for."""
+    found: _PilotFacts = {}
+    if "PIL-01" in asked:
+        from dsvc.porcelain.pilot_facts import evaluations
+
+        found["evaluations"] = evaluations(repo, moment)
+    if "PIL-02" in asked:
+        found["defects"] = _defects(repo, case, _tips(version), moment)
+    if "QTY-01" in asked:
+        from dsvc.porcelain.release_policy import quality_changes
+
+        found["changes"] = quality_changes(repo, version.root, case.entries, _tips(version), moment)
+    if "REL-01" in asked:
+        from dsvc.porcelain.release_policy import announcements
+
+        found["announced"] = announcements(repo, moment, version.release)
+    return found
+
+
+def _defects(repo: Workspace, case: Case, tips: Sequence[CommitId], moment: Moment) -> tuple[Defect, ...]:
+    from dsvc.porcelain.defect_facts import JudgedContent, blocking_defects
+
+    manifest = repo.manifest(NodeId(case.version))
+    ancestors = (node.digest for node in case.judged.closure.artifacts)
+    return blocking_defects(repo, JudgedContent(manifest, case.entries, ancestors, tips), moment)
 
 
 def _tips(version: JudgedVersion) -> Sequence[CommitId]:
@@ -124,10 +166,18 @@ def parent_case(
     lineage = lineage_of(repo, parent)
     known = origins(repo, root, [lineage], moment=moment, only_reached=True)
     paths = {path for subject in subjects for path in (subject, subject.rpartition(b"@")[0]) if path}
-    entries = [entry for path in sorted(paths) if (entry := manifest.get(path)) is not None]
-    case = _case(repo, known, entries, settings, Gate.COMMIT, moment.day, root)
+    of_defects = any(subject.startswith(DEFECT) for subject in subjects)
+    # What a defect has part in isn't told by its name.
+    found = manifest.entries() if of_defects else (manifest.get(path) for path in sorted(paths))
+    case = _case(
+        repo, known, [each for each in found if each is not None], settings, Gate.COMMIT, moment.day, root
+    )
     names = {subject[7:].decode() for subject in subjects if subject.startswith(b"source:")}
-    return replace(case, changed_sources=frozenset(names & lineage.sources().keys()))
+    return replace(
+        case,
+        changed_sources=frozenset(names & lineage.sources().keys()),
+        defects=_defects(repo, case, [parent], moment) if of_defects else (),
+    )
 
 
 def _case(

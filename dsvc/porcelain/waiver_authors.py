@@ -9,6 +9,7 @@ from dsvc.history import signature_frame
 from dsvc.history.commit_codec import Commit
 from dsvc.history.signature import Signature
 from dsvc.history.signature_frame import SignatureMalformedError
+from dsvc.lineage.validation import DEFECT
 from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError, NotFoundError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.run_record import RunId
@@ -16,7 +17,10 @@ from dsvc.model.ssh_key import SshKey
 from dsvc.policy.roster import same_email
 from dsvc.policy.waivers import Touching
 from dsvc.porcelain import source_chain
+from dsvc.porcelain.artifact_version import digest_of_folder
 from dsvc.porcelain.commit_lineage import lineage_of, source_heads
+from dsvc.porcelain.defect_chain import defect_state
+from dsvc.porcelain.defect_facts import decided_by
 from dsvc.porcelain.judged_version import JudgedVersion
 from dsvc.porcelain.workspace import Workspace
 
@@ -74,16 +78,29 @@ class Authors:
         if subject.startswith(b"source:"):
             name = subject[7:].decode("utf-8", "replace")
             return self._of([*self._chain(name), *self._bringing(name)])
+        if subject.startswith(DEFECT):
+            return self._of_defect(subject[len(DEFECT) :].decode("utf-8", "replace"))
+        return self._of(self._touching(subject, digest))
+
+    def _touching(self, subject: bytes, digest: bytes) -> list[_Step]:
+        """Commits that touch the whole version, a run or a file."""
         content = self._content_of(subject)
         if self._version.target is not None:
             since = list(self._steps(exclude=[self._version.target]))
             found = since if not subject else [step for step in since if _differs(step, content)]
             if found:
-                return self._of(found)
+                return found
         # Nothing to compare with: whoever brought it in, ever.
         ever = list(self._steps())
         brought = [step for step in ever if _brings(step, content, digest)]
-        return self._of(brought or ever)
+        return brought or ever
+
+    def _of_defect(self, id_: str) -> Touching:
+        """Who rejected a defect or graded it otherwise, and who touched the artifact with its rows."""
+        state = defect_state(self._repo, id_)
+        decided = [self._step(self._repo.history.read_commit(commit)) for commit in decided_by(state)]
+        last = state.rows[-1].digest if state.rows else b""
+        return self._of([*decided, *self._touching(state.path, last)])
 
     def _content_of(self, subject: bytes) -> _Content:
         """Give a function that tells what a version has of a subject."""
@@ -101,7 +118,9 @@ class Authors:
             if root not in known:
                 manifest = repo.manifest(root)
                 found = [entry.digest for each in sorted(named) if (entry := manifest.get(each)) is not None]
-                known[root] = b"".join(found) or None
+                # Of a folder, as a defect may name one, the listing of its files.
+                members = [] if found else [each for each in manifest.entries(subject) if each.is_file]
+                known[root] = b"".join(found) or (digest_of_folder(subject, members) if members else None)
             return known[root]
 
         return content

@@ -7,7 +7,7 @@ from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 
-from dsvc.lineage.validation import Gate, Violation
+from dsvc.lineage.validation import DEFECT, Gate, Violation, defect_subject
 from dsvc.model.errors import DsvcError, NotFoundError, PolicyDeniedError, PolicyIncompleteError, UsageError
 from dsvc.model.ssh_key import SshKey
 from dsvc.model.waiver import NAMESPACE, Waiver, WaiverMalformedError, encode_waiver, is_day
@@ -249,7 +249,7 @@ def make_waiver(
     rule : str
         Id of the rule.
     subject : bytes
-        A path, ``PATH@DIGEST``, ``run:ID``, ``source:ID``, or ``b""`` for the whole version.
+        A path, ``PATH@DIGEST``, ``run:ID``, ``source:ID``, ``defect:ID``, or ``b""`` for the whole version.
     until : str
         Last day on which it holds, ``YYYY-MM-DD``.
     day : str
@@ -327,6 +327,12 @@ def _found(repo: Workspace, version: JudgedVersion, subject: bytes) -> tuple[byt
 
         run = find_run(repo, subject.decode("utf-8", "replace")).id
         return b"run:" + run.hex().encode(), bytes(run)
+    if subject.startswith(DEFECT):
+        from dsvc.porcelain.defect_chain import defect_state
+        from dsvc.porcelain.defect_facts import defect_digest
+
+        state = defect_state(repo, subject[len(DEFECT) :].decode("utf-8", "replace"))
+        return defect_subject(state.id), defect_digest(state)
     return subject, subject_digest(repo, version, subject)
 
 
@@ -336,11 +342,11 @@ def subject_digest(repo: Workspace, version: JudgedVersion, subject: bytes) -> b
     Raises
     ------
     NotFoundError
-        If there is no such path, run or source.
+        If there is no such path, run, source or defect.
     """
     if not subject:
         return bytes(version.root)
-    if subject.startswith(b"run:"):
+    if subject.startswith((b"run:", DEFECT)):
         return bytes(_found(repo, version, subject)[1])
     if subject.startswith(b"source:"):
         return bytes(source_head(repo, subject[7:].decode("utf-8", "replace")).tree.root)

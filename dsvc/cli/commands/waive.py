@@ -15,8 +15,8 @@ from dsvc.model.errors import UsageError
 
 
 def _subject(session: Session, text: str) -> bytes:
-    """Read what a waiver is for: the whole version, a run, a source, or a path from here."""
-    if text.startswith(("run:", "source:")):
+    """Read what a waiver is for: the whole version, a run, a source, a defect, or a path from here."""
+    if text.startswith(("run:", "source:", "defect:")):
         return os.fsencode(text)
     return tree_path(text, session.repository().root)
 
@@ -51,7 +51,7 @@ def _needed(name: str, value: str | None) -> str:
     "--subject",
     metavar="S",
     type=PathWord(),
-    help=_("what check named: a path, PATH@DIGEST, run:ID, source:ID; . is the whole version"),
+    help=_("what check named: a path, PATH@DIGEST, run:ID, source:ID, defect:ID; . is the whole version"),
 )
 @click.option("--reason", metavar="R", help=_("why it may stand"))
 @click.option("--until", metavar="DATE", help=_("the last day on which it holds, YYYY-MM-DD"))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dsvc.lineage.validation import Finding, Outcome
+from dsvc.lineage.validation import Finding, Outcome, defect_subject
+from dsvc.model.paths import display_path
 from dsvc.policy.case import Case
+from dsvc.policy.facts import Defect
 from dsvc.policy.rule import Rule, Terms
 
 KINDS: Final = ("training", "finetuning", "inference")
+_SEVERITIES: Final = ("P1", "P2", "P3")
+_BLOCKING: Final = "P1"
 _OPEN: Final = ("open", "confirmed", "repairing", "reopened")
 _CLOSED: Final = ("verified", "rejected")
 
@@ -22,10 +26,14 @@ class Evaluated(Rule):
 
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Look for evaluations of each kind."""
-        own = [each for each in case.evaluations if each.version == case.version]
+        for each in case.evaluations:
+            if each.problem is not None:
+                said = f"what evaluation {each.id} says can't be told: {each.problem}"
+                yield Finding(b"", said, "dsvc fsck names what is damaged", Outcome.INCOMPLETE)
+        own = [each for each in case.evaluations if each.problem is None and each.version == case.version]
         for kind in KINDS:
             outcomes = [(each.outcome, each.id) for each in own if each.kind == kind]
-            hint = f"dsvc feedback import, of an evaluation of kind {kind} of this version"
+            hint = f"dsvc feedback import FILE --kind {kind}, of an evaluation of this version"
             if not outcomes:
                 said = f"no {kind} evaluation of this version is recorded"
                 yield Finding(b"", said, hint, Outcome.INCOMPLETE)
@@ -38,7 +46,11 @@ class Evaluated(Rule):
 
 
 class Repaired(Rule):
-    """No blocking defect is open: each has a repair, and an evaluation after it."""
+    """No blocking defect is open: each has a repair, and an evaluation after it.
+
+    One that ever was of the severity that blocks does so until that is verified: rejecting it or grading it
+    down takes a waiver of a compliance officer.
+    """
 
     id = "PIL-02"
     settled_by = "engineer"
@@ -47,12 +59,35 @@ class Repaired(Rule):
     def find(self, case: Case, terms: Terms) -> Iterator[Finding]:
         """Look for defects of the severity that blocks."""
         for each in case.defects:
-            hint = f"dsvc defect show {each.id}"
-            if each.severity not in ("P1", "P2", "P3") or each.status not in (*_OPEN, *_CLOSED):
-                said = f"how defect {each.id} stands can't be told"
-                yield Finding(each.path, said, hint, Outcome.INCOMPLETE)
-            elif each.severity == "P1" and each.status in _OPEN:
-                yield Finding(each.path, f"defect {each.id} blocks, and is {each.status}", hint)
+            subject, hint = defect_subject(each.id), f"dsvc defect show {each.id}"
+            why = _unclear(each)
+            if why is not None:
+                said = f"defect {each.id}: how it stands can't be told{why}"
+                yield Finding(subject, said, hint, Outcome.INCOMPLETE)
+            elif _BLOCKING in (each.severity, each.worst):
+                what = _blocks(each)
+                if what is not None:
+                    yield Finding(subject, f"defect {each.id}: it {what} ({display_path(each.path)})", hint)
+
+
+def _unclear(defect: Defect) -> str | None:
+    """Say why it can't be told how a defect stands; None where it can."""
+    if defect.problem is not None:
+        return f": {defect.problem}"
+    known = {defect.severity, defect.worst or defect.severity} <= set(_SEVERITIES)
+    return None if known and defect.status in (*_OPEN, *_CLOSED) else ""
+
+
+def _blocks(defect: Defect) -> str | None:
+    """Say in which way a defect blocks that ever was a P1; None where it doesn't."""
+    if defect.status == "verified":
+        rows = "1 row is" if defect.back == 1 else f"{defect.back} rows are"
+        return f"was verified, but {rows} as before the repair" if defect.back else None
+    if defect.status == "rejected":
+        return f"was {_BLOCKING} and is rejected; only a waiver lets it stand"
+    if defect.severity != _BLOCKING:
+        return f"was {_BLOCKING} and is graded {defect.severity}; only a waiver lets it stand"
+    return f"blocks, and is {defect.status}"
 
 
 RULES: Final = (Evaluated(), Repaired())

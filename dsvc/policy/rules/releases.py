@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from dsvc.lineage.validation import Finding
+from dsvc.lineage.validation import Finding, Outcome
 from dsvc.model.rights_request import RequestKind
 from dsvc.policy.case import Case
 from dsvc.policy.disclosure import items_of
+from dsvc.policy.facts import Announcement
 from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
 from dsvc.policy.rules.requests import refused_by
 from dsvc.policy.source_facts import SourceFacts, later, states
@@ -19,7 +20,10 @@ _WINDOW: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})", re.AS
 
 
 class Announced(Rule):
-    """The time in which people can object to what goes in is over, and no objection is open."""
+    """The time in which people can object to what goes in is over, and no objection is open.
+
+    So is the time for which the release was announced, where it was.
+    """
 
     id = "REL-01"
     settled_by = "release_manager"
@@ -29,6 +33,8 @@ class Announced(Rule):
         """Look at the window of each source, and at refusals that nobody has settled."""
         for facts in states(case):
             yield from _window(facts, case.day, terms.number("days"))
+        for announced in case.announced:
+            yield from _announcement(announced, case.day, terms.number("days"))
         for request in case.requests:
             record = request.record
             if record.kind is RequestKind.REFUSAL and not record.state.is_settled:
@@ -51,6 +57,24 @@ def _window(facts: SourceFacts, day: str, days: float) -> Iterator[Finding]:
         yield facts.fails(f"people can object until {found[2]}", "wait until that day is over")
     elif later(found[1], days) > later(found[2], 1):
         yield facts.fails(f"people could object for less than {days:g} days", "announce it again")
+
+
+def _announcement(announced: Announcement, day: str, days: float) -> Iterator[Finding]:
+    name, until = announced.release, announced.until
+    show = f"dsvc release show {name}"
+    if announced.problem is not None:
+        said = f"how release {name} stands can't be told: {announced.problem}"
+        yield Finding(b"", said, show, Outcome.INCOMPLETE)
+    elif until is None:
+        if days:
+            said = f"release {name} is announced, and until when people can object is not said"
+            yield Finding(b"", said, show, Outcome.INCOMPLETE)
+    elif day <= until:
+        said = f"release {name} is announced; people can object until {until}"
+        yield Finding(b"", said, "wait until that day is over")
+    elif later(announced.since, days) > later(until, 1):
+        said = f"people could object to release {name} for less than {days:g} days"
+        yield Finding(b"", said, "announce it again")
 
 
 class Disclosed(Rule):

@@ -19,8 +19,8 @@ from dsvc.policy.rule_texts import text_of
 
 _COMMAND = re.compile(r"dsvc ((?=[a-z])(?:[^;,。；，、（）]|,(?=\S))*)")
 """Up to where the sentence goes on."""
-_TO_COME = ("feedback", "defect")
-"""Verbs that rules over evaluations name, and that do not exist yet."""
+_TO_COME = ("repair verify", "release")
+"""Verbs that rules over pilots and releases name, and that do not exist yet."""
 
 
 def _hints() -> dict[str, str]:
