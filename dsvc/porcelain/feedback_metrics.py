@@ -57,10 +57,13 @@ def _settled(run: EvaluationRun, metric: Metric, samples: Samples) -> Metric:
     values = _chosen(run, metric, samples, samples.values(fits))
     if values is None:
         return metric
+    n = len(values)
     value = recompute(metric.name, values, metric.unit)
     if value is None:
-        return metric
-    n = len(values)
+        # The name doesn't say what it is: a mean if it is that of its values, else nobody knows.
+        if disagrees(metric.value, float(np.mean(values)), n):
+            return metric
+        value = float(np.mean(values))
     claimed = run.evaluated == "listed" and metric.n is not None and metric.n != n
     if claimed or disagrees(metric.value, value, n):
         of = f" of {metric.task}" if metric.task else ""
