@@ -1,4 +1,4 @@
-"""A repair: what a plan will change, row by row; and the proof of what was changed."""
+"""A repair: what a plan will change, row by row, and the operations on it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dsvc.model.defect import FlaggedRows
 from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import MalformedInputError, UsageError
 from dsvc.model.feedback import check_format
+from dsvc.model.metric_change import MetricChange
 from dsvc.model.paths import check_structure
 
 FORMAT: Final = 1
@@ -239,54 +240,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return next((each for each in self.rows if each.path == path), None)
 
 
-class Unproved(msgspec.Struct, frozen=True):
-    """Something that a proof does not show: of which artifact, and why."""
-
-    path: bytes
-    reason: str
-
-
-class ArtifactProof(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between an artifact before and after, held against the plan."""
-
-    path: bytes
-    before: bytes
-    after: bytes
-    flagged_changed: int = 0
-    selected_changed: int = 0
-    consequent_changed: int = 0
-    others_changed: int = 0
-    others: tuple[int, ...] = ()
-
-
-class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """That a result is what its plan said, or what shows that it isn't.
-
-    Attributes
-    ----------
-    flagged_changed, selected_changed, consequent_changed : int
-        Rows of the plan that differ now, or are gone.
-    others_changed : int
-        Rows outside of the plan that do; a repair with any is not committed.
-    unproved : tuple of Unproved
-    conserved : bool
-        Whether every run accounts for every row.
-    files_unchanged : int
-        Files of the version that are as before.
-    artifacts : tuple of ArtifactProof
-    """
-
-    flagged_changed: int
-    selected_changed: int
-    consequent_changed: int
-    others_changed: int
-    conserved: bool
-    files_unchanged: int
-    unproved: tuple[Unproved, ...] = ()
-    artifacts: tuple[ArtifactProof, ...] = ()
-    format: int = FORMAT
-
-
 class RepairVerb(StrEnum):
     """What was done with a repair."""
 
@@ -313,6 +266,9 @@ class RepairOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     feedback : str or None
         Of verify and return.
     reason : str or None
+        Of return; of verify: why a change without an interval was accepted.
+    metrics : tuple of MetricChange
+        Of verify and return.
     """
 
     verb: RepairVerb
@@ -323,6 +279,7 @@ class RepairOperation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     commit: str | None = None
     feedback: str | None = None
     reason: str | None = None
+    metrics: tuple[MetricChange, ...] = ()
     format: int = FORMAT
 
 
@@ -370,18 +327,6 @@ def decode_plan(data: bytes) -> Plan:
     if any(len(digest) != 32 for _, digest in named):
         raise MalformedInputError("a plan names an artifact by a digest of a wrong length")
     return plan
-
-
-def encode_proof(proof: Proof) -> bytes:
-    """Encode a proof."""
-    return encode(proof)
-
-
-def decode_proof(data: bytes) -> Proof:
-    """Decode what `encode_proof` made; raises MalformedInputError as `decode_plan` does."""
-    proof = decode(data, Proof, "proof of a repair")
-    check_format(proof.format, "a proof of a repair")
-    return proof
 
 
 def encode_repair_operation(operation: RepairOperation) -> bytes:

@@ -1,8 +1,9 @@
 """The chain of a repair: ``refs/dsvc/repairs/ID``, one commit for each operation on it.
 
 The manifest of such a commit holds ``operation``, ``plan``, ``files/NAME`` and ``code/PATH``, bytes that the
-plan needs, ``steps/N``, the recorded run of a step that is done, and ``proof``. A step stands for the run's
-own manifest, so that gc keeps all that it holds. On chains see `dsvc.porcelain.operation_chain`.
+plan needs, ``steps/N``, the recorded run of a step that is done, ``rows/N-OUTPUT``, how the rows of what it
+made stand to those before (`dsvc.porcelain.repair_world`), and ``proof``. A step stands for the run's own
+manifest, so that gc keeps all that it holds. On chains see `dsvc.porcelain.operation_chain`.
 """
 
 from __future__ import annotations
@@ -24,17 +25,15 @@ from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry, tree_entry
 from dsvc.model.repair import (
     Plan,
-    Proof,
     RepairOperation,
     RepairVerb,
     check_repair_id,
     decode_plan,
-    decode_proof,
     decode_repair_operation,
     encode_plan,
-    encode_proof,
     encode_repair_operation,
 )
+from dsvc.model.repair_proof import Proof, decode_proof, encode_proof
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.operation_chain import Chains, prepare_operation
 from dsvc.porcelain.workspace import Workspace
@@ -43,7 +42,7 @@ from dsvc.store.materialize import read_content
 
 REPAIR_REFS: Final = "refs/dsvc/repairs/"
 OPERATION, PLAN, PROOF = b"operation", b"plan", b"proof"
-FILES, CODE, STEPS = b"files", b"code", b"steps"
+FILES, CODE, STEPS, ROWS = b"files", b"code", b"steps", b"rows"
 MAX_PART_BYTES: Final = 256 << 20
 _DIGITS: Final = 8
 _STEP: Final = re.compile(rb"steps/(0|[1-9][0-9]{0,5})")
@@ -84,10 +83,10 @@ _STATUS: Final = {
 _FOLLOWS: Final[Mapping[RepairVerb, frozenset[RepairStatus]]] = {
     RepairVerb.STEP: frozenset({RepairStatus.PLANNED, RepairStatus.APPLYING}),
     RepairVerb.APPLY: frozenset({RepairStatus.PLANNED, RepairStatus.APPLYING}),
-    RepairVerb.VERIFY: frozenset({RepairStatus.APPLIED}),
-    RepairVerb.RETURN: frozenset({RepairStatus.PLANNED, RepairStatus.APPLYING, RepairStatus.APPLIED}),
+    RepairVerb.VERIFY: frozenset({RepairStatus.APPLIED, RepairStatus.RETURNED}),
+    RepairVerb.RETURN: frozenset(RepairStatus) - {RepairStatus.VERIFIED},
 }
-"""After which states something can be done."""
+"""After which states something can be done; a repair that was sent back may stand the next evaluation."""
 
 
 class RepairStep(NamedTuple):
@@ -204,6 +203,12 @@ def repair_code(repo: Workspace, state: RepairState) -> dict[bytes, bytes]:
     return {entry.path[len(CODE) + 1 :]: _part(repo, manifest, entry.path) for entry in entries}
 
 
+def repair_part(repo: Workspace, state: RepairState, path: bytes) -> bytes | None:
+    """Content of a part, ``rows/2-0``; None where there is none such; raises as `repair_head`."""
+    manifest = _manifest(repo, state.head)
+    return None if manifest.get(path) is None else _part(repo, manifest, path)
+
+
 # Recording
 
 
@@ -256,6 +261,7 @@ def prepare_repair(
     operation: RepairOperation,
     *,
     run: RunId | None = None,
+    parts: Mapping[bytes, bytes] | None = None,
     proof: Proof | None = None,
 ) -> tuple[Prepared, RefChange]:
     """Prepare an operation on a repair, for a verb that moves other refs too; nothing is published.
@@ -266,6 +272,8 @@ def prepare_repair(
     ----------
     run : RunId or None
         Of step: the run that was recorded.
+    parts : mapping of bytes to bytes or None
+        Of step: how rows stand to those before, by ``rows/N-OUTPUT``.
     proof : Proof or None
         Of apply.
 
@@ -275,15 +283,16 @@ def prepare_repair(
         If this can't be done with a repair in that state.
     """
     wanted = _FOLLOWS.get(operation.verb, frozenset())
-    if state.status not in wanted:
+    unapplied = operation.verb is RepairVerb.VERIFY and state.commit is None
+    if state.status not in wanted or unapplied:
         raise RepairStateError(
             f"repair {state.id} is {state.status.value}: {operation.verb.value} is not possible",
             hint=f"dsvc repair show {state.id}",
             details={"repair": state.id, "status": state.status.value},
         )
-    parts = {} if proof is None else {PROOF: encode_proof(proof)}
+    found = {**(parts or {}), **({} if proof is None else {PROOF: encode_proof(proof)})}
     steps = {} if run is None else {operation.step: run}
-    prepared = _prepare(repo, state.id, operation, parts, before=state.head, steps=steps)
+    prepared = _prepare(repo, state.id, operation, found, before=state.head, steps=steps)
     return prepared, RefChange(repair_ref(state.id), state.head, prepared.id)
 
 
@@ -293,6 +302,7 @@ def append_repair(
     operation: RepairOperation,
     *,
     run: RunId | None = None,
+    parts: Mapping[bytes, bytes] | None = None,
     proof: Proof | None = None,
 ) -> RepairState:
     """Record an operation on a repair; parameters and errors as `prepare_repair`.
@@ -302,8 +312,30 @@ def append_repair(
     ConcurrentChangeError
         If the repair is not as `state` says any more; nothing was recorded.
     """
-    prepared, change = prepare_repair(repo, state, operation, run=run, proof=proof)
+    prepared, change = prepare_repair(repo, state, operation, run=run, parts=parts, proof=proof)
     REPAIRS.append(repo, state.id, prepared, change.old, verb=f"repair {operation.verb.value}")
+    return repair_head(repo, state.id)
+
+
+def take_steps_back(repo: Workspace, state: RepairState) -> RepairState:
+    """Let a repair that is being applied be planned only, as before its first step.
+
+    Raises
+    ------
+    RepairStateError
+        If it is not being applied.
+    ConcurrentChangeError
+        If it is not as `state` says any more; nothing was changed.
+    """
+    if state.status is not RepairStatus.APPLYING:
+        raise RepairStateError(
+            f"repair {state.id} is {state.status.value}: no step of it is to be taken back",
+            hint=f"dsvc repair show {state.id}",
+            details={"repair": state.id, "status": state.status.value},
+        )
+    planned = next(step.commit for step in state.history if step.operation.verb is RepairVerb.PLAN)
+    change = RefChange(repair_ref(state.id), state.head, planned)
+    repo.record("repair apply", arguments=["--abort", state.id], changes=[change])
     return repair_head(repo, state.id)
 
 

@@ -133,6 +133,15 @@ def edits_of(
     return edited.by_table(values, chosen, strict=action.kind is ActionKind.PATCH)
 
 
+def unmet(repo: Workspace, entry: Entry, cells: Mapping[str, Cells]) -> Numbers:
+    """Rows of a table that don't have the values that they should, ascending; raises as `edits_of`."""
+    table = known_table(repo, entry)
+    if table is None:
+        return distinct(np.concatenate([NONE, *(each.rows for each in cells.values())]))
+    edited = _Edited(repo, entry, table, RowIndexes(repo).get(table))
+    return edited.with_effect(cells, NONE).rows
+
+
 def _is_patch(data: bytes) -> bool:
     start = data[:4096].decode("utf-8", "replace")
     return any(line.startswith((TABLE_LINE, "diff --git ", "--- ")) for line in start.splitlines())

@@ -1,15 +1,18 @@
-"""Verbs on repairs: planned, listed, shown."""
+"""Verbs on repairs: planned, applied, listed, shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dsvc.porcelain.repair_apply import RepairApplied
+    from dsvc.porcelain.repair_carrying import StepDone
     from dsvc.porcelain.repair_chain import RepairState
     from dsvc.porcelain.repair_view import RepairView
+    from dsvc.porcelain.rerun import Carrier
 
 
 class RepairVerbs(Workspace):
@@ -82,6 +85,28 @@ class RepairVerbs(Workspace):
         )
         state, is_new, edits = plan_repair(self, defect, request)
         return RepairView(state, samples_of(self, state.plan, edits), is_new)
+
+    def repair_apply(
+        self,
+        repair: str,
+        how: Carrier,
+        *,
+        sign: bool | None = None,
+        on_step: Callable[[StepDone], None] | None = None,
+    ) -> RepairApplied:
+        """Carry a repair out, prove it and commit it on a branch of its own.
+
+        It runs recorded commands, in scratch folders; see `dsvc.porcelain.repair_apply.apply_repair`.
+        """
+        from dsvc.porcelain.repair_apply import apply_repair
+
+        return apply_repair(self, repair, how, sign=sign, on_step=on_step)
+
+    def repair_give_up(self, repair: str) -> RepairState:
+        """Take finished steps of a repair back; see `dsvc.porcelain.repair_apply.give_up`."""
+        from dsvc.porcelain.repair_apply import give_up
+
+        return give_up(self, repair)
 
     def repairs(self) -> list[RepairState]:
         """Every repair as it is now, by id; see `dsvc.porcelain.repair_view.repair_list`."""
