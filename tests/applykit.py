@@ -77,7 +77,7 @@ def carrier() -> Carrier:
 
 
 def prepare(folder: Path) -> repairkit.Pipeline:
-    """raw.csv -> labels.csv -> clean.csv -> train.csv (without duplicates) -> stats.csv; copy.csv is a copy."""
+    """raw.csv -> labels.csv -> clean.csv -> train.csv (no duplicates) -> stats.csv; copy.csv is a copy."""
     work = Work(folder)
     made = repairkit.Pipeline(Lab(work))
     work.write(

@@ -17,9 +17,9 @@ from dsvc.model.repair import (
     Scope,
     StepKind,
 )
+from dsvc.model.repair_proof import Proof
 from dsvc.porcelain.repair_chain import (
     NoSuchRepairError,
-    Proof,
     RepairState,
     RepairStateError,
     RepairStatus,
