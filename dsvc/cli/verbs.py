@@ -73,6 +73,7 @@ VERBS: Final[dict[str, Entry]] = {
     "feedback": Entry("feedback", N_("Bring in what an evaluation found, as a commit"), FEED),
     "defect": Entry("defect", N_("Show and settle what evaluations found wrong"), FEED),
     "repair": Entry("repair", N_("Plan, apply and prove the repair of a defect"), FEED),
+    "release": Entry("release", N_("Give out a version that the gate let pass, with its proofs"), FEED),
     "fsck": Entry("fsck", N_("Check that every stored byte is right"), CARE),
     "gc": Entry("gc", N_("Free what no version needs"), CARE),
     "du": Entry("du", N_("Show how much the repository takes"), CARE),

@@ -124,7 +124,7 @@ def verify(repo: Workspace, name: str) -> Verified:
     findings: list[Finding] = []
     for check_name, look in looks.items():
         findings += _looked(check_name, look)
-    return Verified(state, facts, tuple(findings), tuple(_notes(repo, state, facts)), tuple(looks))
+    return Verified(state, facts, tuple(findings), tuple(_notes(repo, state, facts)), (*looks, "facts"))
 
 
 def _looked(check_name: str, look: Callable[[], Iterator[str | Finding]]) -> Iterator[Finding]:
