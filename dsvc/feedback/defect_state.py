@@ -78,6 +78,8 @@ _MAY: Final[Mapping[DefectVerb, tuple[DefectStatus, ...]]] = {
 }
 """In which statuses an operation can be done; a defect that was joined to another only takes comments and
 is reopened."""
+_BESIDE_REPAIR: Final = (DefectStatus.OPEN, DefectStatus.CONFIRMED)
+"""What another copy may have made of a defect while it was being repaired here: the repair still counts."""
 
 
 class DefectStepError(UsageError):
@@ -188,6 +190,8 @@ def check_step(state: DefectState, verb: DefectVerb) -> None:
             details={"defect": state.id, "joined_into": state.joined_into},
         )
     if state.joined_into is not None and verb is DefectVerb.REOPEN:
+        return
+    if verb in (DefectVerb.RETURN, DefectVerb.VERIFY) and state.repairs and state.status in _BESIDE_REPAIR:
         return
     if state.status not in _MAY.get(verb, ()):
         hint = f"dsvc defect reopen {state.id} --reason TEXT" if not state.status.is_open else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from dsvc.feedback.metric_names import is_percent
 from dsvc.feedback.metrics import Comparison, Method, compare
 from dsvc.model.errors import NotFoundError
 from dsvc.model.feedback import FeedbackRecord, Metric
@@ -57,7 +58,7 @@ def pair_of(
     Parameters
     ----------
     tolerance : float
-        By how much a metric may become worse, in its own unit.
+        By how much a metric may become worse; of one in percent, in hundredths of that.
 
     Raises
     ------
@@ -100,6 +101,7 @@ def _change(
 
 def change_of(found: Comparison, metric: Metric, tolerance: float = 0.0) -> MetricChange:
     """Write a comparison down as it is kept."""
+    scale = 100.0 if is_percent(metric.unit) else 1.0
     return MetricChange(
         name=metric.name,
         task=metric.task,
@@ -113,7 +115,7 @@ def change_of(found: Comparison, metric: Metric, tolerance: float = 0.0) -> Metr
         pairs=found.pairs,
         higher_is_better=found.higher_is_better,
         improved=bool(found.improved),
-        regressed=found.regressed(tolerance),
+        regressed=found.regressed(tolerance * scale),
     )
 
 
