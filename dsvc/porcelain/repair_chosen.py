@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def chosen_inputs(plan: Plan, tree: RunTree) -> dict[int, NewArtifact]:
-    """Inputs of the run that a plan does again, with the rows that flagged and selected ones came from marked.
+    """Inputs of the run that a plan does again, with the rows marked that flagged and selected ones came from.
 
     Nothing is marked where the plan names every row that the run made: it is done again as a whole then, and
     rows that it left out get another chance.
@@ -45,8 +45,8 @@ def chosen_inputs(plan: Plan, tree: RunTree) -> dict[int, NewArtifact]:
         if each.role is not Role.INPUT or each.records is None:
             continue
         rows = Correspondence.identity(each.records)
-        for output, chosen in wanted.items():
-            data = tree.part(b"maps/%d-%d" % (output, number))
+        for made, chosen in wanted.items():
+            data = tree.part(b"maps/%d-%d" % (made, number))
             if data is not None:
                 rows.changed[LinkFile(data).parents(chosen).inputs] = True
         if rows.changed.any():
