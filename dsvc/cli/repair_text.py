@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import path_fields, show_line, show_text
+from dsvc.cli.plain_table import table_lines
+from dsvc.cli.proof_text import proof_fields, proof_lines
 from dsvc.cli.session import Session
-from dsvc.cli.sizes import pad, shorten, width
+from dsvc.cli.sizes import pad, shorten
 from dsvc.model.repair import ActionKind, Scope, StepKind, StepReason
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def repair_fields(state: RepairState) -> dict[str, object]:
         "done": sorted(state.steps),
         "commit": state.commit,
         "feedback": state.feedback,
+        "proof": None if state.proof is None else proof_fields(state.proof),
         "made_at": plan.made_at,
         "by": plan.by,
     }
@@ -154,7 +157,7 @@ def show_repair(session: Session, view: RepairView) -> None:
     with session.paged():
         output.answer(head)
         output.answer(_action(session, plan))
-        for section in (_steps(session, state), _rows(session, plan), _samples(view.samples)):
+        for section in _sections(session, view):
             lines = list(section)
             if lines:
                 output.answer()
@@ -163,6 +166,15 @@ def show_repair(session: Session, view: RepairView) -> None:
         output.answer()
         for line in _notes(session, state):
             output.answer(line)
+
+
+def _sections(session: Session, view: RepairView) -> Iterator[Iterator[str]]:
+    state = view.state
+    yield _steps(session, state)
+    yield _rows(session, state.plan)
+    yield _samples(view.samples)
+    if state.proof is not None:
+        yield proof_lines(session, state.proof)
 
 
 def _action(session: Session, plan: Plan) -> str:
@@ -190,21 +202,25 @@ def _action(session: Session, plan: Plan) -> str:
     return done
 
 
-def _steps(session: Session, state: RepairState) -> Iterator[str]:
-    names = {
+def step_names() -> dict[StepKind, str]:
+    """What steps of each kind are called."""
+    return {
         StepKind.EDIT: _("edit"),
         StepKind.ROWS: _("affected rows of {name}"),
         StepKind.WHOLE: _("all of {name}"),
         StepKind.COPY: _("copy"),
     }
-    rows = []
+
+
+def _steps(session: Session, state: RepairState) -> Iterator[str]:
+    names, rows = step_names(), []
     for number, step in enumerate(state.plan.steps):
         mark = "*" if number in state.steps else " "
         what = names[step.kind].format(name=show_line(step.name))
         count = f"{step.rows:,}" if step.kind in (StepKind.ROWS, StepKind.WHOLE) else ""
         made = _(", ").join(session.name(path) for path in step.outputs)
         rows.append((f"{mark}{number + 1}", what, count, made))
-    yield from _table(("", _("step"), _("rows"), _("makes")), rows, right={2})
+    yield from table_lines(("", _("step"), _("rows"), _("makes")), rows, right={2})
     for number, step in enumerate(state.plan.steps):
         if step.blocked:
             text = _("step {n} can't be done: {why}").format(n=number + 1, why=show_line(step.blocked))
@@ -221,17 +237,7 @@ def _rows(session: Session, plan: Plan) -> Iterator[str]:
             counts[2] = _("any")
         rows.append((session.name(each.path), *counts, f"{each.records:,}"))
     names = (_("rows that change or go"), _("flagged"), _("selected"), _("consequent"), _("of"))
-    yield from _table(names, rows, right={1, 2, 3, 4})
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> Iterator[str]:
-    widths = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        cells = []
-        for number, (text, cell_width) in enumerate(zip(row, widths, strict=True)):
-            blank = " " * (cell_width - width(text))
-            cells.append(blank + text if number in right else text + blank)
-        yield "  ".join(cells).rstrip()
+    yield from table_lines(names, rows, right={1, 2, 3, 4})
 
 
 def _samples(samples: Sequence[SampleRow]) -> Iterator[str]:

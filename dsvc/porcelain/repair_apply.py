@@ -27,7 +27,7 @@ from dsvc.porcelain.commit_lineage import CommitLineage, lineage_of, source_head
 from dsvc.porcelain.defect_chain import DefectHead, defect_head
 from dsvc.porcelain.defect_chain import prepare as prepare_defect
 from dsvc.porcelain.file_entry import entry_of_bytes
-from dsvc.porcelain.repair_carrying import Carrying, StepDone, StepOutcome, rows_of, storing
+from dsvc.porcelain.repair_carrying import Carrying, StepDone, recorded_step, storing
 from dsvc.porcelain.repair_chain import (
     RepairState,
     RepairStateError,
@@ -175,11 +175,8 @@ def _applied(repo: Workspace, state: RepairState) -> RepairApplied:
     commit = CommitId.parse(state.commit)
     tips = repo.history.refs.list(BRANCHES)
     branch = next((name.removeprefix(HEADS) for name, tip in sorted(tips.items()) if tip == commit), "")
-    steps = []
-    for number, id_ in state.steps.items():
-        step = state.plan.steps[number]
-        rows = rows_of(RunTree(repo.store, id_).run, step)
-        steps.append(StepDone(number, step, StepOutcome.MADE, id_, rows, earlier=True))
+    plan, trees = state.plan, {number: RunTree(repo.store, id_) for number, id_ in state.steps.items()}
+    steps = [recorded_step(number, plan.steps[number], tree) for number, tree in trees.items()]
     trailers = repo.history.read_commit(commit).trailers
     return RepairApplied(state, commit, branch, state.proof, trailers, tuple(steps), is_new=False)
 
@@ -270,7 +267,6 @@ class _Finish:
         repo, state, plan = self._repo, self._state, self._plan
         who, (files, size) = repo.signature(), repo.manifest(root).totals()
         branch = _free_branch(repo, plan.defect)
-        trailers = self._trailers(proof)
         title = f"repair {plan.defect}: {_summary(plan)}"
         prepared = repo.history.commit(
             parents=[self._base],
@@ -280,7 +276,7 @@ class _Finish:
             message=title,
             author=who,
             committer=who,
-            trailers=trailers,
+            trailers=self._trailers(proof),
             lineage=lineage.root,
             branch=branch,
             expected=None,
@@ -313,7 +309,7 @@ class _Finish:
             commit=prepared.id,
             branch=branch.removeprefix(HEADS),
             proof=proof,
-            trailers=trailers,
+            trailers=repo.history.read_commit(prepared.id).trailers,
             steps=self._steps,
             verdict=let_in.verdict,
             warnings=let_in.warnings,

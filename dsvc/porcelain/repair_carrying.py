@@ -13,7 +13,7 @@ from dsvc.model.errors import MissingDataError
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.model.repair import ActionKind, PlanStep, RepairOperation, RepairVerb, StepKind
-from dsvc.model.run_record import Run, RunId
+from dsvc.model.run_record import RunId
 from dsvc.porcelain.recompute import Edits as CellEdits
 from dsvc.porcelain.recompute import NewArtifact, edit_artifact, recompute
 from dsvc.porcelain.repair_chain import (
@@ -156,10 +156,7 @@ class Carrying:
             before = [ArtifactFiles(o.path, o.folder, tuple(tree.input_files(0))) for o in tree.run.inputs]
         else:
             before = outputs_of(RunTree(self._repo.store, RunId.parse(step.run)))
-        outcome = self._take(step, before, made)
-        return StepDone(
-            number, step, outcome, tree.id, rows_of(tree.run, step), _is_whole(tree.run, step), earlier=True
-        )
+        return recorded_step(number, step, tree)._replace(outcome=self._take(step, before, made))
 
     def _edit(self, number: int, step: PlanStep) -> StepDone:
         plan, edits = self.state.plan, self.edits
@@ -255,14 +252,11 @@ def _part(number: int, output: int) -> bytes:
     return ROWS + b"/%d-%d" % (number, output)
 
 
-def rows_of(run: Run, step: PlanStep) -> int:
-    """Rows that a run of a repair computed; an edit computes none."""
+def recorded_step(number: int, step: PlanStep, tree: RunTree) -> StepDone:
+    """A step that was done before, by what its run says."""
     if step.kind is StepKind.EDIT:
-        return 0
-    if RECOMPUTED in run.facts:
-        return int(run.facts[RECOMPUTED])
-    return sum(each.records or 0 for each in run.inputs if each.fates is not None)
-
-
-def _is_whole(run: Run, step: PlanStep) -> bool:
-    return step.kind is not StepKind.EDIT and RECOMPUTED not in run.facts
+        return StepDone(number, step, StepOutcome.MADE, tree.id, earlier=True)
+    facts, read = tree.run.facts, tree.run.inputs
+    whole = RECOMPUTED not in facts
+    rows = sum(each.records or 0 for each in read if each.fates is not None) if whole else facts[RECOMPUTED]
+    return StepDone(number, step, StepOutcome.MADE, tree.id, int(rows), whole, earlier=True)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
+from dsvc.cli.commands.rerun import announce
 from dsvc.cli.commands.run import pairs
 from dsvc.cli.i18n import _
 from dsvc.cli.paths import tree_path
+from dsvc.cli.repair_apply_text import show_applied, show_step
 from dsvc.cli.repair_text import list_repairs, show_repair
 from dsvc.cli.session import Session
+from dsvc.cli.settings import is_terminal
 from dsvc.cli.verb import PathWord
 from dsvc.cli.verb_group import VerbGroup
+from dsvc.porcelain.rerun import Carrier
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -175,6 +180,49 @@ def _is_dirty(session: Session) -> bool:
     """Whether the working tree or the staged state differ from the last commit."""
     found = session.repository().status(untracked="no")
     return bool(found.staged or found.unstaged)
+
+
+@command.verb(
+    "apply",
+    _("Carry a repair out, prove it, and commit it on a branch of its own"),
+    _(
+        "The commands of the plan's steps run, each is shown before: in scratch folders, so that neither "
+        "the working tree nor what is staged changes. If it was interrupted, the same command goes on. It "
+        "commits on branch repair/DEFECT, and only where no row outside of the plan differs; else exit 1."
+    ),
+)
+@REPAIR
+@click.option(
+    "-S",
+    "--sign/--no-sign",
+    default=None,
+    help=_("sign it with the SSH key of user.signingKey; without either: as commit.sign says"),
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help=_("end a command after this time"),
+)
+@click.option("--abort", is_flag=True, help=_("forget the steps that an interrupted command did"))
+def apply(session: Session, repair_id: str, sign: bool | None, timeout: float | None, abort: bool) -> None:
+    """Apply a repair."""
+    repo = session.signing_repository() if sign else session.repository()
+    if abort:
+        repo.repair_give_up(repair_id)
+        show_repair(session, repo.repair(repair_id))
+        return
+    how = Carrier(
+        environ=session.settings.environ,
+        timeout=timeout,
+        output=sys.stderr.fileno() if session.as_json else None,
+        interactive=is_terminal(sys.stdin),
+        announce=lambda words: announce(session, words),
+    )
+    sys.stdout.flush()
+    done = repo.repair_apply(repair_id, how, sign=sign, on_step=lambda step: show_step(session, step))
+    show_applied(session, done)
+    session.advise_identity()
 
 
 @command.verb("list", _("List the repairs"))

@@ -116,7 +116,7 @@ def command(session: Session, words: tuple[str, ...], check: bool, stale: bool, 
         timeout=timeout,
         output=sys.stderr.fileno() if session.as_json else None,
         interactive=is_terminal(sys.stdin),
-        announce=lambda words: _announce(session, words),
+        announce=lambda words: announce(session, words),
     )
     if stale:
         return _rerun_stale(session, how, words)
@@ -125,7 +125,7 @@ def command(session: Session, words: tuple[str, ...], check: bool, stale: bool, 
     return 1 if check and not result.identical else 0
 
 
-def _announce(session: Session, words: Sequence[str]) -> None:
+def announce(session: Session, words: Sequence[str]) -> None:
     """Say what is about to run: it was written by whoever recorded the run."""
     shown = words[0] if len(words) == 1 else shlex.join(words)
     session.output.line(_("running: {command}").format(command=show_line(shown)))
