@@ -15,6 +15,7 @@ _SHAPES = {
     NodeKind.ARTIFACT: "box",
     NodeKind.RUN: "ellipse",
     NodeKind.DEFECT: "octagon",
+    NodeKind.RELEASE: "house",
 }
 _HARMLESS = frozenset(" ,/@=()_")
 _BRACKETS = {
@@ -22,6 +23,7 @@ _BRACKETS = {
     NodeKind.ARTIFACT: ("[", "]"),
     NodeKind.RUN: ("([", "])"),
     NodeKind.DEFECT: ("{{", "}}"),
+    NodeKind.RELEASE: ("[[", "]]"),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsvc.cli.names import path_fields
-from dsvc.lineage.graph import ArtifactNode, DefectNode, Node, SourceNode
+from dsvc.lineage.graph import ArtifactNode, DefectNode, Node, ReleaseNode, SourceNode
 
 if TYPE_CHECKING:
     from dsvc.lineage.known_sources import KnownSource
@@ -123,7 +123,7 @@ def origin_fields(result: TraceResult) -> dict[str, object]:
 
 
 def impact_fields(target: str, result: ImpactResult) -> dict[str, object]:
-    """Return an impact; releases are none, since there are none yet."""
+    """Return an impact."""
     fields: dict[str, object] = {
         "target": _text(target),
         "artifacts": [
@@ -136,7 +136,7 @@ def impact_fields(target: str, result: ImpactResult) -> dict[str, object]:
             for each in result.artifacts
         ],
         "rows": result.rows,
-        "releases": [],
+        "releases": list(result.releases),
     }
     if result.dropped is not None:
         fields["dropped"] = [
@@ -166,6 +166,13 @@ def _node(view: LineageView, node: Node) -> dict[str, object]:
     if isinstance(node, SourceNode):
         found = source_fields(builder.sources.all[node.id])
         return fields | {"source": found.pop("id")} | found
+    if isinstance(node, ReleaseNode):
+        release = view.releases[node.name]
+        return fields | {
+            "release": release.name,
+            "status": release.status.value,
+            "commit": release.commit,
+        }
     if isinstance(node, DefectNode):
         state = view.defects[node.id]
         return fields | {

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from dsvc.porcelain.lineage_target import LineageTarget
 
 TARGETS = _(
-    "TARGET is [REV:]PATH[#ROW], source:ID, run:ID or defect:ID; REV may be STAGED or WORKTREE. A row is "
-    "#COLUMN=VALUE, #A=1,B=2 by its key, or #@N by its place, from 0."
+    "TARGET is [REV:]PATH[#ROW], source:ID, run:ID, defect:ID or release:NAME; REV may be STAGED or "
+    "WORKTREE. A row is #COLUMN=VALUE, #A=1,B=2 by its key, or #@N by its place, from 0."
 )
 """Help on them."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import show_line, show_name
-from dsvc.lineage.graph import ArtifactNode, DefectNode, Node, SourceNode
+from dsvc.cli.release_text import show_release_status
+from dsvc.lineage.graph import ArtifactNode, DefectNode, Node, ReleaseNode, SourceNode
 
 if TYPE_CHECKING:
     from dsvc.lineage.known_sources import KnownSource
@@ -122,6 +123,9 @@ def node_words(view: LineageView, node: Node) -> tuple[str, str]:
         if known is not None:
             parts += [show_stage(known.stage.value), show_grade(known.grade.value)]
         return show_artifact(node), _(", ").join(filter(None, parts))
+    if isinstance(node, ReleaseNode):
+        release = view.releases[node.name]
+        return _("release {name}").format(name=show_line(node.name)), show_release_status(release)
     if isinstance(node, DefectNode):
         state = view.defects[node.id]
         rows = ngettext("{n} row", "{n} rows", sum(each.count for each in state.rows))

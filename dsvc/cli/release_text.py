@@ -175,7 +175,7 @@ def list_releases(session: Session, states: list[ReleaseState]) -> None:
         facts = session.repository().release(state.name)[1]
         output.json(release_fields(state, facts))
         name = output.style(pad(show_line(state.name), cells), "tag")
-        words = [name, _status(state)]
+        words = [name, show_release_status(state)]
         if facts is not None:
             words += [facts.created_at[:10], facts.commit[:8], _counts(facts)]
         elif state.until is not None:
@@ -183,7 +183,8 @@ def list_releases(session: Session, states: list[ReleaseState]) -> None:
         output.answer("  ".join(words))
 
 
-def _status(state: ReleaseState) -> str:
+def show_release_status(state: ReleaseState) -> str:
+    """Return how a release stands, in a word."""
     names = {
         "announced": _("announced"),
         "released": _("released"),
@@ -218,7 +219,7 @@ def show_created(session: Session, done: CreatedRelease) -> None:
 def show_release(session: Session, state: ReleaseState, facts: ReleaseFacts | None) -> None:
     """Show a release."""
     output = session.output
-    output.answer(output.style(show_line(state.name), "heading") + "  " + _status(state))
+    output.answer(output.style(show_line(state.name), "heading") + "  " + show_release_status(state))
     for line in _fields(state, facts):
         output.answer("  " + line)
     if facts is not None:

@@ -36,7 +36,7 @@ class EdgeKind(StrEnum):
 
     ``used`` and ``looked_up``: a run read an artifact, for its rows or as a whole. ``generated``: a run made
     an artifact. ``attests``: a source speaks for an artifact. ``copied``: files of equal content elsewhere.
-    ``flagged``: a defect names rows of an artifact.
+    ``flagged``: a defect names rows of an artifact. ``released``: a release gives a file out.
     """
 
     USED = "used"
@@ -45,6 +45,7 @@ class EdgeKind(StrEnum):
     COPIED = "copied"
     LOOKED_UP = "looked_up"
     FLAGGED = "flagged"
+    RELEASED = "released"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -104,6 +105,22 @@ class RunNode:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseNode:
+    """A release, by its name."""
+
+    name: str
+
+    @property
+    def kind(self) -> NodeKind:
+        """``release``."""
+        return NodeKind.RELEASE
+
+    def __str__(self) -> str:
+        """Write it as a target."""
+        return f"release:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class DefectNode:
     """A defect, by its id; nothing comes from it, it points at what is bad."""
 
@@ -119,7 +136,7 @@ class DefectNode:
         return f"defect:{self.id}"
 
 
-Node = SourceNode | ArtifactNode | RunNode | DefectNode
+Node = SourceNode | ArtifactNode | RunNode | DefectNode | ReleaseNode
 Edge = tuple[Node, Node, EdgeKind]
 
 

@@ -24,6 +24,7 @@ from dsvc.porcelain.lineage_target import (
     DefectTarget,
     LineageTarget,
     NoSuchSourceError,
+    ReleaseTarget,
     RunTarget,
     SourceTarget,
 )
@@ -149,9 +150,8 @@ def licence_of(repo: Workspace, target: LineageTarget | None, day: str) -> Licen
     MissingDataError, CorruptDataError, MalformedInputError
         If the lineage can't be read.
     """
-    if isinstance(target, RunTarget | DefectTarget):
-        what = "run" if isinstance(target, RunTarget) else "defect"
-        raise UsageError(f"a {what} has no licence", hint="name a file or a folder")
+    if isinstance(target, RunTarget | DefectTarget | ReleaseTarget):
+        raise UsageError(f"{target} is no file", hint="name a file, a folder or a source")
     is_source = isinstance(target, SourceTarget)
     rev = None if target is None or isinstance(target, SourceTarget) else target.revision
     path = b"" if target is None or isinstance(target, SourceTarget) else target.path

@@ -16,6 +16,7 @@ from dsvc.model.run_record import RunId
 from dsvc.porcelain.lineage_queries import find_starts
 from dsvc.porcelain.lineage_scope import Files
 from dsvc.porcelain.lineage_target import LineageTarget
+from dsvc.porcelain.release_index import releases_reached
 from dsvc.porcelain.row_positions import row_positions
 from dsvc.porcelain.workspace import Workspace
 
@@ -75,6 +76,8 @@ class ImpactResult:
         By path; only those that the version has.
     rows : int
         Distinct rows and files of folders, over all of them.
+    releases : tuple of str
+        Names of releases that hold the target or what came of it, over all history.
     dropped : tuple of DroppedRow or None
         Where the target is a row: rows that came of it, or it itself, which a run left out.
     """
@@ -82,6 +85,7 @@ class ImpactResult:
     target: LineageTarget
     artifacts: tuple[ImpactedArtifact, ...]
     rows: int
+    releases: tuple[str, ...] = ()
     dropped: tuple[DroppedRow, ...] | None = None
 
 
@@ -121,6 +125,7 @@ def impact(repo: Workspace, target: LineageTarget, *, everywhere: bool = False) 
         target=target,
         artifacts=tuple(artifacts),
         rows=sum(each.rows or 0 for each in artifacts),
+        releases=releases_reached(repo, starts.nodes),
         dropped=dropped,
     )
 

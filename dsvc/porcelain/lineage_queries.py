@@ -17,6 +17,7 @@ from dsvc.porcelain.lineage_target import (
     DefectTarget,
     LineageTarget,
     NoSuchSourceError,
+    ReleaseTarget,
     RunTarget,
     SourceTarget,
 )
@@ -47,14 +48,18 @@ def find_starts(repo: Workspace, target: LineageTarget, *, everywhere: bool = Fa
     Raises
     ------
     NotFoundError
-        If there is no such revision, file, row, source, run or defect.
+        If there is no such revision, file, row, source, run, defect or release.
+    ReleaseStateError
+        If it is a release that is only announced.
     MissingDataError, CorruptDataError, MalformedInputError
-        If a run, a source or a defect can't be read.
+        If a run, a source, a defect or a release can't be read.
     """
     if isinstance(target, RunTarget):
         return _run_start(repo, target, everywhere=everywhere)
     if isinstance(target, DefectTarget):
         return _defect_start(repo, target, everywhere=everywhere)
+    if isinstance(target, ReleaseTarget):
+        return _release_start(repo, target, everywhere=everywhere)
     revision = target.revision if isinstance(target, RowTarget) else "HEAD"
     if isinstance(target, SourceTarget):
         scope = LineageScope(repo, None if everywhere else revision)
@@ -125,6 +130,16 @@ def _defect_start(repo: Workspace, target: DefectTarget, *, everywhere: bool) ->
         return Starts(scope, {node: Reached(rows, True)})
     ordered = sorted(found.entries, key=lambda entry: entry.path)
     return Starts(scope, {scope.builder.add_file(ordered[row]): WHOLE for row in rows.tolist()})
+
+
+def _release_start(repo: Workspace, target: ReleaseTarget, *, everywhere: bool) -> Starts:
+    """Look at the version that was released, and at the data that it gave out."""
+    from dsvc.porcelain.release_chain import created_release
+    from dsvc.porcelain.release_facts import released_data
+
+    _, facts = created_release(repo, target.name)
+    scope = LineageScope(repo, None if everywhere else facts.commit)
+    return Starts(scope, {scope.builder.add_file(entry): WHOLE for entry in released_data(repo, facts)})
 
 
 def trace(repo: Workspace, target: LineageTarget) -> TraceResult:

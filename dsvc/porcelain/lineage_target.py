@@ -1,4 +1,4 @@
-"""Targets of questions about lineage: a source, a run, a defect, or a file or row as everywhere."""
+"""Targets of questions about lineage: sources, runs, defects, releases, and files and rows as everywhere."""
 
 from __future__ import annotations
 
@@ -51,7 +51,18 @@ class DefectTarget:
         return f"defect:{self.id}"
 
 
-LineageTarget = SourceTarget | RunTarget | DefectTarget | RowTarget
+@dataclass(frozen=True, slots=True)
+class ReleaseTarget:
+    """The files of a release."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Write it as a target."""
+        return f"release:{self.name}"
+
+
+LineageTarget = SourceTarget | RunTarget | DefectTarget | ReleaseTarget | RowTarget
 
 
 def parse_lineage_target(text: str, file: Callable[[str], RowTarget] = parse_target) -> LineageTarget:
@@ -70,8 +81,6 @@ def parse_lineage_target(text: str, file: Callable[[str], RowTarget] = parse_tar
     ------
     UsageError
         If nothing follows the colon, or it is no target of a file.
-    NotFoundError
-        If it is a release; there are none.
     """
     kind, colon, rest = text.partition(":")
     if not colon or kind not in _KINDS:
@@ -84,4 +93,4 @@ def parse_lineage_target(text: str, file: Callable[[str], RowTarget] = parse_tar
         return RunTarget(rest)
     if kind == "defect":
         return DefectTarget(rest)
-    raise NotFoundError(f"there is no {kind} {rest[:200]!r}", details={"target": text[:200]})
+    return ReleaseTarget(rest)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from dsvc.lineage.builder import LineageBuilder
-from dsvc.lineage.graph import ArtifactNode, DefectNode, EdgeKind, LineageGraph, Node
+from dsvc.lineage.graph import ArtifactNode, DefectNode, EdgeKind, LineageGraph, Node, ReleaseNode
 from dsvc.porcelain.lineage_impact import add_copies, add_file, with_folders
 from dsvc.porcelain.lineage_queries import find_starts
 from dsvc.porcelain.lineage_scope import LineageScope
@@ -18,9 +18,11 @@ from dsvc.porcelain.workspace import Workspace
 if TYPE_CHECKING:
     from dsvc.feedback.defect_state import DefectState
     from dsvc.lineage.stages import StageAndGrade
+    from dsvc.porcelain.release_chain import ReleaseState
 
 
 _DEFECT_REFS: Final = "refs/dsvc/defects/"
+_RELEASE_REFS: Final = "refs/dsvc/releases/"
 
 
 class Direction(StrEnum):
@@ -46,6 +48,8 @@ class LineageView:
         Of files that the version has or descends from.
     defects : mapping of str to DefectState
         Those that flag rows of its artifacts, by id.
+    releases : mapping of str to ReleaseState
+        Those that give its artifacts out, by name.
     """
 
     graph: LineageGraph
@@ -53,6 +57,7 @@ class LineageView:
     targets: tuple[Node, ...]
     stages: Mapping[ArtifactNode, StageAndGrade]
     defects: Mapping[str, DefectState]
+    releases: Mapping[str, ReleaseState]
 
 
 def lineage(
@@ -90,7 +95,29 @@ def _view(
 ) -> LineageView:
     """The part of a graph, with the defects of its artifacts."""
     graph = scope.builder.graph.part(nodes)
-    return LineageView(graph, scope.builder, targets, _stages(repo, scope), _add_defects(repo, graph))
+    found = _add_releases(repo, scope, graph)
+    return LineageView(graph, scope.builder, targets, _stages(repo, scope), _add_defects(repo, graph), found)
+
+
+def _add_releases(repo: Workspace, scope: LineageScope, graph: LineageGraph) -> dict[str, ReleaseState]:
+    """Add the releases that give out artifacts of a graph, or files of its folders."""
+    if not repo.history.refs.list(_RELEASE_REFS):
+        return {}
+    from dsvc.porcelain.release_chain import facts_of, releases
+    from dsvc.porcelain.release_facts import file_nodes
+
+    artifacts = [node for node in graph.nodes() if isinstance(node, ArtifactNode)]
+    holding: dict[ArtifactNode, set[ArtifactNode]] = {}
+    for node in artifacts:
+        for member in scope.builder.files(node):
+            holding.setdefault(ArtifactNode(member.path, member.digest), set()).add(node)
+    found = {}
+    for state in releases(repo):
+        nodes = file_nodes(facts_of(repo, state)) if state.created is not None else frozenset()
+        for node in sorted({each for file in nodes for each in holding.get(file, ())}):
+            graph.add_edge(node, ReleaseNode(state.name), EdgeKind.RELEASED)
+            found[state.name] = state
+    return found
 
 
 def _add_defects(repo: Workspace, graph: LineageGraph) -> dict[str, DefectState]:

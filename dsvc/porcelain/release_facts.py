@@ -257,3 +257,18 @@ def artifact_digests(facts: ReleaseFacts) -> frozenset[bytes]:
 def file_nodes(facts: ReleaseFacts) -> frozenset[ArtifactNode]:
     """Files of a release, as nodes of the graph of lineage."""
     return frozenset(ArtifactNode(each.path, bytes.fromhex(each.blake3)) for each in facts.files)
+
+
+def released_data(repo: Workspace, facts: ReleaseFacts) -> list[Entry]:
+    """Files of a release that are data: what must come from somewhere, and what was selected by name.
+
+    Raises
+    ------
+    MissingDataError, CorruptDataError, MalformedInputError
+        If the version, or its lineage, can't be read.
+    """
+    commit = CommitId(facts.commit)
+    root = repo.history.read_commit(commit).manifest
+    entries = released_entries(repo, root, facts.paths)
+    selected = selected_by_name(entries, facts.paths)
+    return Closure(origins(repo, root, [lineage_of(repo, commit)], selected=selected), entries).entries

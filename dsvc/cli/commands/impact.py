@@ -33,6 +33,7 @@ def command(session: Session, target: str, everywhere: bool) -> None:
 
 def _write(session: Session, result: ImpactResult) -> None:
     from dsvc.cli.lineage_words import show_artifact
+    from dsvc.cli.names import show_line
 
     output = session.output
     names = [show_artifact(each.artifact) for each in result.artifacts]
@@ -50,6 +51,9 @@ def _write(session: Session, result: ImpactResult) -> None:
     artifacts = ngettext("{n} artifact", "{n} artifacts", len(result.artifacts))
     rows = ngettext("{n} row", "{n} rows", result.rows)
     output.answer(_("reached: {artifacts}, {rows}").format(artifacts=artifacts, rows=rows))
+    if result.releases:
+        releases = _(", ").join(map(show_line, result.releases))
+        output.answer(_("releases that have it or what came of it: {names}").format(names=releases))
     for drop in result.dropped or ():
         text = _("{name}, row {row}: left out by run {run}: {reason}").format(
             name=show_artifact(drop.artifact), row=drop.row, run=drop.run.short(), reason=drop.reason
