@@ -9,6 +9,7 @@ from dsvc.cli.i18n import _
 from dsvc.cli.names import show_line, show_text
 from dsvc.cli.output import Output
 from dsvc.cli.sizes import show_date
+from dsvc.porcelain.recorded_verdict import recorded_verdict
 
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Commit
@@ -123,6 +124,9 @@ def full_lines(
     yield _("Date:   {date}").format(date=date)
     if ("Dsvc-No-Verify", "true") in commit.trailers:
         yield output.style(_("Gate:   not asked (--no-verify)"), "warning")
+    verdict = recorded_verdict(commit.trailers)
+    if verdict is not None:
+        yield _("Gate:   {outcome}, verdict {digest}").format(outcome=verdict[0], digest=verdict[1][:12])
     yield ""
     for line in commit.message.strip("\n").split("\n"):
         yield f"    {show_text(line)}".rstrip()

@@ -128,7 +128,7 @@ def _commit_staged(
             parents=parents,
             verb="commit",
             arguments=[message.splitlines()[0][:200]],
-            trailers=UNVERIFIED if no_verify else (),
+            trailers=UNVERIFIED if let_in is None else let_in.trailers,
             author=Signature.parse(state.author) if state is not None and state.author else None,
             merge=None if state is None else merge_state.keep(repo, state),
             lineage=batch,

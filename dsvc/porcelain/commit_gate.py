@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from dsvc.history.trailers import Trailer
 from dsvc.model.detection_run import DetectionRun
 from dsvc.model.errors import (
     BlockingDefectError,
@@ -19,6 +20,7 @@ from dsvc.model.ssh_key import SshKey
 from dsvc.porcelain.commit_lineage import CommitLineage
 from dsvc.porcelain.coverage import CommitCoverage, coverage_of_commit
 from dsvc.porcelain.lineage_facts import rules_file
+from dsvc.porcelain.recorded_verdict import verdict_trailer
 from dsvc.porcelain.table_rules import RULES_FILE
 from dsvc.porcelain.workspace import Workspace
 
@@ -45,12 +47,22 @@ class LetIn(NamedTuple):
         What does not block.
     detections : tuple of DetectionRun
         What detectors said of its files; the commit keeps it.
+    digest : str or None
+        Digest of the verdict, in hex.
     """
 
     verdict: str | None
     coverage: CommitCoverage
     warnings: tuple[str, ...]
     detections: tuple[DetectionRun, ...] = ()
+    digest: str | None = None
+
+    @property
+    def trailers(self) -> tuple[Trailer, ...]:
+        """What the commit says of it: the outcome, with the digest of the whole verdict."""
+        if self.verdict is None or self.digest is None:
+            return ()
+        return (verdict_trailer(self.verdict, self.digest),)
 
 
 def commit_gate(
@@ -111,7 +123,8 @@ def commit_gate(
                 ],
             },
         )
-    return LetIn(result.outcome.value, CommitCoverage(), tuple(_warnings(result)), tuple(detections))
+    warnings = tuple(_warnings(result))
+    return LetIn(result.outcome.value, CommitCoverage(), warnings, tuple(detections), result.digest)
 
 
 def _warnings(result: CheckResult) -> Iterator[str]:

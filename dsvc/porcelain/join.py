@@ -171,6 +171,7 @@ def join_into_head(
     let_in = None if join.no_verify else _asked(repo, join, merged.root, lineage, signer, runs)
     if let_in is not None and let_in.detections:
         lineage = with_detections(repo, lineage, let_in.detections)
+    said = () if let_in is None else let_in.trailers
     discarded = found_in_place(repo, update)
     update.apply()
     result = record_commit(
@@ -181,7 +182,7 @@ def join_into_head(
         parents=join.parents,
         verb=join.verb,
         arguments=[join.argument],
-        trailers=(*join.trailers, *(UNVERIFIED if join.no_verify else ())),
+        trailers=(*join.trailers, *(UNVERIFIED if join.no_verify else ()), *said),
         author=join.author,
         tree=True,
         before=staged.root,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsvc.history import signature_frame
 from dsvc.history.commit_codec import Commit
@@ -17,12 +17,12 @@ from dsvc.model.ssh_key import SshKey
 from dsvc.policy.roster import same_email
 from dsvc.policy.waivers import Touching
 from dsvc.porcelain import source_chain
-from dsvc.porcelain.artifact_version import digest_of_folder
 from dsvc.porcelain.commit_lineage import lineage_of, source_heads
-from dsvc.porcelain.defect_chain import defect_state
-from dsvc.porcelain.defect_facts import decided_by
 from dsvc.porcelain.judged_version import JudgedVersion
 from dsvc.porcelain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dsvc.store.manifest_tree import Manifest
 
 _Content = Callable[[NodeId, CommitId | None], bytes | None]
 
@@ -97,6 +97,9 @@ class Authors:
 
     def _of_defect(self, id_: str) -> Touching:
         """Who rejected a defect or graded it otherwise, and who touched the artifact with its rows."""
+        from dsvc.porcelain.defect_chain import defect_state
+        from dsvc.porcelain.defect_facts import decided_by
+
         state = defect_state(self._repo, id_)
         decided = [self._step(self._repo.history.read_commit(commit)) for commit in decided_by(state)]
         last = state.rows[-1].digest if state.rows else b""
@@ -118,9 +121,7 @@ class Authors:
             if root not in known:
                 manifest = repo.manifest(root)
                 found = [entry.digest for each in sorted(named) if (entry := manifest.get(each)) is not None]
-                # Of a folder, as a defect may name one, the listing of its files.
-                members = [] if found else [each for each in manifest.entries(subject) if each.is_file]
-                known[root] = b"".join(found) or (digest_of_folder(subject, members) if members else None)
+                known[root] = b"".join(found) or _listing(manifest, subject)
             return known[root]
 
         return content
@@ -177,6 +178,14 @@ class Authors:
             if step.commit is None and self._signer is not None:
                 keys.add(self._signer)
         return Touching(frozenset(keys), frozenset(emails))
+
+
+def _listing(manifest: Manifest, path: bytes) -> bytes | None:
+    """Digest of the files of a folder, as a defect may name one; None where there are none."""
+    from dsvc.porcelain.artifact_version import digest_of_folder
+
+    members = [each for each in manifest.entries(path) if each.is_file]
+    return digest_of_folder(path, members) if members else None
 
 
 def _differs(step: _Step, content: _Content) -> bool:

@@ -8,7 +8,16 @@ from typing import ClassVar, Final, NamedTuple
 import msgspec
 
 from dsvc.lineage.validation import DEFECT, Gate, Violation, defect_subject
-from dsvc.model.errors import DsvcError, NotFoundError, PolicyDeniedError, PolicyIncompleteError, UsageError
+from dsvc.model.errors import (
+    CorruptDataError,
+    DsvcError,
+    MalformedInputError,
+    MissingDataError,
+    NotFoundError,
+    PolicyDeniedError,
+    PolicyIncompleteError,
+    UsageError,
+)
 from dsvc.model.ssh_key import SshKey
 from dsvc.model.waiver import NAMESPACE, Waiver, WaiverMalformedError, encode_waiver, is_day
 from dsvc.policy.rule_catalogue import find_rule
@@ -221,6 +230,8 @@ def _judge_now(
         digest = subject_digest(repo, version, waiver.subject)
     except (NotFoundError, UsageError) as error:
         return Judgement(Standing.OTHER_SUBJECT, error.message)
+    except (MissingDataError, CorruptDataError, MalformedInputError) as error:
+        return Judgement(Standing.UNTOLD, error.message)
     subject = _Subject(waiver.rule, waiver.subject, digest)
     return standing(
         stored,

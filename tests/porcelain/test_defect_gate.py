@@ -10,11 +10,13 @@ import pytest
 
 from dsvc.lineage.validation import Gate, Outcome, Violation
 from dsvc.model.errors import BlockingDefectError
+from dsvc.model.ids import CommitId
 from dsvc.model.release import ReleaseOperation, ReleaseVerb
 from dsvc.policy.waivers import Standing
 from dsvc.porcelain import release_chain
 from dsvc.porcelain.check import check
 from dsvc.porcelain.feedback_import import FeedbackImport
+from dsvc.porcelain.recorded_verdict import recorded_verdict
 from dsvc.porcelain.verdict import CheckResult
 from dsvc.porcelain.waivers import WaiverRefusedError
 from tests.officekit import ANN, FIELDS, OFFICER, Office, roles
@@ -321,3 +323,15 @@ def test_the_window_of_an_announced_release(pilot: Pilot) -> None:
     assert pilot.found("REL-01", as_of="2999-01-02") == []
     release(pilot, "v1", ReleaseVerb.WITHDRAW, reason="not now")
     assert pilot.found("REL-01") == []
+
+
+def test_a_commit_says_by_which_verdict_it_was_let_in(pilot: Pilot) -> None:
+    pilot.work.write({b"README.md": "数据".encode()})
+    pilot.repo.add([], all=True)
+    staged = pilot.check(Gate.COMMIT, staged=True)
+    commit = pilot.repo.history.read_commit(CommitId(pilot.save(no_verify=False)))
+    assert recorded_verdict(commit.trailers) == (Outcome.PASS, staged.digest)
+    assert recorded_verdict([*commit.trailers, ("Dsvc-Verdict", f"PASS blake3:{'0' * 64}")]) is None
+    pilot.table(22)
+    unasked = pilot.repo.history.read_commit(CommitId(pilot.save()))
+    assert recorded_verdict(unasked.trailers) is None

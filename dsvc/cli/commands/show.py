@@ -14,6 +14,7 @@ from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.session import Session
 from dsvc.cli.sizes import show_bytes
 from dsvc.cli.verb import complete_refs, verb
+from dsvc.porcelain.recorded_verdict import recorded_verdict
 
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Commit
@@ -36,13 +37,15 @@ def command(session: Session, revision: str) -> None:
     repo = session.repository()
     shown = repo.show(revision)
     signature = _signature(repo, shown.commit)
+    verdict = recorded_verdict(shown.commit.trailers)
     output = session.output
     counts = Counter(change.kind.value for change in shown.changes)
     summary = {kind: counts[kind] for kind in ("added", "removed", "modified", "renamed")}
     output.json(
         {
             **commit_summary_fields(shown.commit, shown.refs, shown.runs),
-            "verdict": None,
+            "verdict": None if verdict is None else verdict[0],
+            "verdict_digest": None if verdict is None else verdict[1],
             "signature": signature_fields(signature),
             "summary": summary,
             "changes": [change_fields(change) for change in shown.changes],
