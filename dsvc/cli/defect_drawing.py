@@ -145,7 +145,8 @@ def _closing(view: DefectView) -> Stage:
     if last is None:
         return Stage(name, False, [_("no later evaluation agrees yet")])
     verified = state.status is DefectStatus.VERIFIED
-    word = _("verified") if verified else _("not verified")
+    again = last.verb is DefectVerb.VERIFY
+    word = _("verified") if verified else _("open again, verified before") if again else _("not verified")
     by = view.closing.id if view.closing is not None else last.feedback or ""
     moves = [
         f"{metric} {_value(before)} -> {_value(after)}"

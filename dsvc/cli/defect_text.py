@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.i18n import _, ngettext
@@ -13,6 +13,7 @@ from dsvc.model.defect import DefectStatus, DefectVerb
 
 if TYPE_CHECKING:
     from dsvc.feedback.defect_state import DefectState, DefectStep
+    from dsvc.porcelain.brought_back import BroughtBack
 
 MAX_POSITIONS: Final = 1000
 """Positions of rows that JSON lists for each content."""
@@ -107,18 +108,23 @@ def _step_fields(step: DefectStep) -> dict[str, object]:
     }
 
 
-def list_defects(session: Session, states: list[DefectState], overdue: set[str]) -> None:
+def list_defects(
+    session: Session, states: list[DefectState], overdue: set[str], back: Mapping[str, int] | None = None
+) -> None:
     """List defects, one a line.
 
     Parameters
     ----------
     overdue : set of str
         Ids of those that are.
+    back : mapping of str to int, or None
+        How many rows a version has as they were before a repair; None: nobody looked.
     """
     output = session.output
     if session.as_json:
         for state in states:
-            output.json(defect_fields(state, overdue=state.id in overdue, history=False))
+            fields = defect_fields(state, overdue=state.id in overdue, history=False)
+            output.json(fields if back is None else {**fields, "brought_back": back.get(state.id, 0)})
         return
     words = [_words(state, overdue=state.id in overdue) for state in states]
     cells = [max(map(width, column)) for column in zip(*words, strict=True)]
@@ -126,6 +132,13 @@ def list_defects(session: Session, states: list[DefectState], overdue: set[str])
         for state, row in zip(states, words, strict=True):
             line = "  ".join(pad(word, cell) for word, cell in zip(row, cells, strict=True)).rstrip()
             output.answer(output.style(line, "red") if state.blocking else line)
+        for state in states:
+            if back and state.id in back:
+                rows = ngettext("{n} row", "{n} rows", back[state.id])
+                line = _("defect {id}: {rows} as they were before the repair").format(id=state.id, rows=rows)
+                output.answer(output.style(line, "red"))
+    if back:
+        output.hint(_("dsvc defect reopen --check opens them again"))
     if not states:
         output.line(_("no defects"))
 
@@ -202,3 +215,27 @@ def report_step(session: Session, state: DefectState, headline: str) -> None:
         output.hint(
             _("dsvc waive PIL-02 --subject defect:{id} --reason TEXT --until DATE").format(id=state.id)
         )
+
+
+def report_back(session: Session, opened: list[BroughtBack]) -> None:
+    """Say which defects are open again since their rows came back."""
+    output = session.output
+    output.json(
+        {
+            "reopened": [
+                {
+                    "defect": each.defect,
+                    "repair": each.repair,
+                    **path_fields(each.place.path),
+                    "rows": len(each.rows),
+                }
+                for each in opened
+            ]
+        }
+    )
+    for each in opened:
+        rows = ngettext("{n} row", "{n} rows", len(each.rows))
+        line = _("defect {id} is open again: {rows} as they were before the repair")
+        output.line(line.format(id=each.defect, rows=rows))
+    if not opened:
+        output.line(_("no rows came back"))

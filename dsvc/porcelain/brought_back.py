@@ -107,12 +107,19 @@ def brought_back(
     MissingDataError, CorruptDataError, MalformedInputError, NotATableError, TableLimitError
         If it can't be told of one.
     """
-    return {each.defect: each.rows for each in _known(look(repo, commit, states))}
+    return {each.defect: each.rows for each in rows_brought_back(repo, commit, states)}
+
+
+def rows_brought_back(
+    repo: Workspace, commit: CommitId, states: Sequence[DefectState] | None = None
+) -> list[BroughtBack]:
+    """As `brought_back`, with where the rows stand, and whether the version reopens the defect."""
+    return list(_known(look(repo, commit, states)))
 
 
 def reopened(repo: Workspace, commit: CommitId) -> list[BroughtBack]:
     """Verified defects that a version from after their repair opens again; raises as `brought_back`."""
-    return [each for each in _known(look(repo, commit)) if each.later]
+    return [each for each in rows_brought_back(repo, commit) if each.later]
 
 
 def _known(back: BackIn) -> tuple[BroughtBack, ...]:

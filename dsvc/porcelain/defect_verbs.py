@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dsvc.feedback.defect_state import DefectState
     from dsvc.model.defect import DefectStatus
     from dsvc.model.feedback import DefectSeverity
+    from dsvc.porcelain.brought_back import BroughtBack
     from dsvc.porcelain.cause_report import CauseReport
     from dsvc.porcelain.defect_view import DefectView
 
@@ -118,3 +119,15 @@ class DefectVerbs(Workspace):
         from dsvc.porcelain import defects
 
         return defects.reopen(self, id, reason).state
+
+    def defects_brought_back(self, revision: str = "HEAD") -> list[BroughtBack]:
+        """Verified defects whose rows a version has as they were; see `dsvc.porcelain.brought_back`."""
+        from dsvc.porcelain.brought_back import rows_brought_back
+
+        return rows_brought_back(self, self.history.peel(self.history.revisions.resolve(revision)))
+
+    def defect_reopen_brought_back(self, revision: str = "HEAD") -> list[BroughtBack]:
+        """Open these again, where the version came after the repair; gives those that were opened."""
+        from dsvc.porcelain.brought_back import reopen_brought_back
+
+        return reopen_brought_back(self, self.history.peel(self.history.revisions.resolve(revision)))

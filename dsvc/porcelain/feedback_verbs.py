@@ -10,6 +10,7 @@ from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
     from dsvc.model.feedback import DefectSeverity, Observation, PilotKind, Unresolved
+    from dsvc.porcelain.evaluation_pair import EvaluationPair
     from dsvc.porcelain.feedback_chain import FeedbackHead
     from dsvc.porcelain.feedback_import import FeedbackImport
     from dsvc.porcelain.row_target import RowTarget
@@ -100,6 +101,12 @@ class FeedbackVerbs(Workspace):
         from dsvc.porcelain import feedback_chain
 
         return feedback_chain.unresolved(self, id)
+
+    def metric_table(self, old: str, new: str) -> list[EvaluationPair]:
+        """Metrics of two versions beside each other; see `dsvc.porcelain.metric_table.metric_table`."""
+        from dsvc.porcelain.metric_table import metric_table
+
+        return metric_table(self, old, new)
 
     def feedback_reference(self, target: RowTarget) -> str:
         """Write the reference to a file or a row that evaluation tools carry along as ``dsvc_ref``.

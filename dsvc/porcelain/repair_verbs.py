@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dsvc.porcelain.repair_apply import RepairApplied
     from dsvc.porcelain.repair_carrying import StepDone
     from dsvc.porcelain.repair_chain import RepairState
+    from dsvc.porcelain.repair_verify import VerifyResult
     from dsvc.porcelain.repair_view import RepairView
     from dsvc.porcelain.rerun import Carrier
 
@@ -107,6 +108,15 @@ class RepairVerbs(Workspace):
         from dsvc.porcelain.repair_apply import give_up
 
         return give_up(self, repair)
+
+    def repair_verify(self, repair: str, feedback: str, *, accept_point: str | None = None) -> VerifyResult:
+        """Close the defect of a repair, or send the repair back, as a later evaluation says.
+
+        Parameters and errors are those of `dsvc.porcelain.repair_verify.verify_repair`.
+        """
+        from dsvc.porcelain.repair_verify import verify_repair
+
+        return verify_repair(self, repair, feedback, accept_point=accept_point)
 
     def repairs(self) -> list[RepairState]:
         """Every repair as it is now, by id; see `dsvc.porcelain.repair_view.repair_list`."""

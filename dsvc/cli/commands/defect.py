@@ -8,13 +8,21 @@ from typing import Any, TypeVar
 
 import click
 
-from dsvc.cli.defect_text import defect_fields, history_lines, list_defects, report_step, state_lines
+from dsvc.cli.defect_text import (
+    defect_fields,
+    history_lines,
+    list_defects,
+    report_back,
+    report_step,
+    state_lines,
+)
 from dsvc.cli.i18n import _
 from dsvc.cli.paths import tree_path
 from dsvc.cli.session import Session
 from dsvc.cli.verb import PathWord
 from dsvc.cli.verb_group import VerbGroup
 from dsvc.model.defect import DefectStatus
+from dsvc.model.errors import UsageError
 from dsvc.model.feedback import DefectSeverity
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,6 +63,7 @@ _REASON = click.option("--reason", metavar="TEXT", default="", help=_("why; it i
 @click.option("--assignee", metavar="NAME", help=_("only those that this person sees to"))
 @click.option("--path", metavar="PATH", type=PathWord(), help=_("only those of this file or folder"))
 @click.option("--overdue", is_flag=True, help=_("only those that are open after their day"))
+@click.option("--check", is_flag=True, help=_("say which verified ones HEAD has bad rows of again"))
 def list_(
     session: Session,
     status: str | None,
@@ -62,6 +71,7 @@ def list_(
     assignee: str | None,
     path: str | None,
     overdue: bool,
+    check: bool,
 ) -> None:
     """List defects."""
     from dsvc.porcelain.defects import is_overdue, today
@@ -70,7 +80,8 @@ def list_(
     below = None if path is None else tree_path(path, repo.root)
     found = repo.defects(status=status, severity=severity, assignee=assignee, path=below, overdue=overdue)
     day = today(repo)
-    list_defects(session, found, {state.id for state in found if is_overdue(state, day)})
+    back = {each.defect: len(each.rows) for each in repo.defects_brought_back()} if check else None
+    list_defects(session, found, {state.id for state in found if is_overdue(state, day)}, back)
 
 
 @command.verb(
@@ -192,11 +203,21 @@ def comment(session: Session, defect_id: str, message: str) -> None:
     report_step(session, session.repository().defect_comment(defect_id, message), _("written down with {id}"))
 
 
-@command.verb("reopen", _("Open a closed defect again"))
-@DEFECT
+@command.verb(
+    "reopen",
+    _("Open a closed defect again"),
+    _("With --check: every verified one whose rows HEAD, or another version, has as they were before."),
+)
+@click.argument("defect_id", metavar="[ID]", required=False, shell_complete=complete_defects)
 @_REASON
-def reopen(session: Session, defect_id: str, reason: str) -> None:
+@click.option("--check", is_flag=True, help=_("those whose bad rows came back"))
+@click.option("--at", metavar="REV", help=_("with --check: the version that is looked at"))
+def reopen(session: Session, defect_id: str | None, reason: str, check: bool, at: str | None) -> None:
     """Reopen a defect."""
-    report_step(
-        session, session.repository().defect_reopen(defect_id, reason), _("defect {id} is open again")
-    )
+    if check == (defect_id is not None) or (at is not None and not check):
+        raise UsageError(_("say which defect, or --check"), hint=_("dsvc defect list shows them"))
+    repo = session.repository()
+    if defect_id is None:
+        report_back(session, repo.defect_reopen_brought_back(at or "HEAD"))
+        return
+    report_step(session, repo.defect_reopen(defect_id, reason), _("defect {id} is open again"))

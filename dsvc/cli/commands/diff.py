@@ -19,6 +19,7 @@ from dsvc.cli.verb import PathWord, after_dashes, complete_words, verb
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
+    from dsvc.porcelain.evaluation_pair import EvaluationPair
     from dsvc.porcelain.values import DiffResult
 
 ROW_LIMIT = 50
@@ -66,6 +67,7 @@ def _show(
     *,
     stat: bool,
     name_status: bool,
+    metrics: Sequence[EvaluationPair],
 ) -> None:
     repo = session.repository()
     with session.paged():
@@ -75,6 +77,23 @@ def _show(
             write_name_status(session, result)
         else:
             write_diff(session, repo, result, tables, parts)
+        if metrics and not name_status:
+            from dsvc.cli.metric_text import pair_lines
+
+            for line in pair_lines(session.output, metrics):
+                session.output.answer(line)
+
+
+def _fields(
+    result: DiffResult, tables: TableView, metrics: Sequence[EvaluationPair], *, stats: bool
+) -> dict[str, object]:
+    """Return a difference as JSON, with metrics where both versions were evaluated by one suite."""
+    fields = diff_fields(result, tables, stats=stats)
+    if metrics:
+        from dsvc.cli.metric_text import pair_fields
+
+        fields["metrics"] = pair_fields(metrics)
+    return fields
 
 
 @verb(
@@ -134,10 +153,11 @@ def command(
     by_row = None if text else tables
     if patch:
         write_bytes(session, output, repo.diff_patch(result, key=key_columns(key)))
+    metrics = [] if patch else repo.metric_table(result.source, result.target)
     if session.as_json:
-        session.output.json(diff_fields(result, tables, stats=stats))
+        session.output.json(_fields(result, tables, metrics, stats=stats))
     if html is not None:
         write_page(session, html, page(repo, result, by_row))
     elif not session.as_json and not patch:
-        _show(session, result, by_row, parts, stat=stat, name_status=name_status)
+        _show(session, result, by_row, parts, stat=stat, name_status=name_status, metrics=metrics)
     return 1 if tables.errors or (exit_code and result.changes) else 0

@@ -44,6 +44,20 @@ def complete_repairs(ctx: click.Context, param: click.Parameter, incomplete: str
     return [id_ for id_ in ids if id_.startswith(incomplete)]
 
 
+def complete_feedback(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete ids of evaluations of the repository around the current folder."""
+    folder = ctx.find_root().params.get("directory") or ()
+    try:
+        from dsvc.porcelain.feedback_chain import feedback_ids
+        from dsvc.porcelain.repository import Repository
+
+        ids = feedback_ids(Repository.open(os.path.join(".", *folder)))
+    except Exception:
+        # Whatever is wrong, a completion says nothing.
+        return []
+    return [id_ for id_ in ids if id_.startswith(incomplete)]
+
+
 REPAIR = click.argument("repair_id", metavar="REPAIR", shell_complete=complete_repairs)
 
 
@@ -223,6 +237,37 @@ def apply(session: Session, repair_id: str, sign: bool | None, timeout: float | 
     done = repo.repair_apply(repair_id, how, sign=sign, on_step=lambda step: show_step(session, step))
     show_applied(session, done)
     session.advise_identity()
+
+
+@command.verb(
+    "verify",
+    _("Close a defect if a later evaluation says so"),
+    _(
+        "It is closed if the evaluation is of the repaired data, finds none of the rows bad, a metric of the "
+        "defect became better by more than chance, and none became worse. Else the repair is sent back, "
+        "with the reasons, and the exit code is 1."
+    ),
+)
+@REPAIR
+@click.option(
+    "--feedback",
+    required=True,
+    metavar="ID",
+    shell_complete=complete_feedback,
+    help=_("the evaluation of the repaired data"),
+)
+@click.option(
+    "--accept-point",
+    metavar="REASON",
+    help=_("accept a better value where no interval can be had; the reason is recorded"),
+)
+def verify(session: Session, repair_id: str, feedback: str, accept_point: str | None) -> int:
+    """Verify a repair."""
+    from dsvc.cli.repair_verify_text import show_verified
+
+    result = session.repository().repair_verify(repair_id, feedback, accept_point=accept_point)
+    show_verified(session, result)
+    return 0 if result.is_verified else 1
 
 
 @command.verb("list", _("List the repairs"))
