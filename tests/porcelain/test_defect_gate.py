@@ -19,8 +19,10 @@ from dsvc.porcelain.feedback_import import FeedbackImport
 from dsvc.porcelain.recorded_verdict import recorded_verdict
 from dsvc.porcelain.verdict import CheckResult
 from dsvc.porcelain.waivers import WaiverRefusedError
+from tests.feedbackkit import ROWS
 from tests.officekit import ANN, FIELDS, OFFICER, Office, roles
 from tests.porcelain.working import Work
+from tests.verifykit import RepairLab
 
 PACK = """id = "own"
 version = "1"
@@ -221,6 +223,36 @@ def _move(pilot: Pilot, ref: str, to: str | None) -> None:
         at.write_text(f"{to}\n")
     pilot.work.reopen()
     pilot.repo = pilot.work.repo
+
+
+def test_only_a_verified_repair_closes_a_defect_and_bringing_rows_back_opens_it(tmp_path: Path) -> None:
+    lab = RepairLab(tmp_path)
+    found = str(lab.repo.history.refs.head().commit)
+
+    def said(rev: str | None = None) -> list[tuple[Outcome, str]]:
+        verdict = check(lab.repo, rev, gate=Gate.RELEASE)
+        return [(each.outcome, each.message) for each in verdict.violations if each.rule == "PIL-02"]
+
+    assert said() == []
+    lab.find()
+    assert "open" in said()[0][1]
+    repair = lab.repair()
+    assert "repairing" in said()[0][1]
+    assert lab.verify(repair, lab.evaluate()).is_verified
+    assert said() == []
+    # A version from before the repair still has the rows, and so has one that brings two of them back.
+    assert "8 rows are as before" in said(found)[0][1]
+    lab.rows = [*ROWS[:2], *lab.rows[2:]]
+    lab.write("a.jsonl", lab.rows)
+    lab.commit("merged the wrong way")
+    ((outcome, message),) = said()
+    assert outcome is Outcome.FAIL
+    assert "2 rows are as before" in message
+    lab.set_label()
+    lab.rows.append({"id": 99, "text": "新", "label": 1})
+    lab.write("a.jsonl", lab.rows)
+    lab.commit("mended, and more")
+    assert said() == []
 
 
 # Evaluations
