@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,9 @@ from dsvc.porcelain.lineage_facts import rules_file
 from dsvc.porcelain.table_rules import RULES_FILE
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.materialize import read_content
+
+REPAIRED: Final = "PIL-02"
+"""The rule over defects that block."""
 
 
 class Policy(NamedTuple):
@@ -177,9 +180,16 @@ def _with_licences(found: Sequence[Policy]) -> list[Policy]:
 
 
 def for_release(found: InForce) -> InForce:
-    """Ask the default pack where a release is judged and no policy is named."""
+    """Ask the default pack where a release is judged and no policy is named.
+
+    That no blocking defect is open is asked whatever is named: nothing goes out with one.
+    """
     if found.is_named:
-        return found
+        first, *others = found.policies
+        if any(use.rule.id == REPAIRED for policy in found.policies for use in policy.uses):
+            return found
+        added = [use for use in load_built_in(DEFAULT).uses(None) if use.rule.id == REPAIRED]
+        return found._replace(policies=(first._replace(uses=(*first.uses, *added)), *others))
     return found._replace(policies=(put_in_force(found.policies[0].settings, [load_built_in(DEFAULT)]),))
 
 

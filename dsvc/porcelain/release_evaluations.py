@@ -12,6 +12,7 @@ from dsvc.model.manifest import Entry
 from dsvc.porcelain.defect_chain import DEFECTS, defect_at, defect_ids
 from dsvc.porcelain.feedback_chain import FEEDBACK, FeedbackHead, feedback_at, feedback_ids
 from dsvc.porcelain.moment import Moment, as_of
+from dsvc.porcelain.policy_in_force import REPAIRED
 from dsvc.porcelain.workspace import Workspace
 from dsvc.release.facts import DefectStanding, Evaluation, KnownDefect
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from dsvc.porcelain.verdict import CheckResult
 
 DEFECT: Final = b"defect:"
-REPAIRED: Final = "PIL-02"
-"""The rule over defects that block."""
 
 
 def evaluations_of(
@@ -150,15 +149,9 @@ def defect_facts(
 
 
 def waived_defects(verdict: CheckResult) -> dict[str, str]:
-    """Defects that a waiver lets stand, with its id: by what the gate found.
-
-    A waiver for a whole path counts for a defect that the finding names.
-    """
-    found: dict[str, str] = {}
-    for each in verdict.violations:
-        if each.rule == REPAIRED and each.waiver is not None and each.subject.startswith(DEFECT):
-            found[each.subject[len(DEFECT) :].decode("utf-8", "replace")] = each.waiver
-    for use in verdict.waivers:
-        if use.rule == REPAIRED and use.standing.value == "counts" and use.subject.startswith(DEFECT):
-            found.setdefault(use.subject[len(DEFECT) :].decode("utf-8", "replace"), use.id)
-    return found
+    """Defects that a waiver lets stand, with its id: by what the gate found."""
+    return {
+        each.subject[len(DEFECT) :].decode("utf-8", "replace"): each.waiver
+        for each in verdict.violations
+        if each.rule == REPAIRED and each.waiver is not None and each.subject.startswith(DEFECT)
+    }

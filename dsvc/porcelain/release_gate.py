@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final, NamedTuple
 
-from dsvc.feedback.defect_state import DefectState
 from dsvc.model.errors import (
     BlockingDefectError,
     DsvcError,
@@ -14,13 +12,7 @@ from dsvc.model.errors import (
     PolicyIncompleteError,
 )
 from dsvc.model.paths import display_path
-from dsvc.porcelain.release_chain import ReleaseState
-from dsvc.porcelain.release_evaluations import REPAIRED
 from dsvc.porcelain.verdict import CheckResult
-from dsvc.release.facts import DefectStanding, KnownDefect
-
-ANNOUNCED: Final = "REL-01"
-"""The rule over the time in which people can object."""
 
 
 class ReleaseBrokenError(LineageBrokenError):
@@ -79,45 +71,16 @@ class Reason(NamedTuple):
         return f"{self.rule} {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
-def reasons_against(
-    verdict: CheckResult,
-    defects: Iterable[KnownDefect],
-    blocking: Iterable[DefectState],
-    announced: ReleaseState | None,
-    day: str,
-) -> list[Reason]:
-    """List everything that speaks against a release.
-
-    Parameters
-    ----------
-    defects : iterable of KnownDefect
-        How the defects of the version stand.
-    blocking : iterable of DefectState
-        Those that block unless a waiver lets them stand; they do whether a rule asks for them or not.
-    announced : ReleaseState or None
-        Its announcement.
-    day : str
-        Today, ``YYYY-MM-DD``.
-    """
-    found = [
+def reasons_against(verdict: CheckResult) -> list[Reason]:
+    """List everything that speaks against a release."""
+    return [
         Reason(each.exit_code, each.rule, each.subject, each.sentence, each.hint)
         for each in verdict.violations
         if each.blocks
     ]
-    said = " ".join(each.message for each in found if each.rule == REPAIRED)
-    waived = {each.id for each in defects if each.standing is DefectStanding.WAIVED}
-    for state in blocking:
-        if state.id not in waived and state.id not in said:
-            message = f"defect {state.id} blocks, and is {state.status}: {state.symptom}"
-            found.append(Reason(23, REPAIRED, state.path, message, f"dsvc defect show {state.id}"))
-    until = None if announced is None else announced.until
-    if until is not None and day <= until and any(rule.id == ANNOUNCED for rule in verdict.rules):
-        message = f"people can object until {until}"
-        found.append(Reason(20, ANNOUNCED, b"", message, "wait until that day is over"))
-    return found
 
 
-def refuse(name: str, verdict: CheckResult, reasons: Sequence[Reason]) -> None:
+def refuse(name: str, verdict: CheckResult) -> None:
     """Refuse a release where anything speaks against it.
 
     Raises
@@ -125,6 +88,7 @@ def refuse(name: str, verdict: CheckResult, reasons: Sequence[Reason]) -> None:
     ReleaseBrokenError, ReleaseDeniedError, ReleaseIncompleteError, ReleaseBlockedError
         The first of these that is among the reasons; the message lists every one.
     """
+    reasons = reasons_against(verdict)
     if not reasons:
         return
     codes = {each.exit_code for each in reasons}

@@ -133,23 +133,16 @@ def _changes(
     repo: Workspace, before: tuple[str, NodeId], root: NodeId, entries: Sequence[Entry], moment: Moment
 ) -> Iterator[QualityChange]:
     from dsvc.porcelain.release_evaluations import evaluations_of
-    from dsvc.porcelain.release_since import compared_metrics
+    from dsvc.porcelain.release_since import compared_metrics, newest_of_suites
 
     release, files = before
     earlier = [each for each in repo.manifest(files).entries() if each.is_file]
-    old = _newest(evaluations_of(repo, files, earlier, moment))
-    new = _newest(evaluations_of(repo, root, entries, moment)) if old else []
+    old = newest_of_suites(evaluations_of(repo, files, earlier, moment))
+    new = newest_of_suites(evaluations_of(repo, root, entries, moment)) if old else []
     known = [_by_key(old), _by_key(new)]
     for change in compared_metrics(repo, old, new):
         stated = [each for side in known for each in side.get(_key_of(change), ())]
         yield _change(change, release, stated, before=bool(known[0].get(_key_of(change))))
-
-
-def _newest(heads: Sequence[FeedbackHead]) -> list[FeedbackHead]:
-    found: dict[tuple[str, str], FeedbackHead] = {}
-    for head in sorted(heads, key=lambda each: (each.record.imported_at, each.id)):
-        found[head.record.suite, head.record.run.kind or ""] = head
-    return list(found.values())
 
 
 def _by_key(heads: Sequence[FeedbackHead]) -> dict[_Key, list[Metric]]:

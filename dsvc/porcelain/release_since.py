@@ -131,17 +131,27 @@ def _compared(versions: tuple[TableVersion, TableVersion], key: tuple[str, ...])
 # Metrics
 
 
+def newest_of_suites(heads: Iterable[FeedbackHead]) -> list[FeedbackHead]:
+    """Of several evaluations by one suite, of one kind, the newest."""
+    found: dict[tuple[str, str], FeedbackHead] = {}
+    for head in sorted(heads, key=lambda each: (each.record.imported_at, each.id)):
+        found[head.record.suite, head.record.run.kind or ""] = head
+    return list(found.values())
+
+
 def compared_metrics(
     repo: Workspace, before: Iterable[FeedbackHead], after: Iterable[FeedbackHead]
 ) -> tuple[MetricChange, ...]:
     """Put the metrics of evaluations of two releases side by side, with intervals where there can be any.
+
+    Of several evaluations by one suite, of one kind, the newest counts.
 
     Raises
     ------
     MissingDataError, CorruptDataError, MalformedInputError
         If scores can't be read.
     """
-    old, new = list(before), list(after)
+    old, new = newest_of_suites(before), newest_of_suites(after)
     feedback = {id(metric): head.id for head in (*old, *new) for metric in head.record.metrics}
 
     def compare(one: Metric, other: Metric) -> Interval | None:

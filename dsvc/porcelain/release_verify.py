@@ -208,7 +208,15 @@ def _judged_again(repo: Workspace, state: ReleaseState, facts: ReleaseFacts) -> 
     selected = selected_by_name(released_entries(repo, root, facts.paths), facts.paths)
     packs = release_packs(repo, state)
     policy = next(((data, name) for name, data in packs.items()), None)
-    verdict = check(repo, facts.commit, gate=Gate.RELEASE, policy=policy, selected=selected, moment=moment)
+    verdict = check(
+        repo,
+        facts.commit,
+        gate=Gate.RELEASE,
+        policy=policy,
+        selected=selected,
+        release=facts.name,
+        moment=moment,
+    )
     yield from _verdict_problems(facts, verdict)
     previous = None
     if facts.since is not None:

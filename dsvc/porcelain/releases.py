@@ -34,10 +34,9 @@ from dsvc.porcelain.release_chain import (
     prepare_release,
     release_head,
 )
-from dsvc.porcelain.release_evaluations import defect_facts, defects_of, waived_defects
 from dsvc.porcelain.release_facts import About, Wanted, collect_facts, selected_by_name
 from dsvc.porcelain.release_files import released_entries
-from dsvc.porcelain.release_gate import reasons_against, refuse
+from dsvc.porcelain.release_gate import refuse
 from dsvc.porcelain.release_since import previous_release
 from dsvc.porcelain.release_tag import tag_text
 from dsvc.porcelain.signing import named_signer, sign_commit
@@ -136,7 +135,8 @@ def create(
     signer = named_signer(repo) if sign else None
     known = _tips(repo)
     judged_at, day = _moment()
-    verdict = check(repo, str(commit), gate=Gate.RELEASE, policy=policy, selected=selected)
+    verdict = check(repo, str(commit), gate=Gate.RELEASE, policy=policy, selected=selected, release=name)
+    refuse(name, verdict)
     who = repo.signature()
     wanted = Wanted(
         name=name,
@@ -149,7 +149,6 @@ def create(
         moment=Moment(day, None, None),
         previous=previous_release(repo, commit, name),
     )
-    _refuse(repo, wanted, verdict, before)
     facts = collect_facts(repo, wanted, verdict)
     parts = release_parts(facts)
     key = None if signer is None else signer.public.fingerprint
@@ -181,18 +180,6 @@ def create(
             objects=[*prepared.objects, *tag.objects],
         )
     return CreatedRelease(release_head(repo, name), facts, verdict, key)
-
-
-def _refuse(repo: Workspace, wanted: Wanted, verdict: CheckResult, before: ReleaseState | None) -> None:
-    """Refuse where anything speaks against it; what can't be read has said so in the verdict."""
-    known = []
-    if verdict.version:
-        root = repo.history.read_commit(wanted.commit).manifest
-        entries = released_entries(repo, root)
-        known = list(defects_of(repo, entries))
-    blocking = [state for state in known if state.blocking]
-    facts = defect_facts(blocking, waived_defects(verdict), None)
-    refuse(wanted.name, verdict, reasons_against(verdict, facts, blocking, before, wanted.moment.day))
 
 
 def release_parts(facts: ReleaseFacts) -> dict[bytes, bytes]:
