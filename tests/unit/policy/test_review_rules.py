@@ -232,6 +232,80 @@ def test_a_blocking_defect_that_is_not_closed_exits_with_23(status: str) -> None
     assert find_rule("PIL-02").exit_code == 23
 
 
+@pytest.mark.parametrize(
+    ("defect", "wanted"),
+    [
+        ({"severity": "P3", "worst": "P1"}, FAIL),
+        ({"severity": "P1", "status": "rejected"}, FAIL),
+        ({"severity": "P2", "worst": "P2", "status": "rejected"}, PASS),
+        ({"status": "verified"}, PASS),
+        ({"status": "verified", "back": 1}, FAIL),
+        ({"status": "verified", "severity": "P2", "back": 1}, PASS),
+        ({"status": "verified", "problem": "it is torn"}, INCOMPLETE),
+        ({"status": "closed"}, INCOMPLETE),
+        ({"severity": "P0"}, INCOMPLETE),
+        ({"severity": "P3", "worst": "P0"}, INCOMPLETE),
+    ],
+)
+def test_lowering_a_blocking_defect_closes_it_as_little_as_losing_its_record(
+    defect: dict[str, object], wanted: Outcome
+) -> None:
+    assert judged("PIL-02", defect=[{"id": "d", "path": "a.csv", **defect}])[0] is wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"before": 0.9, "after": 0.9}, PASS),
+        ({"before": 0.9, "after": 0.95, "low": 0.01, "high": 0.09}, PASS),
+        ({"before": 0.9, "after": 0.8, "low": -0.15, "high": -0.05}, FAIL),
+        ({"before": 0.9, "after": 0.8, "low": -0.25, "high": 0.05}, PASS),
+        ({"before": 0.9, "after": 0.8}, INCOMPLETE),
+        ({"before": 0.9, "after": 0.95}, PASS),
+        ({"before": 2.0, "after": 2.3, "low": 0.2, "high": 0.4, "higher_is_better": False}, FAIL),
+        ({"before": 2.3, "after": 2.0, "low": -0.4, "high": -0.2, "higher_is_better": False}, PASS),
+        ({"before": 2.3, "after": 2.0, "low": -0.4, "high": -0.2, "higher_is_better": "unknown"}, INCOMPLETE),
+        ({"before": 0.9, "unmeasured": True}, INCOMPLETE),
+        ({"after": 0.9}, PASS),
+        ({}, INCOMPLETE),
+    ],
+)
+def test_no_metric_is_worse_than_in_the_release_before(change: dict[str, object], wanted: Outcome) -> None:
+    assert judged("QTY-01", change=[{"id": "m", **change}])[0] is wanted
+
+
+@pytest.mark.parametrize(("tolerance", "wanted"), [(0.0, FAIL), (0.049, FAIL), (0.051, PASS), (0.2, PASS)])
+def test_a_tolerance_is_held_against_the_whole_interval(tolerance: float, wanted: Outcome) -> None:
+    change = {"id": "m", "before": 0.9, "after": 0.8, "low": -0.15, "high": -0.05}
+    assert judged("QTY-01", change=[change], parameters={"tolerance": tolerance})[0] is wanted
+
+
+@pytest.mark.parametrize(
+    ("announced", "days", "wanted"),
+    [
+        ({"until": "2026-11-21"}, 0, PASS),
+        ({"until": "2026-11-22"}, 0, FAIL),
+        ({"until": "2026-10-30"}, 30, PASS),
+        ({"until": "2026-10-29"}, 30, FAIL),
+        ({}, 0, PASS),
+        ({}, 30, INCOMPLETE),
+        ({"problem": "it is torn"}, 0, INCOMPLETE),
+    ],
+)
+def test_people_can_object_to_an_announced_release(
+    announced: dict[str, str], days: int, wanted: Outcome
+) -> None:
+    world = {"announced": [{"id": "v1", **announced}], "parameters": {"days": days}}
+    assert judged("REL-01", **world)[0] is wanted
+
+
+def test_an_evaluation_that_cannot_be_read_leaves_the_pilot_untold() -> None:
+    passed = [{"id": kind, "kind": kind} for kind in ("training", "finetuning", "inference")]
+    assert judged("PIL-01", evaluation=passed)[0] is PASS
+    torn = {"id": "e", "kind": "", "of": "another", "problem": "it is torn"}
+    assert judged("PIL-01", evaluation=[*passed, torn])[0] is INCOMPLETE
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8))
 @settings(max_examples=40, deadline=None)
 def test_the_runs_behind_a_run_are_those_that_a_search_finds(steps: list[tuple[int, int]]) -> None:
