@@ -88,9 +88,13 @@ def prepare(folder: Path) -> repairkit.Pipeline:
         }
     )
     work.repo.add(all=True)
-    entry = work.repo.manifest_of("STAGED").get(b"raw.csv")
-    assert entry is not None
-    made.lab.source("crawl", [entry])
+    fields = {
+        "title": "网页",
+        "acquisition": "crawl",
+        "legal_basis": "licence",
+        "license_expression": "CC-BY-4.0",
+    }
+    work.repo.source_add("crawl", [b"raw.csv"], fields=fields)
     for name, source, target, rowwise in STEPS:
         run(
             work.repo,
@@ -120,10 +124,14 @@ def opened(folder: Path) -> repairkit.Pipeline:
     return made
 
 
-def table(made: repairkit.Pipeline, commit: CommitId | str, path: str) -> list[dict[str, str]]:
+def content(made: repairkit.Pipeline, commit: CommitId | str, path: str) -> bytes:
     entry = made.repo.manifest_of(str(commit)).get(path.encode())
     assert entry is not None
-    return list(csv.DictReader(io.StringIO(read_content(made.repo.store, entry).decode(), newline="")))
+    return read_content(made.repo.store, entry)
+
+
+def table(made: repairkit.Pipeline, commit: CommitId | str, path: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content(made, commit, path).decode(), newline="")))
 
 
 def model(labels: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:

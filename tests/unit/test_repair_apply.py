@@ -1,0 +1,391 @@
+"""repair apply: what is committed, what stays untouched, and how an interrupted one goes on."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dsvc.lineage.lineage_tree import LineageTree
+from dsvc.lineage.row_set import decode_rows
+from dsvc.model.defect import DefectStatus
+from dsvc.model.ids import CommitId
+from dsvc.model.repair import RepairOperation, RepairVerb
+from dsvc.model.repair_proof import UnprovedReason, proof_digest
+from dsvc.porcelain.defect_chain import defect_state
+from dsvc.porcelain.known_run import find_run
+from dsvc.porcelain.repair_apply import RepairApplied
+from dsvc.porcelain.repair_carrying import StepDone
+from dsvc.porcelain.repair_chain import RepairStateError, RepairStatus, append_repair, repair_head
+from dsvc.porcelain.repair_plan import OtherRepairError, StalePlanError
+from dsvc.porcelain.repair_refusal import RepairNotProvedError
+from dsvc.porcelain.rerun import RerunFailedError
+from tests import applykit
+from tests.applykit import carrier, content, table
+from tests.repairkit import Pipeline, comment, flag
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("applied") / "数据"
+    applykit.prepare(folder)
+    return folder
+
+
+@pytest.fixture
+def made(prepared: Path, tmp_path: Path) -> Pipeline:
+    shutil.copytree(prepared, tmp_path / "数据", symlinks=True)
+    return applykit.opened(tmp_path / "数据")
+
+
+def a_plan(made: Pipeline, path: bytes = b"train.csv", rows: tuple[int, ...] = (5,), **action: object) -> str:
+    given = action or {"values": {"label": "good"}, "at": b"labels.csv"}
+    view = made.repo.repair_plan(flag(made, path, rows), **given)  # type: ignore[arg-type]
+    return view.state.id
+
+
+def told(done: RepairApplied) -> list[tuple[str, str, int, bool, bool]]:
+    return [(s.step.name, s.outcome.value, s.rows, s.whole, s.earlier) for s in done.steps]
+
+
+def check_model(made: Pipeline, commit: CommitId) -> None:
+    """What follows on labels.csv is what the steps would make of it."""
+    for name, rows in applykit.model(table(made, commit, "labels.csv")).items():
+        assert table(made, commit, name) == rows, name
+
+
+# What is committed
+
+
+def test_set_at_an_ancestor(made: Pipeline) -> None:
+    repo, work = made.repo, made.lab.work
+    repair = a_plan(made)
+    before = made.head
+    work.write({b"train.csv": b"mine\n", b"new.txt": b"new\n", b"staged.txt": b"staged\n"})
+    repo.add([b"staged.txt"])
+    kept = work.tree(), repo.history.refs.head(), repo.staged().root
+    done = repo.repair_apply(repair, carrier())
+    assert (work.tree(), repo.history.refs.head(), repo.staged().root) == kept
+    assert told(done) == [
+        ("repair", "made", 0, False, False),
+        ("clean", "made", 1, False, False),
+        ("dedup", "made", 12, True, False),
+        ("count", "made", 8, True, False),
+        ("copy", "made", 0, False, False),
+    ]
+    assert done.rows_recomputed == 21
+    labels = table(made, before, "labels.csv")
+    labels[5]["label"] = "good"
+    assert table(made, done.commit, "labels.csv") == labels
+    check_model(made, done.commit)
+    commit = repo.history.read_commit(done.commit)
+    state = repair_head(repo, repair)
+    assert commit.parents == (before,)
+    assert repo.history.refs.get(f"refs/heads/{done.branch}") == done.commit
+    assert done.branch == f"repair/{state.plan.defect}"
+    assert commit.message == f"repair {state.plan.defect}: set label=good in 1 row of labels.csv"
+    assert commit.trailers == done.trailers
+    assert (
+        dict(done.trailers).items()
+        >= {
+            "Dsvc-Defect": state.plan.defect,
+            "Dsvc-Repair": repair,
+            "Dsvc-Feedback": "f" * 12,
+            "Dsvc-Proof": f"blake3:{proof_digest(done.proof)}",
+        }.items()
+    )
+    assert (state.status, state.commit, state.proof) == (RepairStatus.APPLIED, str(done.commit), done.proof)
+    defect = defect_state(repo, state.plan.defect)
+    assert (defect.status, defect.repairs) == (DefectStatus.REPAIRING, (repair,))
+    runs = LineageTree(repo.store, commit.lineage).runs()
+    assert set(state.steps.values()) <= set(runs)
+    assert repo.fsck(read_data=True).ok
+    trace = repo.trace(f"{done.commit}:train.csv#@5")
+    assert trace.complete
+
+
+def test_proof_counts_each_artifact(made: Pipeline) -> None:
+    proof = made.repo.repair_apply(a_plan(made), carrier()).proof
+    found = {
+        each.path.decode(): (each.flagged_changed, each.consequent_changed, each.further, each.came)
+        for each in proof.artifacts
+    }
+    # The only bad row became a good one: its group is gone, and the other one grew.
+    assert found == {
+        "labels.csv": (1, 0, 0, 1),
+        "clean.csv": (0, 1, 0, 1),
+        "train.csv": (1, 0, 0, 1),
+        "copy.csv": (0, 1, 0, 1),
+        "stats.csv": (0, 2, 1, 1),
+    }
+    assert (proof.flagged_changed, proof.consequent_changed, proof.others_changed) == (2, 5 - 1, 0)
+    assert (proof.conserved, proof.unproved, proof.not_as_asked, proof.files_unchanged) == (True, (), 0, 3)
+
+
+def test_duplicate_of_a_dropped_row_comes_back(made: Pipeline) -> None:
+    done = made.repo.repair_apply(a_plan(made, rows=(0,), drop=True, at=b"clean.csv"), carrier())
+    ids = [row["id"] for row in table(made, done.commit, "train.csv")]
+    assert ids == [*"1234567", "8"]
+    proof = {each.path.decode(): each for each in done.proof.artifacts}
+    assert (proof["train.csv"].flagged_changed, proof["train.csv"].came) == (1, 1)
+    assert done.proof.others_changed == 0
+    # As many good rows as before: nothing is written anew.
+    assert "stats.csv" not in proof
+    assert told(done)[2] == ("count", "same", 8, True, False)
+
+
+def test_row_that_becomes_a_duplicate_takes_another_one_out(made: Pipeline) -> None:
+    """Row 0 gets the text of row 1, which is left out for it now: reached from a row of the plan."""
+    repair = a_plan(made, rows=(0,), values={"text": "句子 1"}, at=b"labels.csv")
+    done = made.repo.repair_apply(repair, carrier())
+    check_model(made, done.commit)
+    train = next(each for each in done.proof.artifacts if each.path == b"train.csv")
+    assert (train.flagged_changed, train.consequent_changed, train.further) == (1, 1, 1)
+    assert done.proof.others_changed == 0
+
+
+def test_steps_whose_inputs_come_out_the_same_are_left_out(made: Pipeline) -> None:
+    """Row 8 of clean.csv is left out of train.csv in any case."""
+    repair = a_plan(made, b"clean.csv", (8,), drop=True)
+    words: list[str] = []
+    how = carrier()
+    done = made.repo.repair_apply(
+        repair, type(how)(environ=how.environ, output=2, announce=lambda each: words.append(each[3]))
+    )
+    assert words == ["dedup"]
+    assert [(s.step.name, s.outcome.value) for s in done.steps] == [
+        ("repair", "made"),
+        ("dedup", "same"),
+        ("count", "skipped"),
+        ("copy", "skipped"),
+    ]
+    assert [each.path for each in done.proof.artifacts] == [b"clean.csv"]
+
+
+def test_run_again_with_another_parameter_for_chosen_rows(made: Pipeline) -> None:
+    """With bad=3 row 3 would be bad; it isn't flagged, and keeps what the run said of it before."""
+    repair = a_plan(made, b"labels.csv", (5,), rerun="label", parameters={"bad": "3"})
+    done = made.repo.repair_apply(repair, carrier())
+    assert told(done)[0] == ("label", "made", 1, False, False)
+    assert {row["label"] for row in table(made, done.commit, "labels.csv")} == {"good"}
+    check_model(made, done.commit)
+    assert (done.proof.others_changed, done.proof.flagged_changed) == (0, 1)
+    run = find_run(made.repo, done.state.steps[0].hex()).run
+    assert run.parameters == {"bad": "3"}
+
+
+def test_new_code_is_part_of_the_commit(made: Pipeline, tmp_path: Path) -> None:
+    new = applykit.PROGRAM.replace('"bad" if bad', '"bad" if False and bad').encode()
+    (tmp_path / "new.py").write_bytes(new)
+    repair = a_plan(made, b"labels.csv", (5,), rerun="label", code={b"step.py": str(tmp_path / "new.py")})
+    done = made.repo.repair_apply(repair, carrier())
+    assert content(made, done.commit, "step.py") == new
+    assert (done.proof.others_changed, done.proof.files_unchanged) == (0, 2)
+
+
+def test_source_is_withdrawn_with_the_repair(made: Pipeline) -> None:
+    repair = a_plan(made, b"labels.csv", (5,), withdraw_source="crawl")
+    assert made.repo.source("crawl").record.status.value == "active"
+    done = made.repo.repair_apply(repair, carrier())
+    assert table(made, done.commit, "labels.csv") == []
+    record = made.repo.source("crawl").record
+    assert (record.status.value, record.reason) == (
+        "withdrawn",
+        f"repair {repair} of {done.state.plan.defect}",
+    )
+    lineage = LineageTree(made.repo.store, made.repo.history.read_commit(done.commit).lineage)
+    assert lineage.sources()["crawl"].record.status.value == "withdrawn"
+    made.repo.undo()
+    assert made.repo.source("crawl").record.status.value == "active"
+
+
+# Going on, and once more
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 4])
+def test_interrupted_after_any_step_it_goes_on(made: Pipeline, after: int) -> None:
+    repair, ran = a_plan(made), Counter[str]()
+    base = carrier()
+    how = type(base)(environ=base.environ, output=2, announce=lambda words: ran.update([words[3]]))
+
+    def stop(step: StepDone) -> None:
+        if step.number == after:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        made.repo.repair_apply(repair, how, on_step=stop)
+    made.repo.gc(grace_seconds=0)
+    work = made.lab.work.reopen()
+    assert repair_head(work, repair).status is RepairStatus.APPLYING
+    done = work.repair_apply(repair, how)
+    assert [each.earlier for each in done.steps] == [number <= min(after, 3) for number in range(5)]
+    assert ran == {"clean": 1, "dedup": 1, "count": 1}
+    check_model(made, done.commit)
+    assert done.proof.others_changed == 0
+
+
+def test_applied_again_it_is_told_as_it_was(made: Pipeline) -> None:
+    repair = a_plan(made)
+    done = made.repo.repair_apply(repair, carrier())
+    refs = made.repo.history.refs.list()
+    again = made.repo.repair_apply(repair, carrier())
+    assert made.repo.history.refs.list() == refs
+    assert not again.is_new
+    assert (again.commit, again.branch, again.proof, again.trailers, again.rows_recomputed) == (
+        done.commit,
+        done.branch,
+        done.proof,
+        done.trailers,
+        done.rows_recomputed,
+    )
+
+
+def test_undo_takes_it_back_in_one_step(made: Pipeline) -> None:
+    repair = a_plan(made)
+    done = made.repo.repair_apply(repair, carrier())
+    made.repo.undo()
+    repo = made.lab.work.reopen()
+    assert repo.history.refs.get(f"refs/heads/{done.branch}") is None
+    assert repair_head(repo, repair).status is RepairStatus.APPLYING
+    assert defect_state(repo, done.state.plan.defect).status is DefectStatus.OPEN
+    again = repo.repair_apply(repair, carrier())
+    assert all(each.earlier for each in again.steps[:4])
+    assert repo.history.read_commit(again.commit).manifest == repo.history.read_commit(done.commit).manifest
+
+
+def test_given_up_it_is_planned_only(made: Pipeline) -> None:
+    repair = a_plan(made)
+    planned = repair_head(made.repo, repair)
+    with pytest.raises(RepairStateError):
+        made.repo.repair_give_up(repair)
+    with pytest.raises(StoppedError):
+        made.repo.repair_apply(repair, carrier(), on_step=_raise)
+    assert repair_head(made.repo, repair).status is RepairStatus.APPLYING
+    assert made.repo.repair_give_up(repair) == planned
+
+
+def _raise(step: StepDone) -> None:
+    raise StoppedError
+
+
+# Branches
+
+
+def test_merged_into_a_main_that_stayed_or_moved(made: Pipeline) -> None:
+    repair = a_plan(made)
+    done = made.repo.repair_apply(repair, carrier())
+    assert made.repo.merge(done.branch).fast_forward
+    assert made.head == done.commit
+    made.repo.undo()
+    made.lab.work.commit("readme", {b"README.md": b"words\n"})
+    outcome = made.repo.merge(done.branch)
+    assert not outcome.conflicts
+    check_model(made, made.head)
+    assert table(made, made.head, "labels.csv")[5]["label"] == "good"
+    assert made.repo.fsck().ok
+
+
+def test_second_repair_has_a_branch_of_its_own(made: Pipeline) -> None:
+    repair = a_plan(made)
+    first = made.repo.repair_apply(repair, carrier())
+    defect = first.state.plan.defect
+    other = made.repo.repair_plan(defect, drop=True).state.id
+    with pytest.raises(OtherRepairError):
+        made.repo.repair_apply(other, carrier())
+    back = RepairOperation(verb=RepairVerb.RETURN, at="", by="", reason="没有变好")
+    with made.repo.changing():
+        append_repair(made.repo, repair_head(made.repo, repair), back)
+    with pytest.raises(RepairStateError):
+        made.repo.repair_apply(repair, carrier())
+    second = made.repo.repair_apply(other, carrier())
+    assert (second.branch, first.branch) == (f"repair/{defect}-2", f"repair/{defect}")
+
+
+# What is refused
+
+
+def test_stale_plan_is_refused(made: Pipeline) -> None:
+    repair = a_plan(made)
+    plan = repair_head(made.repo, repair).plan
+    comment(made, plan.defect)
+    refs = made.repo.history.refs.list()
+    with pytest.raises(StalePlanError) as error:
+        made.repo.repair_apply(repair, carrier())
+    assert error.value.exit_code == 13
+    assert made.repo.history.refs.list() == refs
+    again = made.repo.repair_plan(plan.defect, values={"label": "good"}, at=b"labels.csv").state.id
+    made.lab.work.commit("more", {b"more.txt": b"more\n"})
+    with pytest.raises(StalePlanError):
+        made.repo.repair_apply(again, carrier())
+
+
+def test_command_that_fails_leaves_what_was_done(made: Pipeline) -> None:
+    repair = a_plan(made)
+    with pytest.raises(RerunFailedError):
+        made.repo.repair_apply(
+            repair, type(carrier())(environ={"PATH": "/nowhere", "PYTHONHOME": "/x"}, output=2)
+        )
+    state = repair_head(made.repo, repair)
+    assert (state.status, sorted(state.steps)) == (RepairStatus.APPLYING, [0])
+    check_model(made, made.repo.repair_apply(repair, carrier()).commit)
+
+
+def test_step_that_makes_something_else_each_time_is_not_committed(made: Pipeline) -> None:
+    """Every row gets another value each time, and the plan knows of one row."""
+    from tests.recomputing import step
+
+    program = applykit.PROGRAM.replace(
+        "def dedup",
+        "def stamp(rows):\n    return [dict(row, at=os.urandom(8).hex()) for row in rows]\n\ndef dedup",
+    ).replace('["id", "text", "label"]', '["id"]')
+    made.lab.work.write({b"dsvc.toml": b'[tables."*.csv"]\nkey = ["id"]\n'})
+    step(
+        made.lab.work,
+        ["stamp", "train.csv", "stamped.csv"],
+        ["train.csv"],
+        ["stamped.csv"],
+        program,
+        rowwise=False,
+    )
+    made.lab.work.commit("stamped")
+    repair = a_plan(made, drop=True)
+    refs = {n: t for n, t in made.repo.history.refs.list().items() if "operations" not in n}
+    with pytest.raises(
+        RepairNotProvedError, match=r"7 rows that the plan doesn't have: stamped\.csv#@0"
+    ) as error:
+        made.repo.repair_apply(repair, carrier())
+    assert error.value.exit_code == 1
+    assert error.value.details["artifacts"] == [
+        {
+            "path": "stamped.csv",
+            "others_changed": 7,
+            "rows": [0, 1, 2, 3, 4, 6, 7],
+            "new_rows": list(range(7)),
+        }
+    ]
+    assert {n: t for n, t in made.repo.history.refs.list().items() if "operations" not in n} == refs
+    assert repair_head(made.repo, repair).status is RepairStatus.PLANNED
+
+
+def test_run_without_row_maps_is_not_proven(made: Pipeline) -> None:
+    """A chart has no rows, and of a step that mixes all rows any row may differ."""
+    from tests.recomputing import step
+
+    program = (
+        "import sys\nopen(sys.argv[2], 'w').write('# %d' % len(open(sys.argv[1]).read().splitlines()))\n"
+    )
+    step(made.lab.work, ["train.csv", "card.md"], ["train.csv"], ["card.md"], program, rowwise=False)
+    made.lab.work.commit("card")
+    done = made.repo.repair_apply(a_plan(made, drop=True), carrier())
+    assert (b"card.md", UnprovedReason.NO_ROWS) in [(each.path, each.reason) for each in done.proof.unproved]
+    assert done.proof.others_changed == 0
+    assert content(made, done.commit, "card.md") == b"# 8"
+    planned = done.state.plan.planned(b"train.csv")
+    assert planned is not None
+    assert decode_rows(planned.flagged).tolist() == [5]
