@@ -1,20 +1,11 @@
-"""Repositories that can be released: two sources, a clean step that drops, a join; by hand, so known to the row."""
+"""Repositories that can be released: two sources, a step that drops, a join; made by hand, row by row."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from dsvc.model.defect import DefectVerb
-from dsvc.model.feedback import (
-    DefectSeverity,
-    EvaluationRun,
-    FeedbackRecord,
-    Metric,
-    PilotKind,
-    Subject,
-    Support,
-)
 from dsvc.model.ids import CommitId
+from dsvc.porcelain.repository import Repository
 from tests.lineagekit import Lab, csv
 from tests.porcelain.working import Work
 
@@ -35,8 +26,8 @@ LICENCE = b"CC-BY-4.0\n"
 class Shop:
     """A repository with something to release.
 
-    ``raw/甲.csv`` (6 rows, source ``甲``) and ``raw/b.csv`` (4 rows, source ``b``) become ``clean/甲.csv`` (rows
-    0, 2, 3, 5) and, joined by rows, ``全部.csv``: rows of one or of both.
+    ``raw/甲.csv`` (6 rows, source ``甲``) and ``raw/b.csv`` (4 rows, source ``b``) become ``clean/甲.csv``
+    (rows 0, 2, 3, 5) and, joined by rows, ``全部.csv``: rows of one or of both.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +37,7 @@ class Shop:
         self.evidence.write_bytes(LICENCE)
 
     @property
-    def repo(self):  # type: ignore[no-untyped-def]
+    def repo(self) -> Repository:
         return self.lab.repo
 
     def source(self, name: str, path: bytes, **fields: object) -> None:

@@ -23,6 +23,7 @@ from dsvc.porcelain.release_chain import (
 )
 from dsvc.porcelain.release_facts import artifact_digests
 from dsvc.porcelain.release_files import sha256_of
+from dsvc.porcelain.release_since import is_newer
 from dsvc.porcelain.releases import consumer_names, free_name
 from dsvc.porcelain.workspace import Workspace
 
@@ -53,7 +54,7 @@ def downstream_of(repo: Workspace, name: str) -> Downstream:
     for other in releases(repo):
         if other.name == name or other.created is None or other.commit is None:
             continue
-        if other.created.at < state.created.at:
+        if is_newer(repo, state, other):
             continue
         follows = other.commit != state.commit and repo.history.is_ancestor(state.commit, other.commit)
         if follows or not digests.isdisjoint(artifact_digests(facts_of(repo, other))):

@@ -50,12 +50,12 @@ def previous_release(repo: Workspace, commit: CommitId, name: str) -> ReleaseSta
         before = state.commit
         if state.name == name or before is None or state.status in _GONE:
             continue
-        if repo.history.is_ancestor(before, commit) and (newest is None or _is_newer(repo, state, newest)):
+        if repo.history.is_ancestor(before, commit) and (newest is None or is_newer(repo, state, newest)):
             newest = state
     return newest
 
 
-def _is_newer(repo: Workspace, state: ReleaseState, other: ReleaseState) -> bool:
+def is_newer(repo: Workspace, state: ReleaseState, other: ReleaseState) -> bool:
     """Whether one was made later; of two in one second the one whose version comes later."""
     one, two = state.created, other.created
     assert one is not None
