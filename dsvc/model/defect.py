@@ -13,6 +13,7 @@ from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import MalformedInputError, UsageError
 from dsvc.model.feedback import DefectSeverity, check_format
 from dsvc.model.paths import check_structure
+from dsvc.model.record_bounds import check_commits, check_numbers
 
 FORMAT: Final = 1
 _ID: Final = re.compile(r"d-[0-9a-f]{8,64}")
@@ -228,12 +229,14 @@ def decode_defect_operation(data: bytes) -> DefectOperation:
     """
     operation = decode(data, DefectOperation, "operation on a defect")
     check_format(operation.format, "an operation on a defect")
+    check_numbers(operation, "an operation on a defect")
+    check_commits("an operation on a defect", operation.commit)
     if operation.path:
         check_structure(operation.path)
     for each in operation.rows:
         if each.path:
             check_structure(each.path)
-        if len(each.digest) != 32 or each.count < 0:
+        if len(each.digest) != 32:
             raise MalformedInputError("a defect names rows that can't be")
     if (
         operation.clock < 1

@@ -15,6 +15,7 @@ from dsvc.model.errors import MalformedInputError
 from dsvc.model.feedback import FeedbackRecord, Observation, Unresolved, check_format
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.paths import check_structure
+from dsvc.model.record_bounds import MAX_COUNT, check_numbers
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -46,6 +47,7 @@ def decode_feedback(data: bytes) -> FeedbackRecord:
     """
     record = decode(data, FeedbackRecord, "record of an evaluation")
     check_format(record.format, "the record of an evaluation")
+    check_numbers(record, "the record of an evaluation")
     subject = record.subject
     CommitId.parse(subject.commit)
     NodeId.parse(subject.manifest)
@@ -55,14 +57,9 @@ def decode_feedback(data: bytes) -> FeedbackRecord:
             check_structure(path)
         if len(digest) != 32:
             raise MalformedInputError("the record of an evaluation names a digest that is none")
-    counts = (record.samples, record.passed, record.observations, record.resolved_rows, record.unresolved)
-    metrics = [each.value for each in record.metrics]
     if (
-        min(counts, default=0) < 0
-        or any(each.count < 0 for each in record.evaluated)
-        or len(record.evidence_digest) != 32
+        len(record.evidence_digest) != 32
         or len(record.metrics) > _MAX_METRICS
-        or not all(map(math.isfinite, metrics))
         or not 0 < len(record.evidence.encode("utf-8", "replace")) <= _MAX_NAME_BYTES
     ):
         raise MalformedInputError("the record of an evaluation is out of its limits")
@@ -113,6 +110,8 @@ def _check_observation(observation: Observation) -> None:
     if (
         len(observation.digest) != 32
         or min(observation.positions, default=0) < 0
+        or max(observation.positions, default=0) > MAX_COUNT
+        or not all(map(math.isfinite, observation.scores.values()))
         or len(observation.keys) not in (0, rows)
         or len(observation.row_hashes) not in (0, rows)
         or any(len(each) != 32 for each in observation.row_hashes)

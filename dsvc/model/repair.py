@@ -15,6 +15,7 @@ from dsvc.model.errors import MalformedInputError, UsageError
 from dsvc.model.feedback import check_format
 from dsvc.model.metric_change import MetricChange
 from dsvc.model.paths import check_structure
+from dsvc.model.record_bounds import check_commits, check_numbers, check_roots
 
 FORMAT: Final = 1
 _ID: Final = re.compile(r"r-[0-9a-f]{8,64}")
@@ -317,6 +318,9 @@ def decode_plan(data: bytes) -> Plan:
     """
     plan = decode(data, Plan, "plan of a repair")
     check_format(plan.format, "a plan of a repair")
+    check_numbers(plan, "a plan of a repair")
+    check_commits("a plan of a repair", plan.defect_head, plan.base)
+    check_roots("a plan of a repair", plan.manifest, plan.action.run, *(step.run for step in plan.steps))
     of_steps = (path for step in plan.steps for path in (*step.outputs, step.origin))
     named = [(plan.path, plan.digest)]
     named += [(each.path, each.digest) for each in plan.rows]
@@ -338,4 +342,7 @@ def decode_repair_operation(data: bytes) -> RepairOperation:
     """Decode what `encode_repair_operation` made; raises MalformedInputError as `decode_plan` does."""
     operation = decode(data, RepairOperation, "operation on a repair")
     check_format(operation.format, "an operation on a repair")
+    check_numbers(operation, "an operation on a repair", least=-1)
+    check_commits("an operation on a repair", operation.commit)
+    check_roots("an operation on a repair", operation.run)
     return operation

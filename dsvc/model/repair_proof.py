@@ -9,7 +9,10 @@ import msgspec
 from blake3 import blake3
 
 from dsvc.model.encoding import decode, encode
+from dsvc.model.errors import MalformedInputError
 from dsvc.model.feedback import check_format
+from dsvc.model.paths import check_structure
+from dsvc.model.record_bounds import check_numbers
 
 FORMAT: Final = 1
 
@@ -129,6 +132,12 @@ def decode_proof(data: bytes) -> Proof:
     """
     proof = decode(data, Proof, "proof of a repair")
     check_format(proof.format, "a proof of a repair")
+    check_numbers(proof, "a proof of a repair")
+    for path in (*(each.path for each in proof.artifacts), *(each.path for each in proof.unproved)):
+        if path:
+            check_structure(path)
+    if not {len(digest) for each in proof.artifacts for digest in (each.before, each.after)} <= {0, 32}:
+        raise MalformedInputError("a proof names an artifact by a digest of a wrong length")
     return proof
 
 

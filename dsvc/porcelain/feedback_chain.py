@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 
+from dsvc.feedback.importers.importer import MAX_SAMPLES
 from dsvc.history.refs import RefChange
 from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import CorruptDataError, MalformedInputError, NotFoundError, UsageError
@@ -46,6 +47,7 @@ _ID: Final = re.compile("[0-9a-f]{12,64}")
 _LENGTH: Final = struct.Struct("<I")
 _BUFFER_BYTES: Final = 1 << 20
 _MAX_HEAD: Final = 1 << 20
+_MAX_SCORES: Final = MAX_SAMPLES * (IDENTITY_BYTES + 8) + _MAX_HEAD
 
 
 class NoSuchFeedbackError(NotFoundError):
@@ -181,7 +183,7 @@ def open_evidence(repo: Workspace, id: str, name: str | None = None) -> BinaryIO
 def score_heads(repo: Workspace, id: str) -> list[ScoreHead]:  # noqa: A002
     """Say of which metrics there are values of single samples; raises as `feedback_head`."""
     manifest = _manifest(repo, id)
-    return [_score_head(read_content(repo.store, entry))[0] for entry in manifest.entries(SCORES)]
+    return [_score_head(_score_bytes(repo, entry))[0] for entry in manifest.entries(SCORES)]
 
 
 def scores(repo: Workspace, id: str, metric: str, task: str | None = None) -> Scores:  # noqa: A002
@@ -207,7 +209,7 @@ def scores(repo: Workspace, id: str, metric: str, task: str | None = None) -> Sc
 
     found: list[Scores] = [(np.zeros((0, IDENTITY_BYTES), np.uint8), np.zeros(0))]
     for entry in _manifest(repo, id).entries(SCORES):
-        data = read_content(repo.store, entry)
+        data = _score_bytes(repo, entry)
         head, at = _score_head(data)
         if head.metric != metric or (task is not None and head.task != task):
             continue
@@ -224,6 +226,12 @@ def _ordered(identities: NDArray[np.uint8], values: NDArray[np.float64]) -> Scor
     whole = np.ascontiguousarray(identities).view(f"V{IDENTITY_BYTES}").reshape(-1)
     _, first = np.unique(whole, return_index=True)
     return identities[first], values[first]
+
+
+def _score_bytes(repo: Workspace, entry: Entry) -> bytes:
+    if entry.size > _MAX_SCORES:
+        raise MalformedInputError("scores of samples are longer than any file has samples")
+    return read_content(repo.store, entry)
 
 
 def _score_head(data: bytes) -> tuple[ScoreHead, int]:

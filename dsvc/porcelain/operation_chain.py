@@ -7,7 +7,7 @@ the ref moves by compare-and-swap, `undo` takes an operation back, gc keeps it a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,12 +16,15 @@ from dsvc.history.history import Prepared
 from dsvc.history.ref_name import check_ref_name
 from dsvc.history.refs import RefChange
 from dsvc.lineage.source_tree import store_part
-from dsvc.model.errors import CorruptDataError, NotFoundError
+from dsvc.model.errors import CorruptDataError, MalformedInputError, NotFoundError
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.porcelain.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
 from dsvc.store.materialize import read_content
+
+MAX_PART_BYTES: Final = 256 << 20
+"""Of a record, an operation, a set of rows."""
 
 
 class Chains(NamedTuple):
@@ -102,10 +105,14 @@ class Chains(NamedTuple):
         ------
         CorruptDataError
             If it isn't there, or damaged.
+        MalformedInputError
+            If it is longer than any such part: of one that was forged only its entry is read.
         """
         entry = manifest.get(path)
         if entry is None or not entry.is_file:
-            raise CorruptDataError(f"a {self.what} has no {path.decode()}")
+            raise CorruptDataError(f"a {self.what} has no {path.decode(errors='backslashreplace')}")
+        if entry.size > MAX_PART_BYTES:
+            raise MalformedInputError(f"a {self.what}: {path.decode(errors='backslashreplace')} is too long")
         return read_content(repo.store, entry)
 
     def title(self, verb: str, id_: str, reason: str | None) -> str:

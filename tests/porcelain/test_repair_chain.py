@@ -137,7 +137,7 @@ def test_applied_verified_and_sent_back(lab: Lab) -> None:
     assert (back.status, back.feedback, back.is_under_way) == (RepairStatus.RETURNED, "f" * 12, False)
     assert [each.operation.verb.value for each in back.history] == ["return", "apply", "plan"]
     with pytest.raises(RepairStateError):
-        append(lab, back, RepairVerb.VERIFY)
+        append(lab, back, RepairVerb.APPLY)
     lab.repo.undo()
     assert repair_head(lab.work.reopen(), state.id) == state
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from typing import Any
-
-import msgspec
 import numpy as np
 import xxhash
 from hypothesis import given, settings
@@ -16,7 +11,6 @@ from dsvc.lineage.link_file import LinkFile, encode_links
 from dsvc.lineage.links import ordered
 from dsvc.lineage.row_account import RowAccount, decode_account, encode_account
 from dsvc.lineage.row_set import decode_rows, encode_rows
-from dsvc.model.errors import MalformedInputError
 from dsvc.model.run_record import (
     Agent,
     Asked,
@@ -41,6 +35,7 @@ from dsvc.model.source_record import (
     decode_source,
     encode_source,
 )
+from tests.record_mutations import damaged, records, refused
 
 _AT = "2026-01-01T00:00:00.000Z"
 _RUN = encode_run(
@@ -85,65 +80,6 @@ _ACCOUNT = encode_account(
 )
 _ROWS = encode_rows(np.array([0, 1, 5, 900], np.int64))
 
-_PLAIN = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(1 << 63), (1 << 64) - 1)
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(["", "\0", "../x", "active", "filter", "9" * 200])
-    | st.binary(max_size=40)
-    | st.sampled_from([b"", b"../x", b"/etc", b".dsvc/config", b"x" * 32]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [at]
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in pairs:
-        found += _places(inner, (*at, key))
-    return found
-
-
-def _with(value: Any, at: tuple[Any, ...], new: Any) -> Any:
-    if not at:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[at[0]] = _with(value[at[0]], at[1:], new)
-    return copy
-
-
-@st.composite
-def records(draw: st.DrawFn, whole: bytes) -> bytes:
-    """A record in which some values were put in the place of others."""
-    plain = msgspec.msgpack.decode(whole)
-    for _ in range(draw(st.integers(1, 3))):
-        plain = _with(plain, draw(st.sampled_from(_places(plain))), draw(_PLAIN))
-    return msgspec.msgpack.encode(plain)
-
-
-@st.composite
-def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
-    """Bytes of which some are others, some went, or some came."""
-    data = bytearray(whole)
-    for _ in range(draw(st.integers(1, 4))):
-        at, kind = draw(st.integers(0, len(data))), draw(st.integers(0, 3))
-        if kind == 0:
-            data[at:] = b""
-        elif kind == 1:
-            data[at:at] = draw(st.binary(max_size=9))
-        else:
-            data[at : at + 8] = draw(st.binary(min_size=8, max_size=8))
-    return bytes(data)
-
-
-def _refused(work: Callable[[], object]) -> None:
-    with contextlib.suppress(MalformedInputError):
-        work()
-
-
 def _read_run(data: bytes) -> None:
     run = decode_run(data)
     assert run.rows.keys() >= {"kept", "added"}
@@ -161,19 +97,19 @@ def _read_links(data: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(records(_RUN) | damaged(_RUN) | st.binary(max_size=200))
 def test_runs(data: bytes) -> None:
-    _refused(lambda: _read_run(data))
+    refused(lambda: _read_run(data))
 
 
 @settings(max_examples=300, deadline=None)
 @given(records(_SOURCE) | damaged(_SOURCE) | st.binary(max_size=200))
 def test_sources(data: bytes) -> None:
-    _refused(lambda: encode_source(decode_source(data)))
+    refused(lambda: encode_source(decode_source(data)))
 
 
 @settings(max_examples=100, deadline=None)
 @given(records(_OPERATION) | damaged(_OPERATION) | st.binary(max_size=200))
 def test_operations(data: bytes) -> None:
-    _refused(lambda: encode_operation(decode_operation(data)))
+    refused(lambda: encode_operation(decode_operation(data)))
 
 
 def _resealed_links(data: bytes) -> bytes:
@@ -193,16 +129,16 @@ def _resealed_account(data: bytes) -> bytes:
 @settings(max_examples=300, deadline=None)
 @given(damaged(_LINKS) | damaged(_LINKS).map(_resealed_links) | st.binary(max_size=200))
 def test_row_maps(data: bytes) -> None:
-    _refused(lambda: _read_links(data))
+    refused(lambda: _read_links(data))
 
 
 @settings(max_examples=300, deadline=None)
 @given(damaged(_ACCOUNT) | damaged(_ACCOUNT).map(_resealed_account) | st.binary(max_size=200))
 def test_accounts(data: bytes) -> None:
-    _refused(lambda: encode_account(decode_account(data)))
+    refused(lambda: encode_account(decode_account(data)))
 
 
 @settings(max_examples=200, deadline=None)
 @given(damaged(_ROWS) | st.binary(max_size=100).map(lambda data: b"rows1\0" + data))
 def test_sets_of_rows(data: bytes) -> None:
-    _refused(lambda: encode_rows(decode_rows(data)))
+    refused(lambda: encode_rows(decode_rows(data)))
