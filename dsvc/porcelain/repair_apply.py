@@ -22,6 +22,7 @@ from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.paths import display_path
 from dsvc.model.repair import Action, ActionKind, Plan, RepairOperation, RepairVerb
 from dsvc.model.repair_proof import Proof, proof_digest
+from dsvc.porcelain.commit import UNVERIFIED
 from dsvc.porcelain.commit_gate import commit_gate
 from dsvc.porcelain.commit_lineage import CommitLineage, lineage_of, source_heads, with_detections
 from dsvc.porcelain.defect_chain import DefectHead, defect_head
@@ -95,6 +96,7 @@ def apply_repair(
     how: Carrier,
     *,
     sign: bool | None = None,
+    no_verify: bool = False,
     on_step: Callable[[StepDone], None] | None = None,
 ) -> RepairApplied:
     """Carry a repair out, prove it, and commit it on branch ``repair/DEFECT``.
@@ -107,6 +109,8 @@ def apply_repair(
         How commands are carried out; each is announced before it runs.
     sign : bool or None
         Whether to sign the commit; None: as ``commit.sign`` says.
+    no_verify : bool
+        Skip the local gate; the commit says so. The proof is never skipped.
     on_step : callable or None
         Called after each step.
 
@@ -137,7 +141,7 @@ def apply_repair(
         carrying = Carrying(repo, state, how)
         steps = carrying.carry_out(on_step)
         with storing(repo):
-            return _Finish(repo, carrying, defect, steps, signer).commit()
+            return _Finish(repo, carrying, defect, steps, signer).commit(no_verify=no_verify)
 
 
 def give_up(repo: Workspace, repair_id: str) -> RepairState:
@@ -201,7 +205,7 @@ class _Finish:
         self._signer = signer
         self._base = CommitId(self._plan.base)
 
-    def commit(self) -> RepairApplied:
+    def commit(self, *, no_verify: bool) -> RepairApplied:
         before = self._repo.history.read_commit(self._base).manifest
         code = self._code(before)
         root = self._carrying.world.root()
@@ -219,8 +223,8 @@ class _Finish:
         withdrawal = self._withdrawal()
         lineage = self._lineage(withdrawal)
         signer = None if self._signer is None else self._signer.public
-        let_in = commit_gate(self._repo, [self._base], root, lineage, signer)
-        if let_in.detections:
+        let_in = None if no_verify else commit_gate(self._repo, [self._base], root, lineage, signer)
+        if let_in is not None and let_in.detections:
             lineage = with_detections(self._repo, lineage, let_in.detections)
         return self._record(root, proof, lineage, withdrawal, let_in)
 
@@ -262,7 +266,7 @@ class _Finish:
         proof: Proof,
         lineage: CommitLineage,
         withdrawal: Withdrawal | None,
-        let_in: LetIn,
+        let_in: LetIn | None,
     ) -> RepairApplied:
         repo, state, plan = self._repo, self._state, self._plan
         who, (files, size) = repo.signature(), repo.manifest(root).totals()
@@ -276,7 +280,7 @@ class _Finish:
             message=title,
             author=who,
             committer=who,
-            trailers=self._trailers(proof),
+            trailers=(*self._trailers(proof), *(UNVERIFIED if let_in is None else let_in.trailers)),
             lineage=lineage.root,
             branch=branch,
             expected=None,
@@ -311,8 +315,8 @@ class _Finish:
             proof=proof,
             trailers=repo.history.read_commit(prepared.id).trailers,
             steps=self._steps,
-            verdict=let_in.verdict,
-            warnings=let_in.warnings,
+            verdict=None if let_in is None else let_in.verdict,
+            warnings=() if let_in is None else let_in.warnings,
         )
 
     def _trailers(self, proof: Proof) -> tuple[Trailer, ...]:

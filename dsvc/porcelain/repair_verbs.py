@@ -93,6 +93,7 @@ class RepairVerbs(Workspace):
         how: Carrier,
         *,
         sign: bool | None = None,
+        no_verify: bool = False,
         on_step: Callable[[StepDone], None] | None = None,
     ) -> RepairApplied:
         """Carry a repair out, prove it and commit it on a branch of its own.
@@ -101,7 +102,7 @@ class RepairVerbs(Workspace):
         """
         from dsvc.porcelain.repair_apply import apply_repair
 
-        return apply_repair(self, repair, how, sign=sign, on_step=on_step)
+        return apply_repair(self, repair, how, sign=sign, no_verify=no_verify, on_step=on_step)
 
     def repair_give_up(self, repair: str) -> RepairState:
         """Take finished steps of a repair back; see `dsvc.porcelain.repair_apply.give_up`."""

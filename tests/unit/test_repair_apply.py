@@ -11,6 +11,7 @@ import pytest
 from dsvc.lineage.lineage_tree import LineageTree
 from dsvc.lineage.row_set import decode_rows
 from dsvc.model.defect import DefectStatus
+from dsvc.model.errors import PolicyIncompleteError
 from dsvc.model.ids import CommitId
 from dsvc.model.repair import RepairOperation, RepairVerb
 from dsvc.model.repair_proof import UnprovedReason, proof_digest
@@ -334,6 +335,21 @@ def test_command_that_fails_leaves_what_was_done(made: Pipeline) -> None:
     state = repair_head(made.repo, repair)
     assert (state.status, sorted(state.steps)) == (RepairStatus.APPLYING, [0])
     check_model(made, made.repo.repair_apply(repair, carrier()).commit)
+
+
+def test_gate_that_refuses_leaves_the_steps(made: Pipeline) -> None:
+    """The source has no evidence, which the default policy asks for."""
+    made.lab.work.write({b"dsvc.toml": b'[tables."*.csv"]\nkey = ["id"]\n[policy]\npacks = ["default"]\n'})
+    made.repo.add(all=True)
+    made.repo.commit("policy", no_verify=True)
+    repair = a_plan(made)
+    with pytest.raises(PolicyIncompleteError):
+        made.repo.repair_apply(repair, carrier())
+    state = repair_head(made.repo, repair)
+    assert (state.status, sorted(state.steps)) == (RepairStatus.APPLYING, [0, 1, 2, 3])
+    assert not made.repo.history.refs.list("refs/heads/repair/")
+    done = made.repo.repair_apply(repair, carrier(), no_verify=True)
+    assert dict(done.trailers)["Dsvc-No-Verify"] == "true"
 
 
 def test_step_that_makes_something_else_each_time_is_not_committed(made: Pipeline) -> None:

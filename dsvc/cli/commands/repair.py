@@ -218,8 +218,16 @@ def _is_dirty(session: Session) -> bool:
     metavar="SECONDS",
     help=_("end a command after this time"),
 )
+@click.option("--no-verify", is_flag=True, help=_("skip the local gate; recorded in the commit"))
 @click.option("--abort", is_flag=True, help=_("forget the steps that an interrupted command did"))
-def apply(session: Session, repair_id: str, sign: bool | None, timeout: float | None, abort: bool) -> None:
+def apply(
+    session: Session,
+    repair_id: str,
+    sign: bool | None,
+    timeout: float | None,
+    no_verify: bool,
+    abort: bool,
+) -> None:
     """Apply a repair."""
     repo = session.signing_repository() if sign else session.repository()
     if abort:
@@ -234,7 +242,13 @@ def apply(session: Session, repair_id: str, sign: bool | None, timeout: float | 
         announce=lambda words: announce(session, words),
     )
     sys.stdout.flush()
-    done = repo.repair_apply(repair_id, how, sign=sign, on_step=lambda step: show_step(session, step))
+    done = repo.repair_apply(
+        repair_id,
+        how,
+        sign=sign,
+        no_verify=no_verify,
+        on_step=lambda step: show_step(session, step),
+    )
     show_applied(session, done)
     session.advise_identity()
 
