@@ -9,6 +9,7 @@ from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import path_fields, show_line, show_name
 from dsvc.cli.session import Session
 from dsvc.cli.sizes import pad, show_bytes, width
+from dsvc.cli.waiver_text import waiver_lines
 
 if TYPE_CHECKING:
     from dsvc.porcelain.release_chain import ReleaseState
@@ -214,6 +215,15 @@ def show_created(session: Session, done: CreatedRelease) -> None:
         output.line(_("the tag is signed by {key}").format(key=done.signer))
     for line in _quality(facts):
         output.line(line)
+    for each in done.verdict.violations[:_SHOWN]:
+        output.warning(show_line(f"{each.rule} {each.sentence}"))
+    for use in done.verdict.waivers:
+        for line in waiver_lines(output, use):
+            output.line(line)
+    if done.verdict.first_roster is not None:
+        text = _("the roster of {commit} is the first, and trusted from now on: {officers}")
+        officers = show_line(_(", ").join(done.verdict.officers))
+        output.line(text.format(commit=done.verdict.first_roster[:8], officers=officers))
 
 
 def show_release(session: Session, state: ReleaseState, facts: ReleaseFacts | None) -> None:
