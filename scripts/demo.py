@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from demo_chain import tell_of_provenance
+from demo_feedback import tell_of_feedback
 from demo_policy import tell_of_policy
 from demo_shell import DemoFailedError, Shell, digests, say
 
@@ -268,6 +269,7 @@ def main() -> int:
             tell_the_story(folder)
             tell_of_provenance(folder.parent / f"{folder.name}-chain", source)
             tell_of_policy(folder.parent / f"{folder.name}-policy")
+            tell_of_feedback(folder.parent / f"{folder.name}-feedback")
     except (DemoFailedError, OSError) as error:
         print(f"\n✗ The demo failed: {error}", file=sys.stderr, flush=True)
         return 1
