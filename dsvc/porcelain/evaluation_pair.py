@@ -6,7 +6,7 @@ one of them says what it was evaluated on, the samples must be the same, one by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dsvc.feedback.metric_names import is_percent
@@ -16,7 +16,7 @@ from dsvc.model.feedback import FeedbackRecord, Metric
 from dsvc.model.metric_change import MetricChange, metric_label
 from dsvc.model.paths import display_path
 from dsvc.porcelain import feedback_chain
-from dsvc.porcelain.feedback_chain import FeedbackHead
+from dsvc.porcelain.feedback_chain import FEEDBACK_REFS, FeedbackHead
 from dsvc.porcelain.feedback_subject import find_subject
 from dsvc.porcelain.workspace import Workspace
 
@@ -78,6 +78,25 @@ def pair_of(
         reasons.append("they have no metric in common")
     missing = tuple(metric_label(*key) for key in olds if key not in news)
     return EvaluationPair(before, after, tuple(changes), missing, tuple(reasons))
+
+
+def newest(repo: Workspace, heads: Sequence[FeedbackHead]) -> FeedbackHead:
+    """The evaluation that was imported last; of those of one second, as the log of operations has them.
+
+    Parameters
+    ----------
+    heads : sequence of FeedbackHead
+        At least one.
+    """
+    last = max(head.record.imported_at for head in heads)
+    found = {head.id: head for head in heads if head.record.imported_at == last}
+    if len(found) > 1:
+        for operation in repo.history.operations:
+            for name, _, new in operation.refs:
+                id_ = name.removeprefix(FEEDBACK_REFS)
+                if new is not None and id_ in found and id_ != name:
+                    return found[id_]
+    return found[max(found)]
 
 
 def _metrics(record: FeedbackRecord) -> dict[Key, Metric | None]:

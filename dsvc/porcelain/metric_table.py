@@ -53,7 +53,7 @@ def metric_table(repo: Workspace, old: str, new: str) -> list[EvaluationPair]:
             found[head.record.suite][sides.index(head.record.subject.manifest)].append(head)
     from dsvc.porcelain.evaluation_pair import pair_of
 
-    chosen = [_chosen(*found[suite]) for suite in sorted(found)]
+    chosen = [_chosen(repo, *found[suite]) for suite in sorted(found)]
     return [pair_of(repo, *pair) for pair in chosen if pair is not None]
 
 
@@ -63,11 +63,14 @@ def _manifest(repo: Workspace, revision: str) -> str:
     return bytes(repo.history.read_commit(commit).manifest).hex()
 
 
-def _chosen(olds: list[FeedbackHead], news: list[FeedbackHead]) -> tuple[FeedbackHead, FeedbackHead] | None:
+def _chosen(
+    repo: Workspace, olds: list[FeedbackHead], news: list[FeedbackHead]
+) -> tuple[FeedbackHead, FeedbackHead] | None:
     """The newest of both sides, of one subject if there are such; None where a side has none."""
     shared = {head.record.subject.path for head in olds} & {head.record.subject.path for head in news}
     if not olds or not news:
         return None
+    from dsvc.porcelain.evaluation_pair import newest
+
     sides = [[h for h in side if h.record.subject.path in shared] or side for side in (olds, news)]
-    newest = [max(side, key=lambda head: (head.record.imported_at, head.id)) for side in sides]
-    return newest[0], newest[1]
+    return newest(repo, sides[0]), newest(repo, sides[1])

@@ -30,7 +30,7 @@ from dsvc.model.metric_change import MetricChange
 from dsvc.model.repair import RepairOperation, RepairVerb
 from dsvc.porcelain import defect_chain, feedback_chain
 from dsvc.porcelain.defect_chain import DefectHead
-from dsvc.porcelain.evaluation_pair import EvaluationPair, pair_of
+from dsvc.porcelain.evaluation_pair import EvaluationPair, newest, pair_of
 from dsvc.porcelain.feedback_chain import FeedbackHead
 from dsvc.porcelain.policy_in_force import in_force
 from dsvc.porcelain.repair_chain import (
@@ -210,7 +210,7 @@ def _before(repo: Workspace, state: RepairState, defect: DefectHead, after: Feed
             details={"defect": defect.state.id},
         )
     same = [head for head in found if head.record.suite == after.record.suite]
-    return max(same or found, key=lambda head: (head.record.imported_at, found.index(head)))
+    return newest(repo, same or found)
 
 
 def tolerance(repo: Workspace, root: bytes) -> float:
