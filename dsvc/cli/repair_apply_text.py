@@ -10,7 +10,7 @@ from dsvc.cli.commits import trailer_fields
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import show_line
 from dsvc.cli.proof_text import proof_fields, proof_lines
-from dsvc.cli.repair_text import step_names
+from dsvc.cli.repair_text import step_names, step_reasons
 from dsvc.cli.session import Session
 
 if TYPE_CHECKING:
@@ -72,8 +72,10 @@ def show_step(session: Session, done: StepDone) -> None:
     if done.rows:
         line += f"  ({ngettext('{n} row', '{n} rows', done.rows)})"
     session.output.line(line)
-    if done.whole and done.because:
-        session.output.line("   " + _("on all rows: {why}").format(why=show_line(done.because)))
+    because = done.step.because
+    why = show_line(done.because) if because is None else step_reasons()[because]
+    if done.whole and why:
+        session.output.line("   " + _("on all rows: {why}").format(why=why))
     sys.stdout.flush()
 
 

@@ -119,7 +119,8 @@ def _statuses() -> dict[str, str]:
     }
 
 
-def _reasons() -> dict[StepReason, str]:
+def step_reasons() -> dict[StepReason, str]:
+    """Why a step computes more than the rows of the plan."""
     return {
         StepReason.NOT_ROWWISE: _("its command looks at other rows too"),
         StepReason.NO_MAP: _("it is not known which rows became which"),
@@ -226,7 +227,7 @@ def _steps(session: Session, state: RepairState) -> Iterator[str]:
             text = _("step {n} can't be done: {why}").format(n=number + 1, why=show_line(step.blocked))
             yield session.output.style(text, "red")
         elif step.because is not None:
-            yield _("step {n}: {why}").format(n=number + 1, why=_reasons()[step.because])
+            yield _("step {n}: {why}").format(n=number + 1, why=step_reasons()[step.because])
 
 
 def _rows(session: Session, plan: Plan) -> Iterator[str]:
