@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple
 
 from dsvc import __version__
@@ -39,7 +39,7 @@ from dsvc.porcelain.release_files import released_entries
 from dsvc.porcelain.release_gate import refuse
 from dsvc.porcelain.release_since import previous_release
 from dsvc.porcelain.release_tag import tag_text
-from dsvc.porcelain.signing import named_signer, sign_commit
+from dsvc.porcelain.signing import Signer, named_signer, sign_commit
 from dsvc.porcelain.verdict import CheckResult
 from dsvc.porcelain.workspace import Workspace
 from dsvc.release.card import dataset_card
@@ -134,52 +134,74 @@ def create(
     selected = selected_by_name(released_entries(repo, version.manifest, chosen), chosen)
     signer = named_signer(repo) if sign else None
     known = _tips(repo)
-    judged_at, day = _moment()
+    judged_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     verdict = check(repo, str(commit), gate=Gate.RELEASE, policy=policy, selected=selected, release=name)
     refuse(name, verdict)
-    who = repo.signature()
     wanted = Wanted(
         name=name,
         commit=commit,
         paths=chosen,
         about=about,
-        author=f"{who.name} <{who.email}>",
+        author=_author(repo),
         created_at=judged_at,
         judged_at=judged_at,
-        moment=Moment(day, None, None),
+        moment=Moment(verdict.as_of),
         previous=previous_release(repo, commit, name),
     )
     facts = collect_facts(repo, wanted, verdict)
-    parts = release_parts(facts)
-    key = None if signer is None else signer.public.fingerprint
-    text = tag_text(facts, parts, key)
-    parts[KNOWN] = encode_known(known)
+    kept = {KNOWN: encode_known(known)}
     if policy is not None:
-        parts[POLICY + b"/" + policy[1].encode()] = policy[0]
-    operation = ReleaseOperation(
-        verb=ReleaseVerb.CREATE,
-        at=judged_at,
-        by=wanted.author,
-        commit=str(commit),
-        signer=key,
-        made_by=__version__,
-        consumers=given,
-    )
-    trees = {DATA: version.manifest} | ({} if version.lineage is None else {LINEAGE: version.lineage})
+        kept[POLICY + b"/" + policy[1].encode()] = policy[0]
     with repo.changing():
         _check_unmoved(repo, known)
-        prepared, change = prepare_release(repo, name, before, operation, parts, trees)
-        tag = repo.history.annotated_tag(
-            name=name, target=commit, message=text, tagger=who, sign=sign_commit(signer)
-        )
-        repo.store.publish()
-        repo.record(
-            "release create",
-            arguments=[name, str(commit)],
-            changes=[change, *tag.changes],
-            objects=[*prepared.objects, *tag.objects],
-        )
+        _record(repo, facts, before, kept, given, signer)
+    key = None if signer is None else signer.public.fingerprint
     return CreatedRelease(release_head(repo, name), facts, verdict, key)
+
+
+def _author(repo: Workspace) -> str:
+    who = repo.signature()
+    return f"{who.name} <{who.email}>"
+
+
+def _record(
+    repo: Workspace,
+    facts: ReleaseFacts,
+    before: ReleaseState | None,
+    kept: Mapping[bytes, bytes],
+    consumers: tuple[str, ...],
+    signer: Signer | None,
+) -> None:
+    """Record a release with its tag, in one step; the caller holds `repo.changing()`."""
+    commit = CommitId(facts.commit)
+    version = repo.history.read_commit(commit)
+    parts = release_parts(facts)
+    key = None if signer is None else signer.public.fingerprint
+    operation = ReleaseOperation(
+        verb=ReleaseVerb.CREATE,
+        at=facts.created_at,
+        by=facts.author,
+        commit=facts.commit,
+        signer=key,
+        made_by=__version__,
+        consumers=consumers,
+    )
+    trees = {DATA: version.manifest} | ({} if version.lineage is None else {LINEAGE: version.lineage})
+    prepared, change = prepare_release(repo, facts.name, before, operation, {**parts, **kept}, trees)
+    tag = repo.history.annotated_tag(
+        name=facts.name,
+        target=commit,
+        message=tag_text(facts, parts, key),
+        tagger=repo.signature(),
+        sign=sign_commit(signer),
+    )
+    repo.store.publish()
+    repo.record(
+        "release create",
+        arguments=[facts.name, facts.commit],
+        changes=[change, *tag.changes],
+        objects=[*prepared.objects, *tag.objects],
+    )
 
 
 def release_parts(facts: ReleaseFacts) -> dict[bytes, bytes]:
@@ -243,12 +265,6 @@ def consumer_names(consumers: Sequence[str]) -> tuple[str, ...]:
     if not all(found) or max(map(len, found), default=0) > _MAX_NAME:
         raise UsageError(f"a consumer is a name of at most {_MAX_NAME} characters")
     return found
-
-
-def _moment() -> tuple[str, str]:
-    """Now, as a time and as a day; both by one look at the clock."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return at, at[:10]
 
 
 def _tips(repo: Workspace) -> dict[str, CommitId]:
