@@ -16,6 +16,7 @@ import numpy as np
 from dsvc.table.cell_hash import HashedRows
 from dsvc.table.engine import connect
 from dsvc.table.index_builder import IndexBuilder
+from dsvc.table.index_gaps import index_by_gaps
 from dsvc.table.kind import Compression, TableFormat, TableKind
 from dsvc.table.row_index import RowIndex
 from dsvc.table.source import NotATableError, TableSource
@@ -33,6 +34,8 @@ _MIN_RUN_BYTES: Final = 256 << 10
 """Fewer bytes are read in less time than it takes to begin anew behind them."""
 _WORTHWHILE: Final = 0.25
 """Share of the other version's rows below which all is read."""
+_FEW_GAPS: Final = 0.9
+"""Where long stretches hold less than this of the rows that all of them hold, they are looked for in gaps."""
 
 
 class Kept(NamedTuple):
@@ -62,7 +65,7 @@ class Like:
     kept: Sequence[Kept]
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """Consecutive pieces of the other index, and the bytes of this table that they are the rows of."""
 
     first: int
@@ -88,8 +91,14 @@ def index_like(source: TableSource, kind: TableKind, like: Like) -> RowIndex | N
     other = TextHasher(like.source, kind).records
     if (other.header, other.dialect) != (hasher.records.header, hasher.records.dialect):
         return None
-    runs = _runs(base, like.kept)
-    rows = sum(int(base.starts[run.last] - base.starts[run.first]) for run in runs)
+    runs, every = (_runs(base, like.kept, least) for least in (_MIN_RUN_BYTES, 1))
+    rows, most = (_count(base, each) for each in (runs, every))
+    if most < base.rows * _WORTHWHILE:
+        return None
+    if rows < most * _FEW_GAPS:
+        found = index_by_gaps(source, kind, like, every)
+        if found is not None:
+            return found
     if rows < base.rows * _WORTHWHILE:
         return None
     try:
@@ -99,7 +108,13 @@ def index_like(source: TableSource, kind: TableKind, like: Like) -> RowIndex | N
         return None
 
 
-def _runs(base: RowIndex, kept: Sequence[Kept]) -> list[_Run]:
+def _count(base: RowIndex, runs: Sequence[Run]) -> int:
+    """Rows in runs."""
+    return sum(int(base.starts[run.last] - base.starts[run.first]) for run in runs)
+
+
+def _runs(base: RowIndex, kept: Sequence[Kept], least: int) -> list[Run]:
+    """Pieces in what is kept, of at least so many bytes together."""
     offsets = base.pieces["offset"]
     runs = []
     for part in kept:
@@ -107,13 +122,13 @@ def _runs(base: RowIndex, kept: Sequence[Kept]) -> list[_Run]:
         # all may end without a line end, and go on here.
         first = int(np.searchsorted(offsets, part.start, side="right" if part.start else "left"))
         last = min(int(np.searchsorted(offsets, part.end, side="right")) - 1, len(offsets) - 1)
-        if last > first and int(offsets[last] - offsets[first]) >= _MIN_RUN_BYTES:
+        if last > first and int(offsets[last] - offsets[first]) >= least:
             shift = part.now - part.start
-            runs.append(_Run(first, last, int(offsets[first]) + shift, int(offsets[last]) + shift))
+            runs.append(Run(first, last, int(offsets[first]) + shift, int(offsets[last]) + shift))
     return runs
 
 
-def _build(hasher: TextHasher, base: RowIndex, runs: Sequence[_Run]) -> RowIndex | None:
+def _build(hasher: TextHasher, base: RowIndex, runs: Sequence[Run]) -> RowIndex | None:
     starts = np.array([base.starts[run.first] for run in runs], np.int64)
     ends = np.array([base.starts[run.last] for run in runs], np.int64)
     shown = np.array(list(base.evidence.values()), np.int64)
@@ -145,7 +160,7 @@ def _build(hasher: TextHasher, base: RowIndex, runs: Sequence[_Run]) -> RowIndex
     return None if (index.pieces["offset"] < 0).any() else index
 
 
-def _copied(base: RowIndex, run: _Run) -> Iterator[HashedRows]:
+def _copied(base: RowIndex, run: Run) -> Iterator[HashedRows]:
     """Rows of a run, with their new offsets where a piece begins."""
     shift = run.start - int(base.pieces["offset"][run.first])
     for first in range(run.first, run.last, _PIECES_AT_ONCE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 from difflib import SequenceMatcher
 
@@ -11,10 +12,12 @@ import pytest
 
 from dsvc.table import index_reuse
 from dsvc.table.index_builder import build_index
+from dsvc.table.index_gaps import index_by_gaps
 from dsvc.table.index_reuse import Kept, Like, index_like
 from dsvc.table.kind import TableFormat, TableKind
 from dsvc.table.memory_source import MemorySource
 from dsvc.table.row_index import RowIndex
+from dsvc.table.text_donor import TextDonor
 
 WORDS = ["甲", "b", '"q""x"', '"line\nbreak"', "", "1", "2.5", "2020-01-02", "true", "007"]
 
@@ -90,6 +93,37 @@ def test_an_index_made_by_another_version_is_the_one_that_reading_all_gives(
         assert int(start) == 0 or at > 0
     shares = np.isin(found.pieces["id"], like.index.pieces["id"]).mean()
     assert shares > 0.5
+
+
+@pytest.mark.parametrize("kind", [TableFormat.JSONL, TableFormat.CSV])
+@pytest.mark.parametrize("seed", range(8))
+def test_so_is_one_of_a_table_that_differs_in_many_places(kind: TableFormat, seed: int) -> None:
+    rng = random.Random(seed)
+    header = b"" if kind is TableFormat.JSONL else b"id,v,w\n"
+    records = lines(kind, rng, 3000, 0)
+    old = header + b"".join(records)
+    changed = records
+    for _ in range(rng.randint(1, 6)):
+        changed = edited(changed, kind, rng)
+    new = header + b"".join(changed)
+    if seed % 3 == 0:
+        new = new.rstrip(b"\n")
+    table = TableKind(kind)
+    before, after = MemorySource("t", old), MemorySource("t", new)
+    base = build_index(before, table)
+    like = Like(before, base, shared(old, new))
+    runs = index_reuse._runs(base, like.kept, 1)
+    found, expected = index_by_gaps(after, table, like, runs), build_index(after, table)
+    assert found is not None
+    assert rows(found) == rows(expected)
+    assert found.columns == expected.columns
+    assert index_like(after, table, like) is not None
+    # Every piece says where its first record begins.
+    with TextDonor(after, table) as donor:
+        assert found.pieces["offset"].tolist() == donor.starts[found.starts[:-1]].tolist()
+    assert np.isin(found.pieces["id"], base.pieces["id"]).mean() > 0.5
+    # It is made in a process of its own, and handed over.
+    assert rows(pickle.loads(pickle.dumps(found))) == rows(expected)
 
 
 def test_a_column_whose_only_text_is_gone_is_read_again_and_becomes_a_number() -> None:
