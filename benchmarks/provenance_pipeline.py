@@ -47,9 +47,19 @@ STAGES = (
 
 
 class Recorder(ABC):
-    """A tool that records the pipeline; the commands of each phase."""
+    """A tool that records a pipeline; the commands of each phase.
+
+    Attributes
+    ----------
+    stages : sequence of Stage
+        The pipeline.
+    starts : sequence of str
+        The files that it starts from.
+    """
 
     name: str
+    stages: Sequence[Stage] = STAGES
+    starts: Sequence[str] = ("data/people.csv", "data/groups.csv")
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -59,7 +69,7 @@ class Recorder(ABC):
         return self.site.environment()
 
     def prepare(self, data: Path) -> None:
-        """Make the folders: scripts, and the two files that the pipeline starts from, committed."""
+        """Make the folders: scripts, and the files that the pipeline starts from, committed."""
         self.site.create()
         (self.site.home / ".gitconfig").write_text(IDENTITY)
         self.run(self.begin())
@@ -114,7 +124,7 @@ class Bare(Recorder):
         return "-"
 
     def record(self) -> Commands:
-        return [stage.command for stage in STAGES]
+        return [stage.command for stage in self.stages]
 
     again = refresh = record
 
@@ -139,13 +149,13 @@ class ByDsvc(Recorder):
         return [*program(), "run", "--name", stage.name, *inputs, "-o", stage.output, "--", *stage.command]
 
     def record(self) -> Commands:
-        return [self._step(stage) for stage in STAGES]
+        return [self._step(stage) for stage in self.stages]
 
     def commit(self) -> Commands:
         return self.save()
 
     def again(self) -> Commands:
-        return [[*program(), "rerun", stage.name] for stage in STAGES]
+        return [[*program(), "rerun", stage.name] for stage in self.stages]
 
     def refresh(self) -> Commands:
         return [[*program(), "rerun", "--stale"]]
@@ -157,7 +167,7 @@ class ByDsvcEach(ByDsvc):
     name = "dsvc-each"
 
     def record(self) -> Commands:
-        return [argv for stage in STAGES for argv in (self._step(stage), *self.save())]
+        return [argv for stage in self.stages for argv in (self._step(stage), *self.save())]
 
     def commit(self) -> Commands:
         return []
@@ -188,7 +198,7 @@ class ByDatalad(Recorder):
                 *(word for path in stage.inputs for word in ("-i", path)),
                 *("--", *stage.command),
             ]
-            for stage in STAGES
+            for stage in self.stages
         ]
 
     def again(self) -> Commands:
@@ -214,9 +224,9 @@ class ByDvc(Recorder):
         return dvc.Dvc().init(self.site)
 
     def save(self) -> Commands:
-        (self.site.tree / "dvc.yaml").write_text("stages:\n" + "".join(map(self._yaml, STAGES)))
+        (self.site.tree / "dvc.yaml").write_text("stages:\n" + "".join(map(self._yaml, self.stages)))
         return [
-            [dvc.PROGRAM, "add", "--quiet", "data/people.csv", "data/groups.csv"],
+            [dvc.PROGRAM, "add", "--quiet", *self.starts],
             ["git", "add", "dvc.yaml", "steps"],
             ["git", "commit", "--quiet", "-m", "data"],
         ]

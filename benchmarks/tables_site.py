@@ -115,6 +115,13 @@ class Medians:
             for name, (value, unit) in self._units.items()
         ]
 
+    def spaced(self) -> list[Reading]:
+        """The same, with a blank behind the title."""
+        return [
+            Reading(name=each.name.replace("_", " ", 1), value=each.value, unit=each.unit)
+            for each in self.readings()
+        ]
+
 
 def write_versions(folder: Path, *words: str) -> None:
     """Write versions with `tables_data.py`, in a process of its own."""
