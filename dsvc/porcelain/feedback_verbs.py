@@ -104,6 +104,8 @@ class FeedbackVerbs(Workspace):
 
     def metric_table(self, old: str, new: str) -> list[EvaluationPair]:
         """Metrics of two versions beside each other; see `dsvc.porcelain.metric_table.metric_table`."""
+        if not self.history.refs.list("refs/dsvc/feedback/"):
+            return []  # nothing is imported for it where there are no evaluations
         from dsvc.porcelain.metric_table import metric_table
 
         return metric_table(self, old, new)
