@@ -46,6 +46,7 @@ from dsvc.porcelain.workspace import Workspace
 
 if TYPE_CHECKING:
     from dsvc.history.git_object import GitObject
+    from dsvc.history.history import Prepared
     from dsvc.porcelain.commit_gate import LetIn
     from dsvc.porcelain.rerun import Carrier
 
@@ -268,24 +269,10 @@ class _Finish:
         withdrawal: Withdrawal | None,
         let_in: LetIn | None,
     ) -> RepairApplied:
-        repo, state, plan = self._repo, self._state, self._plan
-        who, (files, size) = repo.signature(), repo.manifest(root).totals()
+        repo, state, plan, who = self._repo, self._state, self._plan, self._repo.signature()
         branch = _free_branch(repo, plan.defect)
-        title = f"repair {plan.defect}: {_summary(plan)}"
-        prepared = repo.history.commit(
-            parents=[self._base],
-            manifest=root,
-            files=files,
-            bytes=size,
-            message=title,
-            author=who,
-            committer=who,
-            trailers=(*self._trailers(proof), *(UNVERIFIED if let_in is None else let_in.trailers)),
-            lineage=lineage.root,
-            branch=branch,
-            expected=None,
-            sign=sign_commit(self._signer),
-        )
+        said = UNVERIFIED if let_in is None else let_in.trailers
+        prepared = self._prepared(root, lineage, branch, (*self._trailers(proof), *said))
         fields = {"repair": state.id, "commit": str(prepared.id)}
         done = prepare_defect(repo, plan.defect, DefectVerb.REPAIR, self._defect, fields)
         operation = RepairOperation(
@@ -306,7 +293,7 @@ class _Finish:
             arguments=[state.id],
             changes=changes,
             objects=objects,
-            message=f"repair apply: {title}",
+            message=f"repair apply: {self._title}",
         )
         return RepairApplied(
             state=repair_head(repo, state.id),
@@ -318,6 +305,29 @@ class _Finish:
             verdict=None if let_in is None else let_in.verdict,
             warnings=() if let_in is None else let_in.warnings,
         )
+
+    def _prepared(
+        self, root: NodeId, lineage: CommitLineage, branch: str, trailers: Sequence[Trailer]
+    ) -> Prepared:
+        who, (files, size) = self._repo.signature(), self._repo.manifest(root).totals()
+        return self._repo.history.commit(
+            parents=[self._base],
+            manifest=root,
+            files=files,
+            bytes=size,
+            message=self._title,
+            author=who,
+            committer=who,
+            trailers=trailers,
+            lineage=lineage.root,
+            branch=branch,
+            expected=None,
+            sign=sign_commit(self._signer),
+        )
+
+    @property
+    def _title(self) -> str:
+        return f"repair {self._plan.defect}: {_summary(self._plan)}"
 
     def _trailers(self, proof: Proof) -> tuple[Trailer, ...]:
         feedbacks = ((FEEDBACK, each) for each in self._defect.state.feedbacks)
