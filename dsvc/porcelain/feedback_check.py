@@ -76,6 +76,8 @@ class FeedbackCheck:
         feedback_chain.feedback_at(self._repo, FEEDBACK.head(self._repo, id_), id_)
 
     def _parts(self, id_: str) -> None:
+        from dsvc.lineage.row_set import decode_rows
+
         repo = self._repo
         record = feedback_chain.feedback_head(repo, id_).record
         pointers = {each.pointer for each in feedback_chain.observations(repo, id_)}
@@ -83,6 +85,9 @@ class FeedbackCheck:
         if lost != record.unresolved or len(pointers) > record.observations:
             raise MalformedInputError(f"feedback {id_} holds other observations than its record counts")
         feedback_chain.score_heads(repo, id_)
+        for each in record.evaluated:
+            if each.rows is not None and len(decode_rows(each.rows)) != each.count:
+                raise MalformedInputError(f"feedback {id_} counts other rows as evaluated than it names")
 
     def _evidence(self, id_: str) -> None:
         record = feedback_chain.feedback_head(self._repo, id_).record

@@ -19,6 +19,7 @@ from dsvc.porcelain.gc import exclusive, leftovers, work_roots
 from dsvc.porcelain.history_check import HistoryCheck
 from dsvc.porcelain.lineage_check import LineageCheck
 from dsvc.porcelain.pending_runs import pending_runs
+from dsvc.porcelain.repair_check import RepairCheck
 from dsvc.porcelain.request_chain import known_salt
 from dsvc.porcelain.staging import read_checked
 from dsvc.store.defects import Defect, exit_code
@@ -159,9 +160,9 @@ def _examine(repo: Workspace, read_data: bool, progress: Progress | None) -> _Fi
     lineage = LineageCheck(repo)
     lineage.check(history.lineages)
     found.defects += lineage.defects
-    feedback = FeedbackCheck(repo)
-    feedback.check()
-    found.defects += feedback.defects
+    for loop in (FeedbackCheck(repo), RepairCheck(repo)):
+        loop.check()
+        found.defects += loop.defects
     return found
 
 

@@ -81,6 +81,11 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
     ),
     "F072": (_MALFORMED, "an operation on a defect can't be read, or doesn't fit its chain"),
     "F073": (_WRONG, "the file of an evaluation is missing, or not the one of its record"),
+    # Repairs and releases
+    "F074": (_MALFORMED, "the plan of a repair, its proof or an operation on it can't be read"),
+    "F075": (_WRONG, "a repair lacks what its plan names, or what a step of it made can't be read"),
+    "F076": (_MALFORMED, "the facts of a release, or an operation on it, can't be read, or aren't its own"),
+    "F077": (_WRONG, "a document of a release is missing, or not the one that its tag names"),
 }
 """Exit code and meaning of each defect."""
 
