@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from benchmarks.feedback_repair_judge import judge_proof, judge_repair
 from benchmarks.feedback_trials import PLANTED_TRIALS
 from benchmarks.results import SpecialResult
 from benchmarks.verdict import TOLERANCE, Verdict, at_most, missing, seconds
@@ -12,7 +13,7 @@ MOST_WRONG = 0.02
 
 def judge_feedback(result: SpecialResult | None) -> list[Verdict]:
     """Every figure of feedback and repair."""
-    return [*_causes(result)]
+    return [*_causes(result), *judge_repair(result), *judge_proof(result)]
 
 
 def _causes(result: SpecialResult | None) -> Iterator[Verdict]:

@@ -18,6 +18,10 @@ CALLS = 5
 CALLS_MODULE = "feedback_calls"
 
 
+def _reading(name: str) -> str:
+    return {"proof": "within apply", "all": "apply all"}.get(name, f"apply step {name}")
+
+
 def measure_proof(place: Path, scale: float, rounds: int) -> Iterator[Reading]:
     """Apply a repair in each round, timed from within, and prove it again in another process."""
     medians = Medians("proof")
@@ -33,7 +37,7 @@ def measure_proof(place: Path, scale: float, rounds: int) -> Iterator[Reading]:
             repair, _ = site.plan(defect, TOPICS[turn % len(TOPICS)])
             applied = site.call("apply", str(site.tree), repair, module=CALLS_MODULE)
             for name, taken in applied.items():
-                medians.calls("within apply" if name == "proof" else f"apply step {name}", [taken])
+                medians.calls(_reading(name), [taken])
             proved = site.call("prove", str(site.tree), repair, str(CALLS), module=CALLS_MODULE)
             if not proved["holds"] or not proved["same"] or set(proved["tables"]) != set(TABLES):
                 raise WrongResult(f"the proof is another one than that of apply: {proved}")

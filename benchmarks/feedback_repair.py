@@ -147,6 +147,7 @@ class _Repairs:
         edit(site, self._flagged, topic)
         time.sleep(SETTLE_S)
         self._medians.took("rerun", site.rerun_all())
+        self._recomputed["rerun"] = sum(_rows(site.tree / stage.inputs[0]) for stage in STAGES)
         self._compare("rerun", site.tree, expected)
         site.remove()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from benchmarks.feedback_repair_report import repair_sections
 from benchmarks.feedback_trials import PLANTED_TRIALS
 from benchmarks.results import SpecialResult
 from benchmarks.verdict import mebibytes, seconds
@@ -25,6 +26,7 @@ def sections(result: SpecialResult) -> Iterator[tuple[str, str, Sequence[str], R
         _ranking(result),
     )
     yield "Planted causes", ABOUT_TRIALS, ("", "trials", "named", "alone"), list(_trials(result))
+    yield from repair_sections(result)
 
 
 def _ranking(result: SpecialResult) -> Rows:
