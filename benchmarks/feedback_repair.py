@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.feedback_pipeline import (
@@ -29,7 +30,7 @@ from benchmarks.feedback_pipeline import (
     RepairSite,
     edit,
 )
-from benchmarks.measure import StepFailed
+from benchmarks.measure import Measurement, StepFailed
 from benchmarks.peers import datalad, environment
 from benchmarks.provenance_pipeline import Recorder
 from benchmarks.results import Reading
@@ -78,9 +79,10 @@ class _Repairs:
     def __init__(self, own: Path, scale: float) -> None:
         self._own = own
         self._medians = Medians("repair")
+        self._cpu: dict[str, list[float]] = {}
         self._rows = write_rows(own / "master", scale)
         self._site = RepairSite(own / "base")
-        self._medians.took("record", self._site.record(own / "master"))
+        self._took("record", self._site.record(own / "master"))
         feedback = own / "feedback.jsonl"
         self._flagged = write_feedback(feedback, self._site.tree / FINAL, scale)
         self._defect = self._site.flag(feedback)
@@ -111,6 +113,11 @@ class _Repairs:
         yield from self._medians.spaced()
         yield from self._counts(rounds)
 
+    def _took(self, name: str, measured: Measurement) -> None:
+        """Keep what a tool took; its processor time too, which others on the machine make longer by less."""
+        self._medians.took(name, measured)
+        self._cpu.setdefault(name, []).append(measured.cpu_s)
+
     # Those that do all again
 
     def _begin_peers(self) -> None:
@@ -138,7 +145,7 @@ class _Repairs:
         edit(recorder.site, self._flagged, topic)
         before = {stage.name: _stat(recorder.site.tree / stage.output) for stage in STAGES}
         time.sleep(SETTLE_S)
-        self._medians.took(recorder.name, recorder.run(recorder.refresh()))
+        self._took(recorder.name, recorder.run(recorder.refresh()))
         made = [each for each in STAGES if _stat(recorder.site.tree / each.output) != before[each.name]]
         self._recomputed[recorder.name] = sum(_rows(recorder.site.tree / each.inputs[0]) for each in made)
 
@@ -146,7 +153,7 @@ class _Repairs:
         site = self._site.copy_to(self._own / "rerun")
         edit(site, self._flagged, topic)
         time.sleep(SETTLE_S)
-        self._medians.took("rerun", site.rerun_all())
+        self._took("rerun", site.rerun_all())
         self._recomputed["rerun"] = sum(_rows(site.tree / stage.inputs[0]) for stage in STAGES)
         self._compare("rerun", site.tree, expected)
         site.remove()
@@ -156,10 +163,10 @@ class _Repairs:
     def _repair(self, topic: str, expected: Path) -> None:
         site = self._site.copy_to(self._own / "repair")
         repair, planned = site.plan(self._defect, topic)
-        self._medians.took("plan", planned)
+        self._took("plan", planned)
         time.sleep(SETTLE_S)
         applied, taken = site.apply(repair)
-        self._medians.took("apply", taken)
+        self._took("apply", taken)
         self._check(applied)
         site.dsvc("checkout", applied["branch"])
         self._compare("apply", site.tree, expected)
@@ -190,6 +197,8 @@ class _Repairs:
             self._same[f"{name}, rows"] += rows_alike
 
     def _counts(self, rounds: int) -> Iterator[Reading]:
+        for name, taken in self._cpu.items():
+            yield Reading(name=f"repair {name}, processor", value=round(median(taken), 4), unit="s")
         yield Reading(name="repair rows", value=self._rows, unit="count")
         yield Reading(name="repair flagged", value=len(self._flagged), unit="count")
         for name, rows in self._recomputed.items():

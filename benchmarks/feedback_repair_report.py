@@ -40,7 +40,16 @@ def repair_sections(result: SpecialResult) -> Iterator[tuple[str, str, Sequence[
     yield (
         _title(result),
         ABOUT_REPAIR,
-        ("", "time", "times `repair apply`", "rows", "peak memory", "tables the same in bytes"),
+        (
+            "",
+            "time",
+            "times `repair apply`",
+            "processor time",
+            "times",
+            "rows",
+            "peak memory",
+            "same in bytes",
+        ),
         list(_tools(result)),
     )
     yield "Where the time of a repair goes", ABOUT_STEPS, ("", "time"), list(_steps(result))
@@ -63,17 +72,20 @@ def _tools(result: SpecialResult) -> Iterator[tuple[str, ...]]:
         rows, peak = result.value(f"repair rows recomputed: {name}"), result.value(f"repair {name}_peak")
         same = result.value(f"repair tables same: {name}, bytes")
         compared = result.value("repair tables compared")
+        used, own_used = (result.value(f"repair {each}, processor") for each in (name, "apply"))
         yield (
             shown,
             seconds(taken),
             f"{taken / own:.1f}",
+            "–" if used is None else seconds(used),
+            "–" if used is None or not own_used else f"{used / own_used:.1f}",
             "–" if rows is None else f"{rows:,.0f}",
             "–" if peak is None else mebibytes(peak),
             "–" if same is None or compared is None else f"{same:.0f} of {compared:.0f}",
         )
     planned = result.value("repair plan")
     if planned is not None:
-        yield "`dsvc repair plan`, before it", seconds(planned), "–", "–", "–", "–"
+        yield "`dsvc repair plan`, before it", seconds(planned), *"––––––"
 
 
 def _steps(result: SpecialResult) -> Iterator[tuple[str, ...]]:
