@@ -92,7 +92,13 @@ def _unescape(text: str) -> str:
 @click.option(
     "--manual", metavar="TEXT", help=_("record what was done already, in words, in place of a command")
 )
-@click.option("--param", "params", multiple=True, metavar="K=V…", help=_("a parameter; the command finds it in DSVC_PARAM_K"))
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="K=V…",
+    help=_("a parameter; the command finds it in DSVC_PARAM_K"),
+)
 @click.option(
     "--fact",
     "facts",
