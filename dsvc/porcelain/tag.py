@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from dsvc.history.git_object import GitObject, parse_tag
 from dsvc.history.ref_name import TAGS, tag_ref
@@ -13,6 +14,28 @@ from dsvc.model.ids import CommitId
 from dsvc.porcelain.ref_moves import RefExistsError, moving_refs, unknown_ref
 from dsvc.porcelain.values import RefInfo
 from dsvc.porcelain.workspace import Workspace
+
+_RELEASES: Final = "refs/dsvc/releases/"
+
+
+class ReleaseTagError(UsageError):
+    """A tag belongs to a release, and stays where it is."""
+
+    code = "release-tag"
+
+
+def _check_no_release(repo: Workspace, name: str) -> None:
+    """Refuse to move or delete the tag that a release made: it could not be verified any more."""
+    if repo.history.refs.get(_RELEASES + name) is None:
+        return
+    from dsvc.porcelain.release_chain import release_head
+
+    if release_head(repo, name).created is not None:
+        raise ReleaseTagError(
+            f"the tag {name} is that of a release",
+            hint=f"dsvc release withdraw {name} says that nobody should use it",
+            details={"release": name},
+        )
 
 
 def tags(repo: Workspace) -> list[RefInfo]:
@@ -49,6 +72,8 @@ def create(
     ------
     RefExistsError
         If it exists and `force` is off.
+    ReleaseTagError
+        If it is that of a release.
     NotFoundError
         If there is no such revision, or HEAD has no commit yet.
     UsageError
@@ -64,6 +89,8 @@ def create(
     with moving_refs(repo):
         commit = repo.history.revisions.resolve("HEAD" if rev is None else rev)
         old = repo.history.refs.get(ref)
+        if old is not None:
+            _check_no_release(repo, name)
         if old is not None and not force:
             raise RefExistsError(
                 f"the tag {name} exists already", hint="--force moves it", details={"ref": ref}
@@ -93,8 +120,11 @@ def delete(repo: Workspace, name: str) -> RefInfo:
     ------
     NotFoundError
         If there is no such tag.
+    ReleaseTagError
+        If it is that of a release.
     """
     ref = tag_ref(name)
+    _check_no_release(repo, name)
     value = repo.history.refs.get(ref)
     if value is None:
         raise unknown_ref("tag", name, (found.removeprefix(TAGS) for found in repo.history.refs.list(TAGS)))

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from dsvc.history.ref_name import tag_ref
+from dsvc.history.refs import RefChange
 from dsvc.lineage.validation import Outcome
 from dsvc.model.errors import (
     BlockingDefectError,
@@ -66,6 +67,12 @@ def shop(filled: Path, tmp_path: Path) -> Shop:
 
 def refs(shop: Shop) -> dict[str, str]:
     return {name: str(tip) for name, tip in shop.repo.history.refs.list().items()}
+
+
+def drop_tag(shop: Shop) -> None:
+    """Take the tag away as nobody can with dsvc."""
+    tip = shop.repo.history.refs.get(tag_ref("v1"))
+    shop.repo.record("forge", changes=[RefChange(tag_ref("v1"), tip, None)])
 
 
 # Creating
@@ -430,7 +437,11 @@ def test_gc_keeps_a_release_whose_branch_and_tag_are_gone(shop: Shop) -> None:
     shop.repo.release_create("v1")
     state = release_head(shop.repo, "v1")
     assert state.commit is not None
-    shop.repo.delete_tag("v1")
+    with pytest.raises(UsageError):
+        shop.repo.delete_tag("v1")
+    with pytest.raises(UsageError):
+        shop.repo.create_tag("v1", force=True)
+    drop_tag(shop)
     (finding,) = shop.repo.release_verify("v1").findings
     assert (finding.check, finding.outcome) == ("tag", Outcome.FAIL)
     assert shop.repo.fsck(read_data=True).defects == ()
