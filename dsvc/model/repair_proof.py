@@ -83,8 +83,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    flagged_changed, selected_changed, consequent_changed : int
-        Rows of the plan that differ now, or are gone.
+    flagged_changed, selected_changed : int
+        Rows of the defect's artifact that the plan names as such, and that differ now, or are gone.
+    consequent_changed : int
+        Rows of all artifacts that follow from them, and do.
     others_changed : int
         Rows outside of the plan that do; a repair with any is not committed.
     unproved : tuple of Unproved

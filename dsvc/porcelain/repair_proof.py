@@ -7,7 +7,7 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -65,6 +65,10 @@ def prove(
     return _Prover(repo, plan, before, after, runs, code or {}).proof(edits)
 
 
+_OWN: Final = ("flagged_changed", "selected_changed")
+_ALL: Final = ("consequent_changed", "others_changed")
+
+
 class _Prover:
     def __init__(
         self,
@@ -87,10 +91,10 @@ class _Prover:
         changes = list(diff_manifests(self._before, self._after))
         artifacts = [*self._files(changes), *self._members(changes)]
         flaws = self._flaws()
-        total = {
-            name: sum(getattr(each, name) for each in artifacts)
-            for name in ("flagged_changed", "selected_changed", "consequent_changed", "others_changed")
-        }
+        # Flagged and selected rows are the defect's; what they were made from has them once more.
+        own = [each for each in artifacts if each.path == self._plan.subject] or artifacts
+        total = {name: sum(getattr(each, name) for each in own) for name in _OWN}
+        total |= {name: sum(getattr(each, name) for each in artifacts) for name in _ALL}
         return Proof(
             **total,
             conserved=not flaws,
