@@ -119,11 +119,8 @@ def _planned(root: str) -> Repository:
     return open_in(root)
 
 
-def _apply(repo: Repository) -> object:
-    from dsvc.porcelain.rerun import Carrier
-
-    (repair,) = repairs(repo)
-    return repo.repair_apply(repair.id, Carrier(environ={"PATH": "/usr/bin:/bin"}))
+def _apply(repo: Repository) -> None:
+    _apply_to(repo, "wrong-label")
 
 
 def _repaired(root: str) -> None:
@@ -169,6 +166,29 @@ def _announce(repo: Repository) -> object:
 
 def _withdraw(repo: Repository) -> object:
     return repo.release_end("v1", "withdraw", "rights are gone")
+
+
+def whole(root: str) -> None:
+    """A release; after it a table that was evaluated, found bad and repaired, with another plan left."""
+    _out(root)
+    repo = open_in(root)
+    write(root, {b"a.jsonl": _table(_ROWS), b"first.jsonl": _result([8], extra=[1, 9])})
+    write(root, {b"next.jsonl": _result(_BAD, "mojibake"), b"after.jsonl": _result([])})
+    repo.add([b"a.jsonl"])
+    repo.commit("table", no_verify=True)
+    _take(repo, "first.jsonl")
+    _take(open_in(root), "next.jsonl")
+    repo = open_in(root)
+    repo.repair_plan(_defect(repo), drop=True)
+    repo.repair_plan(_defect(repo, "mojibake"), values={"label": "9"})
+    _apply_to(open_in(root), "mojibake", no_verify=True)
+
+
+def _apply_to(repo: Repository, symptom: str, *, no_verify: bool = False) -> None:
+    from dsvc.porcelain.rerun import Carrier
+
+    repair = next(each for each in repairs(repo) if each.plan.defect == _defect(repo, symptom))
+    repo.repair_apply(repair.id, Carrier(environ={"PATH": "/usr/bin:/bin"}), no_verify=no_verify)
 
 
 # name: (what comes before, the command, codes of errors that say that it was done already)

@@ -116,11 +116,14 @@ class RepairCheck:
         if state.created is None:
             return
         said = set((ReleaseTag(self._repo, name).text or "").splitlines())
-        for path in (*release_chain.DOCUMENTS, release_chain.NOTES):
+        for path in release_chain.DOCUMENTS:
             data = release_chain.release_part(self._repo, state, path)
             line = f"Dsvc-Document: {path.decode()} {blake3(data).hexdigest()}"
-            if said and path != release_chain.NOTES and line not in said:
+            if said and line not in said:
                 raise CorruptDataError(f"release {name}: {path.decode()} is not the one that its tag names")
+        notes = release_chain.facts_of(self._repo, state).notes.encode("utf-8", "surrogatepass")
+        if release_chain.release_part(self._repo, state, release_chain.NOTES) != notes:
+            raise CorruptDataError(f"release {name}: its notes are not those of its facts")
 
 
 def check_rows(plan: Plan) -> None:
