@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
+import functools
 import io
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -117,8 +120,18 @@ def prepare(folder: Path) -> repairkit.Pipeline:
     return made
 
 
-def opened(folder: Path) -> repairkit.Pipeline:
-    """What was prepared, in a folder that it was copied to."""
+@functools.cache
+def _prepared() -> Path:
+    """The pipeline, made once in a process."""
+    folder = Path(tempfile.mkdtemp(prefix="dsvc-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    prepare(folder / "数据")
+    return folder / "数据"
+
+
+def copied(folder: Path) -> repairkit.Pipeline:
+    """The pipeline in a folder of one's own."""
+    shutil.copytree(_prepared(), folder, symlinks=True)
     made = repairkit.Pipeline(Lab(Work(folder)))
     made.entries = {entry.path: entry for entry in made.repo.manifest_of("HEAD").entries()}
     return made

@@ -100,7 +100,7 @@ def test_tables_whose_rows_repeat(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, RepairApplied]:
-    made = applykit.prepare(tmp_path_factory.mktemp("proof") / "数据")
+    made = applykit.copied(tmp_path_factory.mktemp("proof") / "数据")
     view = made.repo.repair_plan(flag(made, b"train.csv", [5]), values={"label": "good"}, at=b"labels.csv")
     return made, made.repo.repair_apply(view.state.id, carrier())
 
