@@ -95,15 +95,8 @@ def collect(shell: Shell) -> None:
         shell.dsvc(
             *(*run, f"label-{part}", "--kind", "label", "--rowwise", "-i", files[0], "-o", files[1]),
             *(word for fact in facts for word in ("--fact", fact)),
-            *(
-                "--param",
-                "guideline=1",
-                "--",
-                "python3",
-                "steps/label_reviews.py",
-                f"annotator-{number}",
-                *files,
-            ),
+            *("--param", "guideline=1"),
+            *("--", "python3", "steps/label_reviews.py", f"annotator-{number}", *files),
         )
     shell.dsvc(
         *(*run, "assemble", "--kind", "split", "--rowwise"),

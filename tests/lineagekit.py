@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -146,6 +147,17 @@ class Lab:
         return self.work.commit(message)
 
 
+def _parts(
+    pairs: Mapping[tuple[int, int], set[tuple[int, int]]], accounts: Mapping[int, RowAccount]
+) -> dict[bytes, bytes]:
+    """Row maps and accounts as a run holds them."""
+    parts = {b"rows/%d" % number: encode_account(account) for number, account in accounts.items()}
+    for place, each in pairs.items():
+        outs, ins = np.array(sorted(each), np.int64).reshape(-1, 2).T
+        parts[b"maps/%d-%d" % place] = encode_links(ordered(outs, ins))
+    return parts
+
+
 def make_run(
     store: ChunkStore,
     name: str,
@@ -167,27 +179,19 @@ def make_run(
     """Store a run; None as links: nothing is known of rows."""
     at = f"2026-01-01T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z"
     pairs = {place: set(each) for place, each in (links or {}).items()}
-    parts, accounts = {}, {}
-    for place, each in pairs.items():
-        outs, ins = np.array(sorted(each), np.int64).reshape(-1, 2).T
-        parts[b"maps/%d-%d" % place] = encode_links(ordered(outs, ins))
-    for number, thing in enumerate(inputs if links is not None else ()):
-        accounts[number] = _account(
+    accounts = {
+        number: _account(
             _records(thing), pairs, number, (drops or {}).get(number, {}), (changed or {}).get(number, ())
         )
-        parts[b"rows/%d" % number] = encode_account(accounts[number])
-    fates = {number: account.fates for number, account in accounts.items()}
+        for number, thing in enumerate(inputs if links is not None else ())
+    }
+    fates = [accounts[number].fates if number in accounts else None for number in range(len(inputs))]
+    added = [_added(_records(each), pairs, number) for number, each in enumerate(outputs)]
     run = Run(
         name=name,
         kind=kind,
-        inputs=(
-            *(_input(each, fates.get(number)) for number, each in enumerate(inputs)),
-            *(_input(each, None, Role.LOOKUP) for each in lookups),
-        ),
-        outputs=tuple(
-            _output(each, links is not None, _added(_records(each), pairs, number))
-            for number, each in enumerate(outputs)
-        ),
+        inputs=(*map(_input, inputs, fates), *(_input(each, None, Role.LOOKUP) for each in lookups)),
+        outputs=tuple(_output(*each) for each in zip(outputs, repeat(links is not None), added)),
         code=CODE,
         environment=ENVIRONMENT,
         agent=Agent("Ann", "ann@example.org"),
@@ -202,7 +206,7 @@ def make_run(
         rowwise=rowwise,
     )
     files = [[_files(each) for each in side] for side in ((*inputs, *lookups), outputs)]
-    id_ = store_run(store, run, inputs=files[0], outputs=files[1], parts=parts)
+    id_ = store_run(store, run, inputs=files[0], outputs=files[1], parts=_parts(pairs, accounts))
     return Made(id_, [*inputs, *lookups], list(outputs), pairs)
 
 

@@ -139,7 +139,7 @@ def _verdict() -> Verdict:
     )
 
 
-def _lineage() -> LineageClosure:
+def _runs() -> tuple[ReleasedRun, ...]:
     clean = ReleasedRun(
         id=RUNS[0],
         name="清洗",
@@ -165,6 +165,10 @@ def _lineage() -> LineageClosure:
         facts={"tool": "Label Studio", "rules": "v2"},
         outputs=(RunArtifact(path=b"train.csv", digest=HEX, records=9),),
     )
+    return label, clean
+
+
+def _sources() -> tuple[ReleasedSource, ...]:
     crawl = ReleasedSource(
         id="网页",
         title="新闻网页",
@@ -192,7 +196,90 @@ def _lineage() -> LineageClosure:
         status=Status.WITHDRAWN,
         reason="terms changed",
     )
-    return LineageClosure(digest=HEX, complete=True, runs=(label, clean), sources=(made, crawl))
+    return made, crawl
+
+
+def _evaluations() -> tuple[Evaluation, ...]:
+    accuracy = Metric(name="accuracy", value=0.81, n=500, higher_is_better=True, support=Support.RECOMPUTED)
+    loss = Metric(name="loss", value=0.5, higher_is_better=False, task="nli", stderr=0.01)
+    return (
+        Evaluation(
+            feedback="feedback0001",
+            suite="pilot",
+            model="bert-小",
+            tool="lm-eval",
+            kind=PilotKind.FINETUNING,
+            created="2026-11-21T00:00:00Z",
+            outcome="passed",
+            metrics=(accuracy, loss),
+        ),
+        Evaluation(feedback="feedback0002", suite="manual"),
+    )
+
+
+def _defects() -> tuple[KnownDefect, ...]:
+    return (
+        KnownDefect(
+            id="d-00000001",
+            standing=DefectStanding.OPEN,
+            status=DefectStatus.CONFIRMED,
+            severity=DefectSeverity.P3,
+            path=b"train.csv",
+            symptom="错标",
+            rows=4,
+        ),
+        KnownDefect(
+            id="d-00000002",
+            standing=DefectStanding.WAIVED,
+            status=DefectStatus.OPEN,
+            severity=DefectSeverity.P1,
+            path=b"train.csv",
+            symptom="mojibake",
+            rows=1,
+            waiver="waiver000001",
+        ),
+        KnownDefect(
+            id="d-00000003",
+            standing=DefectStanding.CLOSED,
+            status=DefectStatus.VERIFIED,
+            severity=DefectSeverity.P2,
+            path=b"\xff/odd.bin",
+            symptom="wrong-label",
+            rows=7,
+        ),
+    )
+
+
+def _since() -> Since:
+    return Since(
+        release="v1.1.0",
+        commit="b" * 40,
+        manifest=HEX,
+        files=(
+            FileChange(
+                path=b"train.csv",
+                change=ChangeKind.MODIFIED,
+                rows_added=1,
+                rows_removed=2,
+                rows_changed=3,
+            ),
+            FileChange(path="图片/猫.png".encode(), change=ChangeKind.ADDED),
+        ),
+        metrics=(
+            MetricChange(
+                suite="pilot",
+                name="accuracy",
+                before=0.7,
+                after=0.81,
+                n_before=500,
+                n_after=500,
+                higher_is_better=True,
+                low=0.05,
+                high=0.17,
+                method="mcnemar",
+            ),
+        ),
+    )
 
 
 def full_facts() -> ReleaseFacts:
@@ -207,8 +294,6 @@ def full_facts() -> ReleaseFacts:
         Part("图片/猫.png".encode(), 1, ("网页",), "image", False),
         Part(b"\xff/odd.bin", 1, (), "binary", None),
     )
-    accuracy = Metric(name="accuracy", value=0.81, n=500, higher_is_better=True, support=Support.RECOMPUTED)
-    loss = Metric(name="loss", value=0.5, higher_is_better=False, task="nli", stderr=0.01)
     return empty_facts(
         name="v1.2.0",
         title="评论数据集",
@@ -218,50 +303,9 @@ def full_facts() -> ReleaseFacts:
         licence="CC-BY-NC-4.0 AND MIT",
         files=files,
         verdict=_verdict(),
-        lineage=_lineage(),
-        evaluations=(
-            Evaluation(
-                feedback="feedback0001",
-                suite="pilot",
-                model="bert-小",
-                tool="lm-eval",
-                kind=PilotKind.FINETUNING,
-                created="2026-11-21T00:00:00Z",
-                outcome="passed",
-                metrics=(accuracy, loss),
-            ),
-            Evaluation(feedback="feedback0002", suite="manual"),
-        ),
-        defects=(
-            KnownDefect(
-                id="d-00000001",
-                standing=DefectStanding.OPEN,
-                status=DefectStatus.CONFIRMED,
-                severity=DefectSeverity.P3,
-                path=b"train.csv",
-                symptom="错标",
-                rows=4,
-            ),
-            KnownDefect(
-                id="d-00000002",
-                standing=DefectStanding.WAIVED,
-                status=DefectStatus.OPEN,
-                severity=DefectSeverity.P1,
-                path=b"train.csv",
-                symptom="mojibake",
-                rows=1,
-                waiver="waiver000001",
-            ),
-            KnownDefect(
-                id="d-00000003",
-                standing=DefectStanding.CLOSED,
-                status=DefectStatus.VERIFIED,
-                severity=DefectSeverity.P2,
-                path=b"\xff/odd.bin",
-                symptom="wrong-label",
-                rows=7,
-            ),
-        ),
+        lineage=LineageClosure(digest=HEX, complete=True, runs=_runs(), sources=_sources()),
+        evaluations=_evaluations(),
+        defects=_defects(),
         drops=DropAccounting(
             (
                 DropLine(run=RUNS[0], name="清洗", reason="too short", rows=2),
@@ -272,35 +316,7 @@ def full_facts() -> ReleaseFacts:
         notices=(
             Notice("网页", "新闻网页", ("某报社",), "CC-BY-NC-4.0", "https://example.org/news", (), (HEX,)),
         ),
-        since=Since(
-            release="v1.1.0",
-            commit="b" * 40,
-            manifest=HEX,
-            files=(
-                FileChange(
-                    path=b"train.csv",
-                    change=ChangeKind.MODIFIED,
-                    rows_added=1,
-                    rows_removed=2,
-                    rows_changed=3,
-                ),
-                FileChange(path="图片/猫.png".encode(), change=ChangeKind.ADDED),
-            ),
-            metrics=(
-                MetricChange(
-                    suite="pilot",
-                    name="accuracy",
-                    before=0.7,
-                    after=0.81,
-                    n_before=500,
-                    n_after=500,
-                    higher_is_better=True,
-                    low=0.05,
-                    high=0.17,
-                    method="mcnemar",
-                ),
-            ),
-        ),
+        since=_since(),
     )
 
 
