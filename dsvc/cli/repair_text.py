@@ -245,14 +245,14 @@ def _samples(samples: Sequence[SampleRow]) -> Iterator[str]:
     for each in samples:
         if each.after is None:
             shown = list(each.before.items())[:_COLUMNS]
-            values = _(", ").join(f"{name}={_value(value)}" for name, value in shown)
-            yield _("{row} goes: {values}").format(row=each.name, values=values).rstrip(": ")
+            values = _(", ").join(f"{show_line(name)}={_value(value)}" for name, value in shown)
+            yield _("{row} goes: {values}").format(row=show_line(each.name), values=values).rstrip(": ")
             continue
         changes = [
             f"{show_line(name)}: {_value(each.before.get(name))} -> {_value(value)}"
             for name, value in each.after.items()
         ]
-        yield f"{each.name}  {_(', ').join(changes)}"
+        yield f"{show_line(each.name)}  {_(', ').join(changes)}"
 
 
 def _value(value: str | None) -> str:

@@ -32,6 +32,7 @@ def command(session: Session, target: str) -> None:
 
 def _write(session: Session, result: TraceResult) -> None:
     from dsvc.cli.lineage_words import show_artifact, show_rows, show_source
+    from dsvc.cli.names import show_line
 
     output = session.output
     sources = {each.source.id: each.source for each in result.sources}
@@ -42,7 +43,7 @@ def _write(session: Session, result: TraceResult) -> None:
         output.answer("  " + _how(session, traced))
         for id_ in step.sources:
             output.answer("  " + _("source {name}").format(name=f"{id_}: {show_source(sources[id_])}"))
-        output.answer("  " + _("check: {command}").format(command=traced.check))
+        output.answer("  " + _("check: {command}").format(command=show_line(traced.check)))
     output.answer()
     for gap in result.gaps:
         output.answer(output.style(_gap(gap), "red"))
