@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dsvc.model.ids import CommitId
+from dsvc.porcelain.repair_apply import RepairApplied
 from dsvc.porcelain.rerun import Carrier
 from dsvc.porcelain.run import run
 from dsvc.porcelain.run_spec import RunSpec
@@ -155,3 +156,40 @@ def model(labels: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
     names = sorted({row["label"] for row in train})
     stats = [{"label": n, "n": str(sum(r["label"] == n for r in train))} for n in names]
     return {"clean.csv": clean, "train.csv": train, "copy.csv": train, "stats.csv": stats}
+
+
+def a_plan(
+    made: repairkit.Pipeline, path: bytes = b"train.csv", rows: tuple[int, ...] = (5,), **action: object
+) -> str:
+    given = action or {"values": {"label": "good"}, "at": b"labels.csv"}
+    defect = repairkit.flag(made, path, rows)
+    view = made.repo.repair_plan(defect, **given)  # type: ignore[arg-type]
+    return view.state.id
+
+
+def told(done: RepairApplied) -> list[tuple[str, str, int, bool, bool]]:
+    return [(s.step.name, s.outcome.value, s.rows, s.whole, s.earlier) for s in done.steps]
+
+
+def check_model(made: repairkit.Pipeline, commit: CommitId) -> None:
+    """What follows on labels.csv is what the steps would make of it."""
+    for name, rows in model(table(made, commit, "labels.csv")).items():
+        assert table(made, commit, name) == rows, name
+
+
+def check_proof(done: RepairApplied) -> None:
+    """The only bad row became a good one: its group in stats.csv is gone, and the other one grew."""
+    proof = done.proof
+    found = {
+        each.path.decode(): (each.flagged_changed, each.consequent_changed, each.further, each.came)
+        for each in proof.artifacts
+    }
+    assert found == {
+        "labels.csv": (1, 0, 0, 1),
+        "clean.csv": (0, 1, 0, 1),
+        "train.csv": (1, 0, 0, 1),
+        "copy.csv": (0, 1, 0, 1),
+        "stats.csv": (0, 2, 1, 1),
+    }
+    assert (proof.flagged_changed, proof.consequent_changed, proof.others_changed) == (1, 4, 0)
+    assert (proof.conserved, proof.unproved, proof.not_as_asked, proof.files_unchanged) == (True, (), 0, 3)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from dsvc.history.ref_name import tag_ref
+from dsvc.history.refs import RefChange
 from dsvc.model.ids import CommitId
 from dsvc.porcelain.repository import Repository
 from tests.lineagekit import Lab, csv
@@ -21,6 +28,18 @@ FIELDS = {
     "modality": ["text"],
 }
 LICENCE = b"CC-BY-4.0\n"
+
+OWN = """
+id = "own"
+version = "1"
+date = "2026-01-01"
+title = {en = "own", zh = "自己"}
+[rules.LIN-01]
+clause = "x"
+severity = "blocking"
+stage = "push"
+""".encode()
+"""A policy of one's own with one rule, not asked at a release."""
 
 
 class Shop:
@@ -73,3 +92,32 @@ class Shop:
         lab.run("并", [clean, two], [whole], links, drops={1: {3: ("unmatched", -1)}})
         lab.put({b"README.md": b"# readme\n", b"step.py": b"print()\n"})
         return lab.commit("数据")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop") / "数据"
+    made = Shop(folder)
+    made.fill()
+    # What detectors say, and indexes of rows, stay in the cache for all tests.
+    made.repo.release_create("v1")
+    made.repo.undo()
+    return folder
+
+
+@pytest.fixture
+def shop(filled: Path, tmp_path: Path) -> Shop:
+    shutil.copytree(filled, tmp_path / "数据")
+    return Shop(tmp_path / "数据")
+
+
+def drop_tag(shop: Shop) -> None:
+    """Take the tag away as nobody can with dsvc."""
+    tip = shop.repo.history.refs.get(tag_ref("v1"))
+    shop.repo.record("forge", changes=[RefChange(tag_ref("v1"), tip, None)])
+
+
+def evaluate(shop: Shop, *lines: object, subject: str = "全部.csv", **more: Any) -> Any:
+    path = shop.folder.parent / "结果.jsonl"
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    return shop.repo.feedback_import(str(path), subject=subject, suite="pilot", **more)
