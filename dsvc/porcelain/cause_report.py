@@ -11,7 +11,7 @@ import numpy as np
 from dsvc.feedback.causes import MIN_BAD, rank
 from dsvc.feedback.defect_state import DefectState
 from dsvc.lineage.row_set import decode_rows
-from dsvc.model.defect import Cause, Denominator, FlaggedRows
+from dsvc.model.defect import Cause, DefectVerb, Denominator, FlaggedRows
 from dsvc.model.errors import MalformedInputError, NotFoundError
 from dsvc.model.feedback import EvaluatedRows
 from dsvc.model.ids import CommitId
@@ -40,7 +40,7 @@ class CauseReport(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     defect : str
     commit : str
-        Version that the newest of its evaluations was of, in hex.
+        Version that the newest of its evaluations from before a repair was of, in hex.
     path, digest : bytes
         Artifact there whose rows are flagged.
     folder : bool
@@ -202,7 +202,7 @@ def universe_of(repo: Workspace, state: DefectState) -> Universe:
     """Find the rows that a defect is counted over; raises as `cause_report`."""
     if not state.feedbacks:
         raise NotFoundError(f"defect {state.id} names no evaluation", details={"defect": state.id})
-    heads = [feedback_head(repo, id_) for id_ in state.feedbacks]
+    heads = [feedback_head(repo, id_) for id_ in _as_found(state)]
     newest = heads[-1]
     commit = CommitId(newest.record.subject.commit)
     path = state.path
@@ -219,6 +219,20 @@ def universe_of(repo: Workspace, state: DefectState) -> Universe:
         rows = _evaluated(repo, [each for one in stated for each in one], digest, records, commit)
         rows = None if rows is None else np.union1d(rows, flagged)
     return Universe(commit, path, digest, folder, records, rows, flagged, lost, denominator, newest)
+
+
+def _as_found(state: DefectState) -> tuple[str, ...]:
+    """Its evaluations from before it was first repaired; all of them where there are no others.
+
+    A repair changes rows and the runs that they come from: in what it made, the rows that it put right would
+    be counted as bad, and the run that put them right as their cause.
+    """
+    verbs = [step.operation.verb for step in state.history]
+    if DefectVerb.REPAIR not in verbs:
+        return state.feedbacks
+    after = state.history[verbs.index(DefectVerb.REPAIR) :]
+    later = {step.operation.feedback for step in after}
+    return tuple(each for each in state.feedbacks if each not in later) or state.feedbacks
 
 
 def _flagged(

@@ -66,7 +66,7 @@ def selected_of(
     from dsvc.porcelain.same_cause import selected_rows
 
     causes = _named(request.causes) if request.causes else _ranked(repo, defect)
-    rows = selected_rows(repo, defect, base.commit, causes)
+    rows = selected_rows(repo, defect, base.commit, causes, flagged.artifact.node.path)
     names = tuple(f"{each.kind.value} {each.id}" for each in causes)
     if not len(rows):
         raise NoCauseError(

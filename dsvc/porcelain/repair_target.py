@@ -163,7 +163,7 @@ def flagged_now(base: Base, defect: DefectState) -> FlaggedNow:
     """
     folder = any(each.folder for each in defect.rows if each.path == defect.path)
     try:
-        artifact = base.artifact(defect.path, folder=folder)
+        artifact = _artifact_now(base, defect.path, folder=folder)
     except NotFoundError as error:
         raise NothingToRepairError(
             f"nothing to repair: {error.message}", details={"defect": defect.id}
@@ -194,6 +194,19 @@ def flagged_now(base: Base, defect: DefectState) -> FlaggedNow:
             details={"defect": defect.id, "path": artifact.name},
         )
     return FlaggedNow(artifact, rows, tuple(gone))
+
+
+def _artifact_now(base: Base, path: bytes, *, folder: bool) -> Artifact:
+    """The artifact of a defect, also where its file has another name by now."""
+    try:
+        return base.artifact(path, folder=folder)
+    except NotFoundError:
+        from dsvc.porcelain.moved_file import moved_to
+
+        moved = None if folder else moved_to(base.repo, base.commit, path)
+        if moved is None:
+            raise
+        return base.artifact(moved)
 
 
 def check_editable(base: Base, artifact: Artifact) -> None:

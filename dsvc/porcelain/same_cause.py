@@ -32,7 +32,9 @@ class HasRows(Protocol):
         """Its rows, by content of the artifact."""
 
 
-def selected_rows(repo: Workspace, defect: HasRows, commit: CommitId, causes: Sequence[Cause]) -> Numbers:
+def selected_rows(
+    repo: Workspace, defect: HasRows, commit: CommitId, causes: Sequence[Cause], path: bytes | None = None
+) -> Numbers:
     """Rows of a defect's artifact that at least one of some causes covers, in the version that a commit has.
 
     Parameters
@@ -43,6 +45,8 @@ def selected_rows(repo: Workspace, defect: HasRows, commit: CommitId, causes: Se
         Version in which rows are wanted; causes are looked for in its lineage.
     causes : sequence of Cause
         Those that count, which need not be all of the defect's.
+    path : bytes, optional
+        Name of the artifact there; without, that which the defect has.
 
     Returns
     -------
@@ -57,8 +61,9 @@ def selected_rows(repo: Workspace, defect: HasRows, commit: CommitId, causes: Se
         If lineage or the artifact can't be read.
     """
     folder = any(each.folder for each in defect.rows if each.path == defect.path)
-    digest, _ = artifact_digest(repo, commit, defect.path, folder=folder)
-    found = CandidateCauses(repo, commit).of(defect.path, digest, folder=folder)
+    there = defect.path if path is None else path
+    digest, _ = artifact_digest(repo, commit, there, folder=folder)
+    found = CandidateCauses(repo, commit).of(there, digest, folder=folder)
     return found.rows_of((each.kind, each.id) for each in causes)
 
 
