@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def chosen_inputs(plan: Plan, tree: RunTree) -> dict[int, NewArtifact]:
-    """Inputs of the run that a plan does again, with the rows marked that flagged and selected ones came from.
+    """Inputs of the run that a plan does again; marked are the rows that flagged and selected ones came from.
 
     Nothing is marked where the plan names every row that the run made: it is done again as a whole then, and
     rows that it left out get another chance.

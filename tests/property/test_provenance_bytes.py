@@ -80,6 +80,7 @@ _ACCOUNT = encode_account(
 )
 _ROWS = encode_rows(np.array([0, 1, 5, 900], np.int64))
 
+
 def _read_run(data: bytes) -> None:
     run = decode_run(data)
     assert run.rows.keys() >= {"kept", "added"}
