@@ -179,9 +179,12 @@ class _Repairs:
             self._recomputed[name] = max(steps[name]["rows"], self._recomputed.get(name, 0))
         self._recomputed["apply"] = applied["rows_recomputed"]
         proof = applied["proof"]
-        # The flagged rows of the last table, and those of the first that they are reached from.
-        wanted = {"flagged_changed": 2 * len(self._flagged), "others_changed": 0, "unproved": []}
-        if {name: proof[name] for name in wanted} != wanted or any(steps[name]["whole"] for name in ROWWISE):
+        found = {each["path"]: each["flagged_changed"] for each in proof["artifacts"]}
+        if (
+            (proof["others_changed"], proof["unproved"], found[FINAL]) != (0, [], len(self._flagged))
+            or set(found) != set(TABLES)
+            or any(steps[name]["whole"] for name in ROWWISE)
+        ):
             raise WrongResult(f"the repair is not what it must be: {applied}")
 
     # What came out
