@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -75,11 +75,28 @@ T = TypeVar("T", Observation, Unresolved)
 
 
 def encode_frames(items: Iterable[Observation] | Iterable[Unresolved]) -> Iterator[bytes]:
-    """Encode observations, a frame at a time."""
-    rest = iter(items)
+    """Encode observations, a frame at a time; long ones in frames of fewer.
+
+    Raises
+    ------
+    MalformedInputError
+        If one alone is longer than a frame may be.
+    """
+    rest: Iterator[Observation | Unresolved] = iter(items)
     while batch := list(islice(rest, _FRAME_ITEMS)):
-        data = encode(batch)
+        yield from _frames(batch)
+
+
+def _frames(batch: Sequence[Observation | Unresolved]) -> Iterator[bytes]:
+    data = encode(batch)
+    if len(data) <= _MAX_FRAME:
         yield _LENGTH.pack(len(data)) + data
+        return
+    if len(batch) == 1:
+        raise MalformedInputError(f"the observation at {batch[0].pointer[:80]} is too long to be kept")
+    middle = len(batch) // 2
+    yield from _frames(batch[:middle])
+    yield from _frames(batch[middle:])
 
 
 def decode_frames(stream: BinaryIO, kind: type[T]) -> Iterator[T]:

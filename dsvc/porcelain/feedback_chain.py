@@ -294,9 +294,14 @@ def store(
     -------
     StoredFeedback
         Without `change` where the very same is recorded already.
+
+    Raises
+    ------
+    MalformedInputError
+        If it is beyond what is kept of an evaluation.
     """
     parts = {
-        RECORD: encode_feedback(record),
+        RECORD: _record_bytes(record),
         OBSERVATIONS: b"".join(encode_frames(found)),
         UNRESOLVED: b"".join(encode_frames(lost)),
     }
@@ -322,6 +327,12 @@ def store(
         if repo.history.read_commit(tip).manifest == state.root:
             break
     return StoredFeedback(id_, prepared, None)
+
+
+def _record_bytes(record: FeedbackRecord) -> bytes:
+    data = encode_feedback(record)
+    decode_feedback(data)  # what could not be read again is refused now
+    return data
 
 
 def _encode_scores(

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import blake3
 import numpy as np
 
+from dsvc.feedback.importers.importer import malformed
 from dsvc.feedback.importers.plain_fields import FAILED, identity
+from dsvc.feedback.importers.tool_fields import MAX_TEXT, cut
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.feedback import DefectSeverity, Sample, Unresolved
 from dsvc.porcelain.feedback_artifacts import Place
@@ -144,6 +146,7 @@ class Samples:
             self._one(sample, answer)
 
     def _one(self, sample: Sample, answer: Answer) -> None:
+        _check_names(sample)
         number, self.count = self.count, self.count + 1
         self._pointers.append(sample.pointer)
         failed = sample.passed is False or (sample.passed is None and sample.symptom is not None)
@@ -168,7 +171,13 @@ class Samples:
         """An observation with symptom and severity, and without what it need not keep."""
         from msgspec.structs import replace
 
-        return replace(sample, symptom=sample.symptom or FAILED, severity=sample.severity or self._severity)
+        return replace(
+            sample,
+            symptom=sample.symptom or FAILED,
+            severity=sample.severity or self._severity,
+            evidence=cut(sample.evidence),
+            explanation=cut(sample.explanation),
+        )
 
     def _unresolved(self, sample: Sample, reason: str, *, failed: bool) -> Unresolved:
         return Unresolved(
@@ -177,7 +186,7 @@ class Samples:
             selector=sample.selector,
             symptom=(sample.symptom or FAILED) if failed else None,
             severity=(sample.severity or self._severity) if failed else None,
-            evidence=sample.evidence,
+            evidence=cut(sample.evidence),
         )
 
     def _facet(self, sample: Sample) -> _Facet:
@@ -283,6 +292,19 @@ class Samples:
 
 def _few(rows: Numbers, among: set[int]) -> Iterator[int]:
     return (row for row in rows.tolist() if row in among)
+
+
+def _check_names(sample: Sample) -> None:
+    """Refuse names that are too long to be any: they are kept with each row, and have to be read again.
+
+    Raises
+    ------
+    FeedbackMalformedError
+        If one is.
+    """
+    names = (sample.symptom, sample.task, sample.slice, *sample.scores)
+    if max((len(each) for each in names if each), default=0) > MAX_TEXT:
+        raise malformed(sample.pointer, f"a name of more than {MAX_TEXT} characters")
 
 
 def _explicit(sample: Sample) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import BinaryIO, Final
@@ -47,7 +48,8 @@ def read_bytes(stream: BinaryIO, place: str = "") -> bytes:
         If it is larger than `MAX_DOCUMENT_BYTES`.
     """
     parts: list[bytes] = []
-    left = MAX_DOCUMENT_BYTES + 1
+    # Of a file it is known before anything is read; a member of an archive says what it likes.
+    left = 0 if _file_size(stream) > MAX_DOCUMENT_BYTES else MAX_DOCUMENT_BYTES + 1
     while left and (part := stream.read(min(left, 1 << 20))):
         parts.append(part)
         left -= len(part)
@@ -58,6 +60,13 @@ def read_bytes(stream: BinaryIO, place: str = "") -> bytes:
             hint="JSON Lines, one sample a line, may have any size",
         )
     return b"".join(parts)
+
+
+def _file_size(stream: BinaryIO) -> int:
+    try:
+        return os.fstat(stream.fileno()).st_size
+    except (OSError, AttributeError):
+        return 0
 
 
 def lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
