@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
 from dsvc.model.errors import ConcurrentChangeError, UsageError
 from dsvc.model.repair import (
@@ -51,6 +52,9 @@ def lab(work: Work) -> Lab:
     return Lab(work)
 
 
+CODE = {"step.py": blake3(b"print()\n").hexdigest()}
+
+
 def a_plan(**more: Any) -> Plan:
     given: dict[str, Any] = {
         "defect": "d-12345678",
@@ -58,7 +62,7 @@ def a_plan(**more: Any) -> Plan:
         "base": "b" * 40,
         "manifest": "c" * 64,
         "scope": Scope.FLAGGED,
-        "action": Action(kind=ActionKind.RELABEL, file="标签.csv", key=("id",)),
+        "action": Action(kind=ActionKind.RELABEL, file="标签.csv", key=("id",), code=CODE),
         "path": "数据.csv".encode(),
         "digest": bytes(32),
         "steps": (PlanStep(kind=StepKind.EDIT, name="repair", outputs=("数据.csv".encode(),)),),
