@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import blake3
 import numpy as np
+from msgspec.structs import replace
 
 from dsvc.feedback.importers.importer import malformed
 from dsvc.feedback.importers.plain_fields import FAILED, identity
@@ -133,7 +134,7 @@ class Samples:
         ContradictoryFeedbackError
             If it contradicts itself.
         """
-        rest = iter(samples)
+        rest = map(_bounded, samples)
         while batch := list(islice(rest, _BATCH)):
             self._take(batch)
             if progress is not None:
@@ -146,7 +147,6 @@ class Samples:
             self._one(sample, answer)
 
     def _one(self, sample: Sample, answer: Answer) -> None:
-        _check_names(sample)
         number, self.count = self.count, self.count + 1
         self._pointers.append(sample.pointer)
         failed = sample.passed is False or (sample.passed is None and sample.symptom is not None)
@@ -169,14 +169,10 @@ class Samples:
 
     def _complete(self, sample: Sample) -> Sample:
         """An observation with symptom and severity, and without what it need not keep."""
-        from msgspec.structs import replace
-
         return replace(
             sample,
             symptom=sample.symptom or FAILED,
             severity=sample.severity or self._severity,
-            evidence=cut(sample.evidence),
-            explanation=cut(sample.explanation),
         )
 
     def _unresolved(self, sample: Sample, reason: str, *, failed: bool) -> Unresolved:
@@ -186,7 +182,7 @@ class Samples:
             selector=sample.selector,
             symptom=(sample.symptom or FAILED) if failed else None,
             severity=(sample.severity or self._severity) if failed else None,
-            evidence=cut(sample.evidence),
+            evidence=sample.evidence,
         )
 
     def _facet(self, sample: Sample) -> _Facet:
@@ -294,8 +290,10 @@ def _few(rows: Numbers, among: set[int]) -> Iterator[int]:
     return (row for row in rows.tolist() if row in among)
 
 
-def _check_names(sample: Sample) -> None:
-    """Refuse names that are too long to be any: they are kept with each row, and have to be read again.
+def _bounded(sample: Sample) -> Sample:
+    """Cut texts, of which the file has all, and refuse names that are too long to be any.
+
+    Both are kept with each row, and have to be read again.
 
     Raises
     ------
@@ -305,6 +303,9 @@ def _check_names(sample: Sample) -> None:
     names = (sample.symptom, sample.task, sample.slice, *sample.scores)
     if max((len(each) for each in names if each), default=0) > MAX_TEXT:
         raise malformed(sample.pointer, f"a name of more than {MAX_TEXT} characters")
+    if max(len(sample.evidence or ""), len(sample.explanation or "")) <= MAX_TEXT:
+        return sample
+    return replace(sample, evidence=cut(sample.evidence), explanation=cut(sample.explanation))
 
 
 def _explicit(sample: Sample) -> bytes:
