@@ -184,6 +184,25 @@ class PathWord(_WordType):
         return [CompletionItem(incomplete, type="file")]
 
 
+def complete_chains(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Make the completion of ids of ``repairs`` or another kind, in the repository around the folder."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        folder = ctx.find_root().params.get("directory") or ()
+        prefix = f"refs/dsvc/{kind}/"
+        try:
+            from dsvc.porcelain.repository import Repository
+
+            names = Repository.open(os.path.join(".", *folder)).history.refs.list(prefix)
+        except Exception:
+            # Whatever is wrong, a completion says nothing.
+            return []
+        ids = sorted(name.removeprefix(prefix) for name in names)
+        return [id_ for id_ in ids if id_.startswith(incomplete)]
+
+    return complete
+
+
 def complete_refs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete branches and tags of the repository around the current folder."""
     folder = ctx.find_root().params.get("directory") or ()

@@ -6,7 +6,6 @@ ancestors (`dsvc.feedback.defect_state`). On chains see `dsvc.porcelain.operatio
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 DEFECT_REFS: Final = "refs/dsvc/defects/"
 OPERATION: Final = b"operation"
-_ABBREVIATED: Final = re.compile("(d-)?[0-9a-f]{4,64}")
 _DIGITS: Final = (8, 12, 16, 64)
 
 
@@ -73,15 +71,7 @@ def find_defect_id(repo: Workspace, text: str) -> str:
     NoSuchDefectError
         If there is none, or more than one.
     """
-    wanted = text if text.startswith("d-") else f"d-{text}"
-    fits = _ABBREVIATED.fullmatch(text) is not None
-    found = [id_ for id_ in defect_ids(repo) if fits and id_.startswith(wanted)]
-    if wanted in found:
-        return wanted
-    if len(found) != 1:
-        several = f"; {len(found)} begin like this" if found else ""
-        raise NoSuchDefectError(f"there is no defect {text[:80]!r}{several}", hint=DEFECTS.known_from)
-    return found[0]
+    return DEFECTS.find(repo, text if text.startswith("d-") else f"d-{text}")
 
 
 def defect_head(repo: Workspace, id: str) -> DefectHead:  # noqa: A002

@@ -97,13 +97,7 @@ def find_feedback_id(repo: Workspace, text: str) -> str:
     NoSuchFeedbackError
         If there is none, or more than one.
     """
-    found = [id_ for id_ in feedback_ids(repo) if len(text) >= 4 and id_.startswith(text)]
-    if text in found:
-        return text
-    if len(found) != 1:
-        several = f"; {len(found)} begin like this" if found else ""
-        raise NoSuchFeedbackError(f"there is no feedback {text[:80]!r}{several}", hint=FEEDBACK.known_from)
-    return found[0]
+    return FEEDBACK.find(repo, text)
 
 
 def feedback_head(repo: Workspace, id: str) -> FeedbackHead:  # noqa: A002

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from dsvc.model.errors import DsvcError, ErasedError, MalformedInputError, MissingDataError
+from dsvc.model.errors import MalformedInputError
 from dsvc.porcelain import feedback_chain
+from dsvc.porcelain.chain_check import ChainCheck
 from dsvc.porcelain.defect_chain import DEFECTS, defect_at
 from dsvc.porcelain.feedback_chain import EVIDENCE, FEEDBACK
-from dsvc.store.defects import Defect
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.workspace import Workspace
     from dsvc.store.manifest_tree import Manifest
 
 _RECORD: Final = "F070"
@@ -21,38 +19,14 @@ _CHAIN: Final = "F072"
 _EVIDENCE: Final = "F073"
 
 
-class FeedbackCheck:
-    """Checks all evaluations and defects that refs lead to.
-
-    Attributes
-    ----------
-    defects : list of Defect
-        What was found.
-    """
-
-    def __init__(self, repo: Workspace) -> None:
-        self._repo = repo
-        self.defects: list[Defect] = []
+class FeedbackCheck(ChainCheck):
+    """Checks all evaluations and defects that refs lead to."""
 
     def check(self) -> None:
         """Check everything; what nodes, chunks and commits are missing or damaged is said elsewhere."""
         for chains, check in ((FEEDBACK, self._feedback), (DEFECTS, self._defect)):
-            try:
-                ids = chains.ids(self._repo)
-            except DsvcError:
-                continue
-            for id_ in ids:
+            for id_ in self._ids(chains):
                 check(id_)
-
-    def _try(self, number: str, what: str, read: Callable[[], object]) -> bool:
-        try:
-            read()
-        except (MissingDataError, ErasedError):
-            return False
-        except DsvcError as error:
-            self.defects.append(Defect(id=number, object=what, message=error.message))
-            return False
-        return True
 
     def _defect(self, id_: str) -> None:
         repo = self._repo

@@ -89,6 +89,22 @@ class Chains(NamedTuple):
         hint = f"did you mean {' or '.join(close)}?" if close else self.known_from
         return self.absent(f"there is no {self.what} {id_}", hint=hint, details={self.what: id_})
 
+    def find(self, repo: Workspace, text: str) -> str:
+        """Find the id that is a text, or the only one that begins with it; at least 4 digits.
+
+        Raises
+        ------
+        NotFoundError
+            Of the class `absent`, if there is none, or more than one.
+        """
+        found = [id_ for id_ in self.ids(repo) if id_.startswith(text)]
+        if text in found:
+            return text
+        if len(found) != 1 or len(text.rpartition("-")[2]) < 4:
+            several = f"; {len(found)} begin like this" if len(found) > 1 else ""
+            raise self.absent(f"there is no {self.what} {text[:80]!r}{several}", hint=self.known_from)
+        return found[0]
+
     @property
     def known_from(self) -> str:
         """The hint that says where the ids are shown."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from dsvc.model.errors import CorruptDataError, DsvcError, ErasedError, MalformedInputError, MissingDataError
+from dsvc.model.errors import CorruptDataError, MalformedInputError
 from dsvc.porcelain import release_chain, repair_chain
-from dsvc.porcelain.operation_chain import Chains
-from dsvc.store.defects import Defect
+from dsvc.porcelain.chain_check import ChainCheck
 
 if TYPE_CHECKING:
     from dsvc.model.repair import Plan
     from dsvc.porcelain.repair_chain import RepairState
-    from dsvc.porcelain.workspace import Workspace
 
 _REPAIR: Final = "F074"
 _REPAIR_PARTS: Final = "F075"
@@ -23,35 +20,15 @@ _RELEASE: Final = "F076"
 _DOCUMENTS: Final = "F077"
 
 
-class RepairCheck:
-    """Checks all repairs and releases that refs lead to.
-
-    Attributes
-    ----------
-    defects : list of Defect
-        What was found.
-    """
-
-    def __init__(self, repo: Workspace) -> None:
-        self._repo = repo
-        self.defects: list[Defect] = []
+class RepairCheck(ChainCheck):
+    """Checks all repairs and releases that refs lead to."""
 
     def check(self) -> None:
         """Check everything; what nodes, chunks and commits are missing or damaged is said elsewhere."""
-        for id_ in _ids(self._repo, repair_chain.REPAIRS):
+        for id_ in self._ids(repair_chain.REPAIRS):
             self._repair(id_)
-        for name in _ids(self._repo, release_chain.RELEASES):
+        for name in self._ids(release_chain.RELEASES):
             self._release(name)
-
-    def _try(self, number: str, what: str, read: Callable[[], object]) -> bool:
-        try:
-            read()
-        except (MissingDataError, ErasedError):
-            return False
-        except DsvcError as error:
-            self.defects.append(Defect(id=number, object=what, message=error.message))
-            return False
-        return True
 
     # Repairs
 
@@ -147,10 +124,3 @@ def check_rows(plan: Plan) -> None:
             raise MalformedInputError("a plan counts other rows than it names")
     if plan.left and len(decode_rows(plan.left)) != plan.left_count:
         raise MalformedInputError("a plan counts other rows than it names")
-
-
-def _ids(repo: Workspace, chains: Chains) -> Iterator[str]:
-    try:
-        yield from chains.ids(repo)
-    except DsvcError:
-        return

@@ -165,10 +165,7 @@ def find_waiver(repo: Workspace, text: str) -> str:
     NoSuchWaiverError
         If there is none, or more than one.
     """
-    found = [id_ for id_ in waiver_ids(repo) if len(text) >= 4 and id_.startswith(text)]
-    if len(found) != 1:
-        raise _no_such(text)
-    return found[0]
+    return WAIVERS.find(repo, text)
 
 
 def _append(

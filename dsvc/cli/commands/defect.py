@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -19,7 +18,7 @@ from dsvc.cli.defect_text import (
 from dsvc.cli.i18n import _
 from dsvc.cli.paths import tree_path
 from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord
+from dsvc.cli.verb import PathWord, complete_chains
 from dsvc.cli.verb_group import VerbGroup
 from dsvc.model.defect import DefectStatus
 from dsvc.model.errors import UsageError
@@ -39,21 +38,7 @@ command = VerbGroup(
 )
 
 
-def complete_defects(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete ids of defects of the repository around the current folder."""
-    folder = ctx.find_root().params.get("directory") or ()
-    try:
-        from dsvc.porcelain.defect_chain import defect_ids
-        from dsvc.porcelain.repository import Repository
-
-        ids = defect_ids(Repository.open(os.path.join(".", *folder)))
-    except Exception:
-        # Whatever is wrong, a completion says nothing.
-        return []
-    return [id_ for id_ in ids if id_.startswith(incomplete)]
-
-
-DEFECT = click.argument("defect_id", metavar="ID", shell_complete=complete_defects)
+DEFECT = click.argument("defect_id", metavar="ID", shell_complete=complete_chains("defects"))
 _REASON = click.option("--reason", metavar="TEXT", default="", help=_("why; it is recorded"))
 
 
@@ -187,7 +172,9 @@ def split(session: Session, defect_id: str, rows: tuple[int, ...], where: str | 
 
 @command.verb("join", _("Take other defects of the same file into one"))
 @DEFECT
-@click.argument("others", metavar="OTHER…", nargs=-1, required=True, shell_complete=complete_defects)
+@click.argument(
+    "others", metavar="OTHER…", nargs=-1, required=True, shell_complete=complete_chains("defects")
+)
 @_REASON
 def join(session: Session, defect_id: str, others: tuple[str, ...], reason: str) -> None:
     """Join defects."""
@@ -208,7 +195,7 @@ def comment(session: Session, defect_id: str, message: str) -> None:
     _("Open a closed defect again"),
     _("With --check: every verified one whose rows HEAD, or another version, has as they were before."),
 )
-@click.argument("defect_id", metavar="[ID]", required=False, shell_complete=complete_defects)
+@click.argument("defect_id", metavar="[ID]", required=False, shell_complete=complete_chains("defects"))
 @_REASON
 @click.option("--check", is_flag=True, help=_("those whose bad rows came back"))
 @click.option("--at", metavar="REV", help=_("with --check: the version that is looked at"))

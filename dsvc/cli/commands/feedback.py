@@ -13,7 +13,7 @@ from dsvc.cli.i18n import _
 from dsvc.cli.paths import parse_target, row_target, tree_path
 from dsvc.cli.session import Session
 from dsvc.cli.user_hooks import user_hooks
-from dsvc.cli.verb import PathWord
+from dsvc.cli.verb import PathWord, complete_chains
 from dsvc.cli.verb_group import VerbGroup
 from dsvc.feedback.importers.registry import NAMES
 from dsvc.model.errors import UsageError
@@ -29,20 +29,6 @@ command = VerbGroup(
     default="list",
     details=_("The result of an evaluation is kept as a commit; it moves no branch and changes no file."),
 )
-
-
-def _complete_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete ids of evaluations of the repository around the current folder."""
-    folder = ctx.find_root().params.get("directory") or ()
-    try:
-        from dsvc.porcelain.feedback_chain import feedback_ids
-        from dsvc.porcelain.repository import Repository
-
-        ids = feedback_ids(Repository.open(os.path.join(".", *folder)))
-    except Exception:
-        # Whatever is wrong, a completion says nothing.
-        return []
-    return [id_ for id_ in ids if id_.startswith(incomplete)]
 
 
 def _subject(repo: Repository, argument: str) -> str:
@@ -140,7 +126,7 @@ def list_(session: Session) -> None:
 
 
 @command.verb("show", _("Show an evaluation: metrics, observations, and what was not found"))
-@click.argument("feedback_id", metavar="ID", shell_complete=_complete_ids)
+@click.argument("feedback_id", metavar="ID", shell_complete=complete_chains("feedback"))
 @click.option(
     "--limit", type=click.IntRange(0), default=SHOWN, metavar="N", help=_("observations listed; 0: all")
 )

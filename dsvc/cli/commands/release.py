@@ -25,7 +25,7 @@ from dsvc.cli.release_text import (
 )
 from dsvc.cli.session import Session
 from dsvc.cli.settings import is_terminal
-from dsvc.cli.verb import PathWord, complete_refs
+from dsvc.cli.verb import PathWord, complete_chains, complete_refs
 from dsvc.cli.verb_group import VerbGroup
 from dsvc.model.errors import NotFoundError, UsageError
 
@@ -51,21 +51,7 @@ class NotAgreedError(UsageError):
     code: ClassVar[str] = "not-agreed"
 
 
-def complete_releases(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete names of releases of the repository around the current folder."""
-    folder = ctx.find_root().params.get("directory") or ()
-    try:
-        from dsvc.porcelain.release_chain import release_names
-        from dsvc.porcelain.repository import Repository
-
-        names = release_names(Repository.open(os.path.join(".", *folder)))
-    except Exception:
-        # Whatever is wrong, a completion says nothing.
-        return []
-    return [name for name in names if name.startswith(incomplete)]
-
-
-_NAME = click.argument("name", metavar="NAME", shell_complete=complete_releases)
+_NAME = click.argument("name", metavar="NAME", shell_complete=complete_chains("releases"))
 _YES = click.option("--yes", is_flag=True, help=_("do it without asking"))
 
 

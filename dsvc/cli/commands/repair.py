@@ -17,7 +17,7 @@ from dsvc.cli.repair_apply_text import show_applied, show_step
 from dsvc.cli.repair_text import list_repairs, show_repair
 from dsvc.cli.session import Session
 from dsvc.cli.settings import is_terminal
-from dsvc.cli.verb import PathWord
+from dsvc.cli.verb import PathWord, complete_chains
 from dsvc.cli.verb_group import VerbGroup
 from dsvc.porcelain.rerun import Carrier
 
@@ -30,35 +30,7 @@ command = VerbGroup(
 )
 
 
-def complete_repairs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete ids of repairs of the repository around the current folder."""
-    folder = ctx.find_root().params.get("directory") or ()
-    try:
-        from dsvc.porcelain.repair_chain import repair_ids
-        from dsvc.porcelain.repository import Repository
-
-        ids = repair_ids(Repository.open(os.path.join(".", *folder)))
-    except Exception:
-        # Whatever is wrong, a completion says nothing.
-        return []
-    return [id_ for id_ in ids if id_.startswith(incomplete)]
-
-
-def complete_feedback(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete ids of evaluations of the repository around the current folder."""
-    folder = ctx.find_root().params.get("directory") or ()
-    try:
-        from dsvc.porcelain.feedback_chain import feedback_ids
-        from dsvc.porcelain.repository import Repository
-
-        ids = feedback_ids(Repository.open(os.path.join(".", *folder)))
-    except Exception:
-        # Whatever is wrong, a completion says nothing.
-        return []
-    return [id_ for id_ in ids if id_.startswith(incomplete)]
-
-
-REPAIR = click.argument("repair_id", metavar="REPAIR", shell_complete=complete_repairs)
+REPAIR = click.argument("repair_id", metavar="REPAIR", shell_complete=complete_chains("repairs"))
 
 
 def _with(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
@@ -267,7 +239,7 @@ def apply(
     "--feedback",
     required=True,
     metavar="ID",
-    shell_complete=complete_feedback,
+    shell_complete=complete_chains("feedback"),
     help=_("the evaluation of the repaired data"),
 )
 @click.option(

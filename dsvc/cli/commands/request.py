@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +18,7 @@ from dsvc.cli.request_text import (
     show_request,
 )
 from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord
+from dsvc.cli.verb import PathWord, complete_chains
 from dsvc.cli.verb_group import VerbGroup
 from dsvc.model.errors import UsageError
 from dsvc.model.rights_request import RequestKind
@@ -40,20 +39,7 @@ command = VerbGroup(
 )
 
 
-def _complete_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete ids of requests of the repository around the current folder."""
-    folder = ctx.find_root().params.get("directory") or ()
-    try:
-        from dsvc.porcelain.repository import Repository
-
-        ids = [each.record.request_id for each in Repository.open(os.path.join(".", *folder)).requests()]
-    except Exception:
-        # Whatever is wrong, a completion says nothing.
-        return []
-    return [id_ for id_ in ids if id_.startswith(incomplete)]
-
-
-_ID = click.argument("request_id", metavar="ID", shell_complete=_complete_ids)
+_ID = click.argument("request_id", metavar="ID", shell_complete=complete_chains("requests"))
 _REASON = click.option("--reason", metavar="TEXT", default="", help=_("why; it is recorded"))
 
 

@@ -13,7 +13,7 @@ from dsvc.cli.names import path_fields, show_name
 from dsvc.cli.paths import tree_paths
 from dsvc.cli.session import Session
 from dsvc.cli.source_text import list_groups, list_sources, report_changed, show_size, show_source
-from dsvc.cli.verb import PathWord
+from dsvc.cli.verb import PathWord, complete_chains
 from dsvc.cli.verb_group import VerbGroup
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.source_record import Acquisition, LegalBasis
@@ -34,21 +34,7 @@ command = VerbGroup(
 )
 
 
-def _complete_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete ids of sources of the repository around the current folder."""
-    folder = ctx.find_root().params.get("directory") or ()
-    try:
-        from dsvc.porcelain.repository import Repository
-
-        repo = Repository.open(os.path.join(".", *folder))
-        ids = [source.record.source_id for source in repo.sources()]
-    except Exception:
-        # Whatever is wrong, a completion says nothing.
-        return []
-    return [id_ for id_ in ids if id_.startswith(incomplete)]
-
-
-_ID = click.argument("source_id", metavar="ID", shell_complete=_complete_ids)
+_ID = click.argument("source_id", metavar="ID", shell_complete=complete_chains("sources"))
 
 
 def _record_options(function: F) -> F:
