@@ -12,7 +12,7 @@ from dsvc.lineage.graph import ArtifactNode, RunNode
 from dsvc.lineage.row_flow import Reached
 from dsvc.lineage.run_summary import RunSummary
 from dsvc.model.errors import NotFoundError
-from dsvc.model.repair import PlanStep
+from dsvc.model.repair import PlanStep, StepKind
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.consequences import NONE, Touched
 from dsvc.porcelain.repair_edits import NO_EDITS, Edits, edits_of
@@ -166,6 +166,10 @@ def rerun_change(
     }
     touched = {number: Touched(rows) for number, rows in read.items()}
     first = run_step(base.flow, id_, touched, tuple(node.path for node in starts))
+    if by_row and sum(len(each.rows) for each in chosen.values()) == sum(n.records or 0 for n in run.outputs):
+        # Every row that it made: it is done again as a whole, on rows that it left out too.
+        every = sum(each.records or 0 for each in run.inputs if not each.lookup)
+        first = msgspec.structs.replace(first, kind=StepKind.WHOLE, rows=every)
     target = Artifact(outputs[0], None, builder.facts[outputs[0]].records)
     return Change(target, chosen, starts, first)
 

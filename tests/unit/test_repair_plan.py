@@ -320,6 +320,11 @@ def test_rowwise_run_is_done_again_on_its_rows_only(made: Pipeline) -> None:
     plan = made.repo.repair_plan(defect, rerun="map", parameters={"k": "2"}).state.plan
     assert told(plan.steps) == [("rows", "map", ["strict.csv"], 2)]
     assert by_path(plan) == {"strict.csv": ({4, 6}, NONE, NONE)}
+    # Where it is about every row that the run made, the plan says what applying does: all rows of its input.
+    every = flag(made, b"strict.csv", list(range(10)))
+    plan = made.repo.repair_plan(every, rerun="map", parameters={"k": "2"}).state.plan
+    assert told(plan.steps) == [("whole", "map", ["strict.csv"], 10)]
+    assert plan.rows_recomputed == 10
 
 
 def test_step_done_by_hand_blocks_a_plan(tmp_path: Path) -> None:
