@@ -32,6 +32,8 @@ command = VerbGroup(
 )
 
 _HOOKS: Final = ("pre-commit", "pre-push", "pre-receive")
+_OWN: Final = ("pre-commit", "post-commit", "post-feedback")
+"""Programs of one's own in .dsvc/hooks."""
 _STATES: Final = {
     "installed": N_("installed"),
     "foreign": N_("somebody else's"),
@@ -95,13 +97,17 @@ def install(session: Session, name: str, place: str | None, force: bool) -> None
         output.line(_("the hook that was there is now {path}").format(path=show_name(os.fsencode(hook.kept))))
 
 
-@command.verb("allow", _("Let dsvc run a program of your own when it commits"))
-@click.argument("name", type=click.Choice(["pre-commit", "post-commit"]), metavar="NAME")
+@command.verb("allow", _("Let dsvc run a program of your own when it commits or imports feedback"))
+@click.argument("name", type=click.Choice(_OWN), metavar="NAME")
 def allow(session: Session, name: str) -> None:
     """Let dsvc run .dsvc/hooks/NAME, as it is now."""
     path = user_hooks(session.settings).allow(session.repository(), name)
     session.output.json({"hook": name, "path": path})
-    session.output.line(_("dsvc commit runs {path} from now on").format(path=show_name(os.fsencode(path))))
+    if name == "post-feedback":
+        said = _("dsvc feedback import runs {path} from now on")
+    else:
+        said = _("dsvc commit runs {path} from now on")
+    session.output.line(said.format(path=show_name(os.fsencode(path))))
 
 
 @command.verb("run", _("Do what a hook does"))
