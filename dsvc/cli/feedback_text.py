@@ -135,6 +135,7 @@ def import_fields(done: FeedbackImport) -> dict[str, object]:
         "metrics": [metric_fields(each) for each in record.metrics],
         "evidence": f"blake3:{record.evidence_digest.hex()}",
         "subject_commit": record.subject.commit,
+        "warnings": [done.warning] if done.warning else [],
     }
 
 
