@@ -159,6 +159,9 @@ def test_each_part_that_is_exchanged_is_named(root: str, fast_path: Path, every:
             data = read_content(repo.store, entry)
         tried_here = list(damages(data))
         for turn, new in enumerate(tried_here if every else [tried_here[number % len(tried_here)]]):
+            if new is None and path.startswith(b"rows/"):
+                # Which rows stand for which is kept where it is known; without it everything is compared.
+                continue
             case = str(fast_path / f"{number}-{turn}")
             image().lay_out(case)
             exchange(case, ref, path, new)
