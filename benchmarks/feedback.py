@@ -4,6 +4,7 @@
 what is stored of the others.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -35,14 +36,17 @@ def measure_all(
     """All parts, or some, one after the other."""
     place = folder or TMPFS
     there = {name: found for name in parts if (found := _part(name)) is not None}
-    readings = chain.from_iterable(part(place, scale, rounds) for part in there.values())
+    readings = list(chain.from_iterable(part(place, scale, rounds) for part in there.values()))
+    settings = {f"{name}: rounds, scale": f"{rounds}, {scale:g}" for name in there}
+    # Of a machine that does other things too, times say less.
+    settings |= {f"{name}: load average": f"{os.getloadavg()[2]:.1f}" for name in there}
     return SpecialResult(
         kind="feedback",
         version=Dsvc().version() or "?",
         at=now(),
         machine=this_machine(),
-        readings=list(readings),
-        settings={f"{name}: rounds, scale": f"{rounds}, {scale:g}" for name in there},
+        readings=readings,
+        settings=settings,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from benchmarks.results import SpecialResult
-from benchmarks.verdict import mebibytes, seconds
+from benchmarks.verdict import seconds
 
 Rows = list[tuple[str, ...]]
 TOOLS = (
@@ -69,7 +69,7 @@ def _tools(result: SpecialResult) -> Iterator[tuple[str, ...]]:
         taken = result.value(f"repair {name}")
         if taken is None or own is None:
             continue
-        rows, peak = result.value(f"repair rows recomputed: {name}"), result.value(f"repair {name}_peak")
+        rows = result.value(f"repair rows recomputed: {name}")
         same = result.value(f"repair tables same: {name}, bytes")
         compared = result.value("repair tables compared")
         used, own_used = (result.value(f"repair {each}, processor") for each in (name, "apply"))
@@ -80,12 +80,11 @@ def _tools(result: SpecialResult) -> Iterator[tuple[str, ...]]:
             "–" if used is None else seconds(used),
             "–" if used is None or not own_used else f"{used / own_used:.1f}",
             "–" if rows is None else f"{rows:,.0f}",
-            "–" if peak is None else mebibytes(peak),
             "–" if same is None or compared is None else f"{same:.0f} of {compared:.0f}",
         )
     planned = result.value("repair plan")
     if planned is not None:
-        yield "`dsvc repair plan`, before it", seconds(planned), *"––––––"
+        yield "`dsvc repair plan`, before it", seconds(planned), *"–––––"
 
 
 def _steps(result: SpecialResult) -> Iterator[tuple[str, ...]]:
