@@ -47,7 +47,6 @@ def repair_sections(result: SpecialResult) -> Iterator[tuple[str, str, Sequence[
             "processor time",
             "times",
             "rows",
-            "peak memory",
             "same in bytes",
         ),
         list(_tools(result)),
