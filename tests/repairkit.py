@@ -133,6 +133,12 @@ def comment(made: Pipeline, defect: str) -> DefectHead:
     return defect_head(made.repo, defect)
 
 
+def reject(made: Pipeline, defect: str) -> DefectHead:
+    with made.repo.changing():
+        operate(made.repo, defect, DefectVerb.REJECT, reason="it is right")
+    return defect_head(made.repo, defect)
+
+
 Sets = tuple[set[int], set[int], set[int]]
 
 

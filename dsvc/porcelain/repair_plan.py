@@ -7,13 +7,14 @@ recorded and shown with the reason, so that it can be seen what is in the way; a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 
 from dsvc.feedback.defect_state import DefectState
 from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.row_set import encode_rows
+from dsvc.model.defect import DefectVerb
 from dsvc.model.errors import ConcurrentChangeError, UsageError
 from dsvc.model.ids import CommitId
 from dsvc.model.repair import ActionKind, Plan
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.int64]
+
+_TALK: Final = frozenset({DefectVerb.COMMENT, DefectVerb.ASSIGN, DefectVerb.CONFIRM, DefectVerb.GRADE})
+"""Operations on a defect that leave its rows, and that it is open, as they were."""
 
 
 class StalePlanError(ConcurrentChangeError):
@@ -112,7 +116,7 @@ def check_current(repo: Workspace, state: RepairState) -> None:
     moved = None
     if head is None or str(head) != plan.base:
         moved = plan.branch.removeprefix("refs/heads/") or "HEAD"
-    elif str(defect_head(repo, plan.defect).commit) != plan.defect_head:
+    elif _moved_on(defect_head(repo, plan.defect), plan):
         moved = f"defect {plan.defect}"
     if moved is not None:
         raise StalePlanError(
@@ -120,6 +124,20 @@ def check_current(repo: Workspace, state: RepairState) -> None:
             hint=f"plan again: dsvc repair plan {plan.defect}",
             details={"repair": state.id, "base": plan.base},
         )
+
+
+def _moved_on(head: DefectHead, plan: Plan) -> bool:
+    """Whether a defect became another one since it was planned for; talk about it changes nothing."""
+    steps = {str(step.commit): step for step in head.state.history}
+    if plan.defect_head not in steps:
+        return str(head.commit) != plan.defect_head
+    known, left = set[str](), [plan.defect_head]
+    while left:
+        name = left.pop()
+        if name not in known:
+            known.add(name)
+            left += [str(each) for each in steps[name].parents] if name in steps else []
+    return any(step.operation.verb not in _TALK for name, step in steps.items() if name not in known)
 
 
 def check_alone(repo: Workspace, state: RepairState) -> None:

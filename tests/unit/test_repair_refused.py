@@ -19,7 +19,7 @@ from dsvc.porcelain.repair_refusal import RepairNotProvedError
 from dsvc.porcelain.rerun import RerunFailedError
 from tests import applykit
 from tests.applykit import a_plan, carrier, check_model, check_proof, content
-from tests.repairkit import Pipeline, comment
+from tests.repairkit import Pipeline, comment, reject
 
 
 @pytest.fixture
@@ -78,13 +78,14 @@ def test_stale_plan_is_refused(made: Pipeline) -> None:
     repair = a_plan(made)
     plan = repair_head(made.repo, repair).plan
     comment(made, plan.defect)
+    made.lab.work.commit("more", {b"more.txt": b"more\n"})
     refs = made.repo.history.refs.list()
     with pytest.raises(StalePlanError) as error:
         made.repo.repair_apply(repair, carrier())
     assert error.value.exit_code == 13
     assert made.repo.history.refs.list() == refs
     again = made.repo.repair_plan(plan.defect, values={"label": "good"}, at=b"labels.csv").state.id
-    made.lab.work.commit("more", {b"more.txt": b"more\n"})
+    reject(made, plan.defect)
     with pytest.raises(StalePlanError):
         made.repo.repair_apply(again, carrier())
 

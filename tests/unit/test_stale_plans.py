@@ -19,7 +19,7 @@ from dsvc.porcelain.repair_plan import (
 )
 from dsvc.porcelain.repair_target import Base, NothingToRepairError
 from tests.porcelain.working import Work
-from tests.repairkit import Pipeline, by_path, comment, flag, pipeline
+from tests.repairkit import Pipeline, by_path, comment, flag, pipeline, reject
 
 NONE: set[int] = set()
 
@@ -70,6 +70,8 @@ def test_stale_plans(made: Pipeline) -> None:
     newer = made.repo.repair_plan(defect, drop=True).state
     assert newer.id != state.id
     comment(made, defect)
+    check_current(made.repo, newer)
+    reject(made, defect)
     with pytest.raises(StalePlanError):
         check_current(made.repo, newer)
 
