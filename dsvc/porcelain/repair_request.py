@@ -192,6 +192,6 @@ def cause_words(texts: Sequence[str]) -> list[tuple[str, str]]:
     for text in texts:
         kind, _, id_ = text.strip().partition(" ")
         if not id_.strip():
-            raise UsageError(f"{text[:80]!r} is no cause", hint="as defect show writes it: annotator li")
+            raise UsageError(f"{text[:80]!r} is no cause", hint="as defect show writes it: annotator ann-07")
         found.append((kind, id_.strip()))
     return found

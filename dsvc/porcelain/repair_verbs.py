@@ -49,7 +49,7 @@ class RepairVerbs(Workspace):
         scope : str
             ``flagged``, or ``cause``: also rows that share its causes.
         causes : sequence of str
-            Causes whose rows are taken, as ``annotator li``, in place of those that the ranking names.
+            Causes whose rows are taken, as ``annotator ann-07``, in place of those that the ranking names.
         at : bytes or None
             Artifact that is changed in place of the flagged one, an ancestor of it.
         values : mapping of str to str

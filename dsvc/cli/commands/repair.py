@@ -58,7 +58,7 @@ def _which_rows(function: F) -> F:
             "causes",
             multiple=True,
             metavar="'KIND ID'",
-            help=_("a cause whose rows are taken too, as defect show names it: annotator li"),
+            help=_("a cause whose rows are taken too, as defect show names it: annotator ann-07"),
         ),
         click.option(
             "--at",
