@@ -171,35 +171,70 @@ def edit_table(
     IncompatibleTablesError, NotATableError, TableLimitError
         If it can't be written.
     """
-    table, index, data = loaded(old)
-    kind, none = table.kind, np.zeros(0, np.int64)
+    index, kind = old.index, old.table.kind
     change = Replacement(np.union1d(drop, rows), np.arange(len(rows)), rows)
-    others = [] if donor is None else [donor]
-    excerpt = excerpt_of(table.source, kind, index, opened_pieces(index, change), data)
-    if excerpt is None:
-        gone, set_ = index.records(drop), index.records(rows)
-        segments = _segments(index, drop, none, none)
-        text = new_data = _spliced(
-            [Donor(table.source, kind), *others], segments, _moved(edits, rows, set_, gone)
-        )
-        offsets = _read_offsets(table.source.name, new_data, kind, index.rows, change)
-    else:
-        gone, set_ = excerpt.local(drop), excerpt.local(rows)
-        segments = _merged(excerpt.rows, gone, none, none)
-        text = _spliced([Donor(excerpt.source, kind), *others], segments, _moved(edits, rows, set_, gone))
-        patched = excerpt.put_back(data, text, kind, drop, none)
-        new_data, offsets = patched.data, _known_offsets(excerpt, patched, index)
-    new = _stored(repo, entry, new_data, None if excerpt is None else (index.rows, -len(drop)))
+    made = _edited(old, drop, rows, donor, edits, change)
+    new = _stored(repo, entry, made.data, (index.rows, -len(drop)) if made.by_pieces else None)
     if not new.size:
         return new, None
+    name = old.table.source.name
     if not index.malformed:
-        part = part_of(
-            KnownTable(MemorySource(table.source.name, text), kind), set_ - np.searchsorted(gone, set_)
-        )
-        fresh = _index_of(table.source.name, part, kind)
+        part = part_of(KnownTable(MemorySource(name, made.text), kind), made.records)
+        fresh = _index_of(name, part, kind)
         if fresh is not None and fresh.rows == len(rows) and set(fresh.names) <= set(index.names):
-            _keep_index(repo, new, new_data, old, fresh, change, offsets)
+            _keep_index(repo, new, made.data, old, fresh, change, made.offsets)
     return new, RowIndexes(repo).get(KnownTable(StoredSource(repo, new), kind), index)
+
+
+class _EditedTable(NamedTuple):
+    """A table that was edited.
+
+    Attributes
+    ----------
+    data, text : bytes
+        Of the whole table, and of the part of it that was written.
+    records : ndarray of int64
+        Records in `text` of the rows that were set.
+    offsets : callable or None
+        Where pieces of rows begin in `data`.
+    by_pieces : bool
+        Whether only a part was written.
+    """
+
+    data: bytes
+    text: bytes
+    records: Numbers
+    offsets: Offsets | None
+    by_pieces: bool
+
+
+def _edited(
+    old: TableBytes,
+    drop: Numbers,
+    rows: Numbers,
+    donor: Donor | None,
+    edits: Sequence[CellEdit],
+    change: Replacement,
+) -> _EditedTable:
+    """Write a table without some rows, with some cells set; of a text only the pieces that these are in."""
+    table, index, data = loaded(old)
+    kind, none = table.kind, np.zeros(0, np.int64)
+    excerpt = excerpt_of(table.source, kind, index, opened_pieces(index, change), data)
+    if excerpt is None:
+        source, gone, set_ = table.source, index.records(drop), index.records(rows)
+        segments = _segments(index, drop, none, none)
+    else:
+        source, gone, set_ = excerpt.source, excerpt.local(drop), excerpt.local(rows)
+        segments = _merged(excerpt.rows, gone, none, none)
+    donors = [Donor(source, kind), *([] if donor is None else [donor])]
+    text = _spliced(donors, segments, _moved(edits, rows, set_, gone))
+    records = set_ - np.searchsorted(gone, set_)
+    if excerpt is None:
+        offsets = _read_offsets(source.name, text, kind, index.rows, change)
+        return _EditedTable(text, text, records, offsets, by_pieces=False)
+    patched = excerpt.put_back(data, text, kind, drop, none)
+    offsets = _known_offsets(excerpt, patched, index)
+    return _EditedTable(patched.data, text, records, offsets, by_pieces=True)
 
 
 def _moved(edits: Sequence[CellEdit], rows: Numbers, records: Numbers, gone: Numbers) -> list[CellEdit]:

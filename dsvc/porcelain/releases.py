@@ -137,10 +137,29 @@ def create(
     judged_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     verdict = check(repo, str(commit), gate=Gate.RELEASE, policy=policy, selected=selected, release=name)
     refuse(name, verdict)
-    wanted = Wanted(
+    wanted = _wanted(repo, name, commit, chosen, about, judged_at, verdict)
+    facts = collect_facts(repo, wanted, verdict)
+    kept = {KNOWN: encode_known(known)} | _asked_too(policy)
+    with repo.changing():
+        _check_unmoved(repo, known)
+        _record(repo, facts, before, kept, given, signer)
+    key = None if signer is None else signer.public.fingerprint
+    return CreatedRelease(release_head(repo, name), facts, verdict, key)
+
+
+def _wanted(
+    repo: Workspace,
+    name: str,
+    commit: CommitId,
+    paths: tuple[bytes, ...],
+    about: About,
+    judged_at: str,
+    verdict: CheckResult,
+) -> Wanted:
+    return Wanted(
         name=name,
         commit=commit,
-        paths=chosen,
+        paths=paths,
         about=about,
         author=_author(repo),
         created_at=judged_at,
@@ -148,15 +167,11 @@ def create(
         moment=Moment(verdict.as_of),
         previous=previous_release(repo, commit, name),
     )
-    facts = collect_facts(repo, wanted, verdict)
-    kept = {KNOWN: encode_known(known)}
-    if policy is not None:
-        kept[POLICY + b"/" + policy[1].encode()] = policy[0]
-    with repo.changing():
-        _check_unmoved(repo, known)
-        _record(repo, facts, before, kept, given, signer)
-    key = None if signer is None else signer.public.fingerprint
-    return CreatedRelease(release_head(repo, name), facts, verdict, key)
+
+
+def _asked_too(policy: tuple[bytes, str] | None) -> dict[bytes, bytes]:
+    """A pack that was asked beside those in force, kept with the release."""
+    return {} if policy is None else {POLICY + b"/" + policy[1].encode(): policy[0]}
 
 
 def _author(repo: Workspace) -> str:

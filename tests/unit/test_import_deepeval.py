@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,30 +10,14 @@ from typing import Any
 import pytest
 
 from dsvc.feedback.importers.deepeval import Deepeval
-from dsvc.feedback.importers.importer import FeedbackMalformedError, Imported, ImportOptions
-from dsvc.model.feedback import Sample
+from dsvc.feedback.importers.importer import FeedbackMalformedError
+from tests.tool_documents import ToolDocument
 
 FOLDER = Path(__file__).resolve().parents[1] / "feedback_files" / "deepeval"
 RUN: dict[str, Any] = json.loads((FOLDER / "test_run.json").read_bytes())
 TALKS: dict[str, Any] = json.loads((FOLDER / "test_run_conversations.json").read_bytes())
-
-
-def read(document: Any) -> Imported:
-    data = json.dumps(document).encode()
-    return Deepeval().read(lambda: io.BytesIO(data), ImportOptions())
-
-
-def samples(document: Any) -> list[Sample]:
-    return list(read(document).samples)
-
-
-def changed(*path: str | int, to: Any) -> Any:
-    document = copy.deepcopy(RUN)
-    inner: Any = document
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = to
-    return document
+TOOL = ToolDocument(Deepeval(), RUN)
+read, samples, changed = TOOL.read, TOOL.samples, TOOL.changed
 
 
 def test_the_run_is_read() -> None:

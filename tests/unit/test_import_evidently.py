@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,30 +10,15 @@ from typing import Any
 import pytest
 
 from dsvc.feedback.importers.evidently import Evidently
-from dsvc.feedback.importers.importer import FeedbackMalformedError, Imported, ImportOptions
-from dsvc.model.feedback import DefectSeverity, Sample
+from dsvc.feedback.importers.importer import FeedbackMalformedError
+from dsvc.model.feedback import DefectSeverity
+from tests.tool_documents import ToolDocument
 
 FOLDER = Path(__file__).resolve().parents[1] / "feedback_files" / "evidently"
 SNAPSHOT: dict[str, Any] = json.loads((FOLDER / "snapshot.json").read_bytes())
 DRIFT: dict[str, Any] = json.loads((FOLDER / "snapshot_drift.json").read_bytes())
-
-
-def read(document: Any) -> Imported:
-    data = json.dumps(document).encode()
-    return Evidently().read(lambda: io.BytesIO(data), ImportOptions())
-
-
-def samples(document: Any) -> list[Sample]:
-    return list(read(document).samples)
-
-
-def changed(*path: str | int, to: Any) -> Any:
-    document = copy.deepcopy(SNAPSHOT)
-    inner: Any = document
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = to
-    return document
+TOOL = ToolDocument(Evidently(), SNAPSHOT)
+read, samples, changed = TOOL.read, TOOL.samples, TOOL.changed
 
 
 def test_tests_are_samples_of_columns() -> None:

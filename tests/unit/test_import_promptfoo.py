@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dsvc.feedback.importers.importer import FeedbackMalformedError, Imported, ImportOptions
+from dsvc.feedback.importers.importer import FeedbackMalformedError
 from dsvc.feedback.importers.promptfoo import Promptfoo
-from dsvc.model.feedback import Metric, Sample
+from dsvc.model.feedback import Metric
+from tests.tool_documents import ToolDocument
 
 FILE = Path(__file__).resolve().parents[1] / "feedback_files" / "promptfoo" / "eval.json"
 DOCUMENT: dict[str, Any] = json.loads(FILE.read_bytes())
-
-
-def read(document: Any) -> Imported:
-    data = json.dumps(document).encode()
-    return Promptfoo().read(lambda: io.BytesIO(data), ImportOptions())
-
-
-def samples(document: Any) -> list[Sample]:
-    return list(read(document).samples)
-
-
-def changed(*path: str | int, to: Any) -> Any:
-    document = copy.deepcopy(DOCUMENT)
-    inner: Any = document
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = to
-    return document
+TOOL = ToolDocument(Promptfoo(), DOCUMENT)
+read, samples, changed = TOOL.read, TOOL.samples, TOOL.changed
 
 
 def test_the_run_is_read() -> None:

@@ -299,40 +299,25 @@ def _end(session: Session, name: str, verb: str, reason: str, line: str, *, yes:
 _REASON = click.option("--reason", required=True, metavar="TEXT", help=_("why; it is recorded"))
 
 
-@command.verb("withdraw", _("Withdraw a release: nobody should use it any more"))
-@_NAME
-@_REASON
-@_YES
-def withdraw(session: Session, name: str, reason: str, yes: bool) -> None:
-    """Withdraw a release."""
-    _end(session, name, "withdraw", reason, _("release {name} is withdrawn"), yes=yes)
+def _ending(verb: str, title: str, done: str) -> None:
+    """Add a verb that ends a release, or moves it on to its end."""
+
+    @command.verb(verb, title)
+    @_NAME
+    @_REASON
+    @_YES
+    def end(session: Session, name: str, reason: str, yes: bool) -> None:
+        _end(session, name, verb, reason, done, yes=yes)
 
 
-@command.verb("deprecate", _("Deprecate a release: there is a better one"))
-@_NAME
-@_REASON
-@_YES
-def deprecate(session: Session, name: str, reason: str, yes: bool) -> None:
-    """Deprecate a release."""
-    _end(session, name, "deprecate", reason, _("release {name} is deprecated"), yes=yes)
-
-
-@command.verb("archive", _("Archive a release: kept, verified whole, no longer recommended"))
-@_NAME
-@_REASON
-@_YES
-def archive(session: Session, name: str, reason: str, yes: bool) -> None:
-    """Archive a release."""
-    _end(session, name, "archive", reason, _("release {name} is archived"), yes=yes)
-
-
-@command.verb("offline", _("Take a release offline: it is not given out any more"))
-@_NAME
-@_REASON
-@_YES
-def offline(session: Session, name: str, reason: str, yes: bool) -> None:
-    """Take a release offline."""
-    _end(session, name, "offline", reason, _("release {name} is offline"), yes=yes)
+_ending("withdraw", _("Withdraw a release: nobody should use it any more"), _("release {name} is withdrawn"))
+_ending("deprecate", _("Deprecate a release: there is a better one"), _("release {name} is deprecated"))
+_ending(
+    "archive",
+    _("Archive a release: kept, verified whole, no longer recommended"),
+    _("release {name} is archived"),
+)
+_ending("offline", _("Take a release offline: it is not given out any more"), _("release {name} is offline"))
 
 
 @command.verb(
