@@ -3,7 +3,8 @@
 A child does jobs in order and sends each answer at once. Where it dies, or says nothing for longer than the
 input is worth, the job at hand has no answer, and a new child goes on with the next. Children are forked, as
 in `dsvc.table.guard`; where that can't be done safely (threads, systems other than Linux) jobs are done in
-place.
+place. A child has a session of its own and nowhere to print to: what it starts goes when it goes, and what it
+kills is itself.
 """
 
 from __future__ import annotations
@@ -167,6 +168,8 @@ class _Child:
             answers[self.left.pop(0)] = NoAnswer(reason)
 
     def _lost(self, answers: list[Answer | None]) -> None:
+        os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
+        self._kill_session()
         _, status = os.waitpid(self._pid, 0)
         self._pid = 0
         os.close(self.fd)
@@ -180,9 +183,15 @@ class _Child:
         if self._pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
+            self._kill_session()
             os.waitpid(self._pid, 0)
             os.close(self.fd)
             self._pid = 0
+
+    def _kill_session(self) -> None:
+        """Stop what the process has started and left behind."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, signal.SIGKILL)
 
 
 def _parsed(kind: int, body: bytes) -> Answer:
@@ -199,6 +208,10 @@ def _work(jobs: Sequence[Job], numbers: Sequence[int], fd: int) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.setsid()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nowhere, stream)
         gc.disable()  # a pass over the parent's objects unshares their pages
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         with open("/proc/self/statm", "rb") as stream:

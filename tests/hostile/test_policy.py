@@ -186,7 +186,7 @@ def _raise(error: BaseException, *_: object) -> str:
         (lambda: "1", lambda _: "clean"),
     ],
 )
-def test_a_broken_detector_says_nothing(
+def test_f42_a_broken_detector_lets_nothing_pass(
     fast_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     version: Callable[[], str],
