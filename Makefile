@@ -9,12 +9,14 @@ PYTEST := $(BIN)/python -m pytest
 # More or fewer test processes: make test JOBS=4. More pytest options: make test ARGS='-k pack'.
 JOBS   ?= auto
 ARGS   ?=
+# What the tests of the fault matrix came to when they last ran.
+ROWS   := benchmarks/results/matrix.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint format clean
+.PHONY: help demo test soak reliability bench lint format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-demo ## version real data, change it, compare it, bring it back
 	$(BIN)/python scripts/demo.py
@@ -25,7 +27,13 @@ test: $(VENV)/.installed-test ## the whole test suite, except the soak tests
 
 soak: $(VENV)/.installed-test ## the tests that take minutes to hours
 	scripts/install_test_tools
-	$(PYTEST) -n $(JOBS) -m soak --timeout 0 $(ARGS)
+	$(PYTEST) -n $(JOBS) -m soak --timeout 0 --rows-results $(ROWS) $(ARGS)
+	$(BIN)/python scripts/reliability.py
+
+reliability: $(VENV)/.installed-test ## the tests of the fault matrix; writes docs/reliability.md
+	scripts/install_test_tools
+	$(PYTEST) -n $(JOBS) --dist worksteal -m 'not soak' --rows-only --rows-results $(ROWS) $(ARGS)
+	$(BIN)/python scripts/reliability.py
 
 bench: $(VENV)/.installed-bench ## measure beside the peers (benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)

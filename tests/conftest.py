@@ -1,10 +1,13 @@
-"""Test folders in memory, and the sum of the faults that were tried."""
+"""Test folders in memory, and the sum of the faults that were tried, row by row of the fault matrix."""
 
 from __future__ import annotations
 
+import datetime
 import os
+import platform
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +16,14 @@ from typing import Any
 import pytest
 
 from dsvc.testing.faults import tally
+from tests.matrix.row_tests import RowResults, rows_of
 
-_KINDS = ("kill points", "disk errors", "cuts", "flips", "hostile cases")
 _MEMORY = "/dev/shm"
 # Containers often have 64 MiB of it.
 _ENOUGH = 1 << 30
-_total: Counter[str] = Counter()
+_PROPERTY = "tried"
+_results = RowResults()
+_started = time.monotonic()
 
 
 @pytest.fixture
@@ -34,25 +39,54 @@ def fast_path(tmp_path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker process sends what it tried to the process that reports."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output["dsvc_tally"] = dict(tally)
-    else:
-        _total.update(tally)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the targets that make docs/reliability.md."""
+    parser.addoption(
+        "--rows-only", action="store_true", help="run only the tests of rows of the fault matrix"
+    )
+    parser.addoption("--rows-results", metavar="FILE", help="write what each row came to into FILE")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take what a worker process tried."""
-    _total.update(getattr(node, "workeroutput", {}).get("dsvc_tally", {}))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what stands for no row, if only rows are wanted."""
+    if config.getoption("--rows-only"):
+        others = [item for item in items if not rows_of(item.name)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if rows_of(item.name)]
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Note what the test counted; its report takes that to the process that adds up."""
+    before = Counter(tally)
+    yield
+    item.user_properties.append((_PROPERTY, dict(tally - before)))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Take what a test came to, in the process that reports."""
+    name = report.nodeid.partition("[")[0].rpartition("::")[2]
+    tried = dict(report.user_properties).get(_PROPERTY, {})
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        _results.skipped(name, reason.removeprefix("Skipped: "))
+    elif report.failed:
+        _results.failed(name, tried)
+    elif report.when == "call":
+        _results.passed(name, tried)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say how many faults were tried, and how many broke a promise."""
-    if not _total:
+    if not _results.total:
         return
-    parts = [f"{_total[kind]:,} {kind}" for kind in _KINDS]
-    parts += [f"{count:,} {kind}" for kind, count in sorted(_total.items()) if kind not in (*_KINDS, "lost")]
-    terminalreporter.write_line(f"{', '.join(parts)} tried; lost: {_total['lost']}")
+    terminalreporter.write_line(_results.summary())
+    terminalreporter.write_line(_results.counts())
+    if file := config.getoption("--rows-results"):
+        about = {
+            "day": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python "
+            f"{platform.python_version()}",
+            "seconds": round(time.monotonic() - _started),
+        }
+        _results.write(Path(file), "soak" if config.getoption("-m") == "soak" else "test", about)
