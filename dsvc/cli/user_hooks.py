@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from dsvc.cli.settings import Settings
@@ -19,4 +21,12 @@ def user_hooks(settings: Settings) -> UserHooks:
     if state is None and home is not None:
         state = os.path.join(home, ".local", "state")
     notes = None if state is None else os.path.join(os.path.abspath(state), "dsvc", "hooks.json")
-    return UserHooks(settings.environ, notes)
+    return UserHooks(settings.environ, notes, _show)
+
+
+def _show(data: bytes) -> None:
+    """Pass on what a hook prints: for people, since standard output may be read by a program."""
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+        sys.stderr.buffer.write(data)
+        sys.stderr.buffer.flush()

@@ -48,6 +48,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "user.email": _text(),
     "user.signingKey": _text(),
     "commit.sign": _one_of("false", "true"),
+    "hook.timeout": _seconds("600"),
     "policy.target": _text("main"),
     "tables.normalize": _one_of("false", "true"),
     "gc.grace": Setting(

@@ -210,8 +210,8 @@ def _work(jobs: Sequence[Job], numbers: Sequence[int], fd: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.setsid()
         nowhere = os.open(os.devnull, os.O_RDWR)
-        for stream in range(3):
-            os.dup2(nowhere, stream)
+        for standard in range(3):
+            os.dup2(nowhere, standard)
         gc.disable()  # a pass over the parent's objects unshares their pages
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         with open("/proc/self/statm", "rb") as stream:

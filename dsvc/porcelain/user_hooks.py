@@ -1,7 +1,8 @@
 """Programs of one's own: ``.dsvc/hooks/pre-commit``, ``post-commit``, and ``post-feedback`` after an import.
 
 A repository may come from somebody else with such files in it. So none is run before the person at this
-machine has allowed it, as it is; what is allowed is noted outside of any repository.
+machine has allowed it, as it is; what is allowed is noted outside of any repository. One that hangs is ended
+(setting ``hook.timeout``) and counts as a no; one that prints without end is cut.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -41,10 +41,13 @@ class UserHooks:
         Environment for them.
     notes : str or None
         File that says what is allowed; None: nothing is.
+    show : callable
+        Takes what they print, piece by piece.
     """
 
     environ: Mapping[str, str]
     notes: str | None
+    show: Callable[[bytes], object] = bytes
 
     def before_commit(self, repo: Workspace) -> str | None:
         """Run ``pre-commit``; gives a warning where there is one that nobody has allowed.
@@ -116,25 +119,32 @@ class UserHooks:
                 f"{path} is not as it was when it was allowed",
                 hint=f"read it, then: dsvc hook allow {name}",
             )
+        return self._run_allowed(repo, name, path, told or {})
+
+    def _run_allowed(self, repo: Workspace, name: str, path: str, told: Mapping[str, str]) -> str | None:
+        from dsvc.porcelain.bounded_program import run_bounded
+
+        seconds = float(repo.config.get("hook.timeout") or 0)
+        hint = "--no-verify commits all the same, and the commit says so" if name == "pre-commit" else None
         try:
-            # What it prints is for people: standard output may be read by a program.
-            done = subprocess.run(
+            ended = run_bounded(
                 [path],
-                cwd=repo.root,
-                env={**self.environ, "DSVC_HOOK": name, **(told or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=2,
-                check=False,
+                folder=repo.root,
+                environ={**self.environ, "DSVC_HOOK": name, **told},
+                seconds=seconds,
+                show=self.show,
             )
         except OSError as error:
             raise HookRefusedError(f"the hook {name} can't be run: {error.strerror}") from error
-        if done.returncode:
+        if ended.status is None:
             raise HookRefusedError(
-                f"the hook {name} says no: it exited with {done.returncode}",
-                hint="--no-verify commits all the same, and the commit says so"
-                if name == "pre-commit"
-                else None,
+                f"the hook {name} took longer than {seconds:g} s and was ended",
+                hint="dsvc config hook.timeout SECONDS gives it more time",
             )
+        if ended.status:
+            raise HookRefusedError(f"the hook {name} says no: it exited with {ended.status}", hint=hint)
+        if ended.left_out:
+            return f"of what the hook {name} printed, {ended.left_out:,} bytes were left out"
         return None
 
     def _noted(self) -> dict[str, str]:
