@@ -12,7 +12,7 @@ import signal
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dsvc.fs import failpoints
+from dsvc.fs import failpoints, recording
 from dsvc.fs.failpoints import Action
 from dsvc.model.errors import StorageError
 
@@ -59,11 +59,13 @@ def open_new(path: Path, *, dir_fd: int | None = None, mode: int = 0o666) -> int
     """Create a file that must not exist and open it for reading and writing; returns the descriptor."""
     try:
         _hit("open", path)
-        return os.open(
+        fd = os.open(
             path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=dir_fd
         )
     except OSError as error:
         _fail(error, "create", path)
+    recording.of_file("open_new", fd, path, dir_fd)
+    return fd
 
 
 def open_unnamed(dir_fd: int, mode: int = 0o666) -> int:
@@ -75,13 +77,16 @@ def open_unnamed(dir_fd: int, mode: int = 0o666) -> int:
         As the system says (`errno.EOPNOTSUPP` or `errno.EISDIR` where the file system can't).
     """
     _hit("open", b".")
-    return os.open(b".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+    fd = os.open(b".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+    recording.of_file("open_unnamed", fd)
+    return fd
 
 
 def link_unnamed(fd: int, name: Path, *, dir_fd: int) -> None:
     """Give the unnamed file `fd` a name in `dir_fd`; raises `FileExistsError` where it's taken."""
     _hit("link", name)
     os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=dir_fd, follow_symlinks=True)
+    recording.of_file("link_unnamed", fd, name, dir_fd)
 
 
 def write(fd: int, data: Buffer, path: Path = "file") -> None:
@@ -102,6 +107,8 @@ def _write_all(fd: int, buffers: Sequence[Buffer], path: Path, offset: int | Non
             torn = action in (Action.SHORT_WRITE, Action.TORN_WRITE)
             now = [pending[0][: max(1, len(pending[0]) // 2)]] if torn else pending[:_IOV_MAX]
             done = os.writev(fd, now) if offset is None else os.pwritev(fd, now, offset)
+            if recording.recorder is not None:
+                recording.of_write(fd, now, offset, done)
             if action is Action.TORN_WRITE:
                 os.kill(os.getpid(), signal.SIGKILL)
             offset = None if offset is None else offset + done
@@ -132,6 +139,7 @@ def truncate(fd: int, size: int, path: Path = "file") -> None:
         os.ftruncate(fd, size)
     except OSError as error:
         _fail(error, "resize", path)
+    recording.of_file("truncate", fd)
 
 
 def set_mode(fd: int, mode: int, path: Path = "file") -> None:
@@ -141,6 +149,7 @@ def set_mode(fd: int, mode: int, path: Path = "file") -> None:
         os.fchmod(fd, mode)
     except OSError as error:
         _fail(error, "change the mode of", path)
+    recording.of_file("set_mode", fd)
 
 
 def sync(fd: int, path: Path = "file") -> None:
@@ -150,6 +159,7 @@ def sync(fd: int, path: Path = "file") -> None:
         os.fsync(fd)
     except OSError as error:
         _fail(error, "flush", path)
+    recording.of_file("sync", fd)
 
 
 def sync_folder(path: str) -> None:
@@ -163,6 +173,7 @@ def sync_folder(path: str) -> None:
             os.close(fd)
     except OSError as error:
         _fail(error, "flush folder", path)
+    recording.of_name("sync_folder", path)
 
 
 def rename(
@@ -174,6 +185,7 @@ def rename(
         os.rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
     except OSError as error:
         _fail(error, "rename to", target)
+    recording.of_names("rename", source, target, src_dir_fd, dst_dir_fd)
 
 
 def link(source: Path, target: Path, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
@@ -185,6 +197,7 @@ def link(source: Path, target: Path, *, src_dir_fd: int | None = None, dst_dir_f
         raise
     except OSError as error:
         _fail(error, "link", target)
+    recording.of_names("link", source, target, src_dir_fd, dst_dir_fd)
 
 
 def unlink(path: Path, *, dir_fd: int | None = None, missing_ok: bool = False) -> None:
@@ -192,6 +205,7 @@ def unlink(path: Path, *, dir_fd: int | None = None, missing_ok: bool = False) -
     try:
         _hit("unlink", path)
         os.unlink(path, dir_fd=dir_fd)
+        recording.of_name("unlink", path, dir_fd)
     except FileNotFoundError as error:
         if not missing_ok:
             _fail(error, "remove", path)
@@ -210,6 +224,7 @@ def make_folder(path: Path, *, dir_fd: int | None = None, exist_ok: bool = True)
         return False
     except OSError as error:
         _fail(error, "create folder", path)
+    recording.of_name("make_folder", path, dir_fd)
     return True
 
 
@@ -233,6 +248,7 @@ def remove_folder(path: Path, *, dir_fd: int | None = None) -> bool:
         if error.errno in _STAYS:
             return False
         _fail(error, "remove folder", path)
+    recording.of_name("remove_folder", path, dir_fd)
     return True
 
 
@@ -245,6 +261,7 @@ def symlink(target: bytes, name: Path, *, dir_fd: int | None = None) -> None:
         raise
     except OSError as error:
         _fail(error, "link", name)
+    recording.of_symlink(target, name, dir_fd)
 
 
 def temporary_name(prefix: str = "tmp") -> str:
@@ -291,6 +308,7 @@ def discard(path: Path, *, dir_fd: int | None = None) -> None:
     """Remove a temporary file if it's there; never fails, since it runs while an error is on its way."""
     try:
         os.unlink(path, dir_fd=dir_fd)
+        recording.of_name("unlink", path, dir_fd)
     except OSError:
         return
 
@@ -302,6 +320,7 @@ def append(path: str, data: Buffer, *, durable: bool = True) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         _fail(error, "open", path)
+    recording.of_file("append", fd, path)
     try:
         write(fd, data, path)
         if durable:

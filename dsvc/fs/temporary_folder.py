@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dsvc.fs import files
+from dsvc.fs import files, recording
 
 
 @contextmanager
@@ -44,6 +44,7 @@ def discard_tree(path: str) -> None:
         for name in names:
             _open_up(os.path.join(folder, name))
     shutil.rmtree(path, ignore_errors=True)
+    recording.of_name("discard_tree", path)
 
 
 def _open_up(folder: str) -> None:
