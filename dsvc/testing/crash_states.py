@@ -1,15 +1,15 @@
 """Every state that a disk may be in after a crash, made from the log of what was written.
 
-The model is that of ALICE (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014) and CrashMonkey
-(Mohan et al., "Finding Crash-Consistency Bugs with Bounded Black-Box Crash Testing", OSDI 2018), as POSIX has it
-and stricter than ext4 and xfs are:
+The model is that of ALICE (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014) and of
+CrashMonkey (Mohan et al., "Finding Crash-Consistency Bugs with Bounded Black-Box Crash Testing", OSDI 2018):
+as POSIX has it, which allows more than ext4 and xfs do.
 
-- What a file holds is durable up to its last fsync. Of later writes any prefix may be on the disk, the last of
-  them in half; or the length alone, with zeros for data, or with a hole where the earlier half should be. Each
-  file by itself, whatever others have.
+- What a file holds is durable up to its last fsync. Of later writes any prefix may be on the disk, the last
+  of them in half; or the length alone, with zeros for data or for the earlier half of it. Each file by
+  itself, whatever others have.
 - A name that was made, moved or taken away is durable once its folder was flushed; an fsync of the file does
-  nothing for its name. Before that a crash takes it or leaves it: in `Order.JOURNAL` within one folder only in
-  the order of the operations, and a rename as a whole, as in the journals of ext4, xfs and btrfs; in
+  nothing for its name. Before that a crash takes it or leaves it: in `Order.JOURNAL` within one folder only
+  in the order of the operations, and a rename as a whole, as in the journals of ext4, xfs and btrfs; in
   `Order.NONE` in any order, and of a rename both names may be left, though never neither.
 - A symlink and the permissions of a new file come with the name.
 
@@ -55,8 +55,7 @@ class Disk:
     order : Order
         The model of names.
     flushes : bool
-        Whether flushes do anything. Without them it is the disk of a program that never flushes: what it finds
-        then shows that it would find a flush that is missing.
+        Whether flushes do anything. Without them it is the disk of a program that never flushes.
     """
 
     def __init__(self, order: Order = Order.JOURNAL, *, flushes: bool = True) -> None:
@@ -166,7 +165,7 @@ class Disk:
         return {file: rng.choice(self._variants(file)) for file in self._writes}
 
     def _variants(self, file: int) -> list[Content]:
-        """What a file may hold: what is durable, torn and zeroed data, some prefixes; all of it at the end."""
+        """What a file may hold: what is durable, zeroed and torn data, some prefixes, at the end all of it."""
         durable, writes = self._contents[file], self._writes[file]
         prefixes = [durable]
         for write in writes:

@@ -1,7 +1,7 @@
 """The write log: what a repository's writes were, as changes of files and of folders, in order.
 
-`record` takes what the write seam tells, and resolves names to files and folders at the time they were used. So
-the log can be carried out anew in part, as a disk does that loses its power: `dsvc.testing.crash_states`.
+A log takes what the write seam tells, and resolves names to files and folders at the time they were used. So
+it can be carried out anew in part, as a disk does that loses its power: `dsvc.testing.crash_states`.
 What others wrote (a user who edits files, a command that is run) is found by comparing with the folder: it is
 durable at once, since dsvc promises nothing about it. In ``.dsvc`` nobody else writes; `settle` checks that.
 """
