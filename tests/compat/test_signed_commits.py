@@ -125,7 +125,7 @@ def test_a_key_that_only_ssh_keygen_reaches(work: Work, monkeypatch: pytest.Monk
     assert work.everything()[0] == before[0]
 
 
-def test_a_signature_moved_to_another_commit_does_not_hold(work: Work) -> None:
+def test_h61_a_signature_moved_to_another_commit_does_not_hold(work: Work) -> None:
     from dsvc.history.git_object import object_id, signed_payload, with_signature
 
     signed = save(work, b"a", b"1", sign=True)

@@ -139,7 +139,7 @@ LIES: Mapping[str, tuple[Callable[[Run], Run], dict[str, bytes | None], bool]] =
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_records_that_lie(lab: Lab, capsys: pytest.CaptureFixture[str], lie: str) -> None:
+def test_h15_h22_records_that_lie(lab: Lab, capsys: pytest.CaptureFixture[str], lie: str) -> None:
     change, parts, may_pass = LIES[lie]
     _files, clean, _final = chain(lab)
     id_ = altered(lab, clean, change, **parts)
@@ -209,7 +209,7 @@ def _runs(lab: Lab) -> list[bytes]:
 
 
 @pytest.mark.parametrize("what", FORGED)
-def test_forged_lineages(lab: Lab, capsys: pytest.CaptureFixture[str], what: str) -> None:
+def test_h22_h23_forged_lineages(lab: Lab, capsys: pytest.CaptureFixture[str], what: str) -> None:
     _files, clean, _final = chain(lab)
     lab.commit()
     rev = forged(lab, FORGED[what](lab, clean))
@@ -225,7 +225,7 @@ def test_forged_lineages(lab: Lab, capsys: pytest.CaptureFixture[str], what: str
     assert not passes(lab, "HEAD")
 
 
-def test_a_pending_file_that_names_no_run(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_h22_a_pending_file_that_names_no_run(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     _files, clean, _final = chain(lab)
     add_pending(lab.repo.layout, RunId(b"x" * 32), durable=False)
     asked(lab, capsys, "STAGED", clean.id, RunId(b"x" * 32))
@@ -238,7 +238,9 @@ def test_a_pending_file_that_names_no_run(lab: Lab, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     "record", [None, b"", b"no record", b"\xc1" * 100], ids=["none", "empty", "text", "bytes"]
 )
-def test_a_chain_without_a_record(lab: Lab, capsys: pytest.CaptureFixture[str], record: bytes | None) -> None:
+def test_h23_a_chain_without_a_record(
+    lab: Lab, capsys: pytest.CaptureFixture[str], record: bytes | None
+) -> None:
     _files, clean, _final = chain(lab)
     lab.commit()
     parts = {} if record is None else {b"record": blob(lab, b"record", record)}
@@ -262,7 +264,7 @@ def test_a_chain_without_a_record(lab: Lab, capsys: pytest.CaptureFixture[str], 
     assert not passes(lab, "HEAD")
 
 
-def test_ten_thousand_runs(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_h22_ten_thousand_runs(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """A lineage that names them costs time, and nothing else; those that are missing are named."""
     _files, clean, _final = chain(lab)
     lab.commit()

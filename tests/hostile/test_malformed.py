@@ -110,7 +110,7 @@ BAD_LEAVES = {
 
 
 @pytest.mark.parametrize("name", BAD_LEAVES)
-def test_malformed_nodes_are_refused(name: str) -> None:
+def test_h1_h10_h12_h15_h16_malformed_nodes_are_refused(name: str) -> None:
     store, id_ = store_with_node(BAD_LEAVES[name])
     bounded(lambda: read_node(store, id_), MalformedInputError)
     bounded(lambda: list(Manifest(store, id_).entries()), MalformedInputError)
@@ -132,7 +132,7 @@ BAD_LISTS = {
 
 
 @pytest.mark.parametrize("name", BAD_LISTS)
-def test_malformed_chunk_lists_are_refused(name: str) -> None:
+def test_h15_h17_malformed_chunk_lists_are_refused(name: str) -> None:
     store = ChunkStore(MemoryBackend())
     data = encode_node(0, [encode(item) for item in BAD_LISTS[name]])
     id_ = hash_object("list", data, ListId)
@@ -143,7 +143,7 @@ def test_malformed_chunk_lists_are_refused(name: str) -> None:
     bounded(lambda: list(chunks_of(store, file)), MalformedInputError)
 
 
-def test_a_petabyte_from_a_kilobyte_is_not_expanded() -> None:
+def test_h18_a_petabyte_from_a_kilobyte_is_not_expanded() -> None:
     store = ChunkStore(MemoryBackend())
     data = encode_node(0, [encode(ChunkRef(1 << 55, None))] * 2)
     id_ = hash_object("list", data, ListId)
@@ -191,7 +191,7 @@ def test_a_parent_that_lies_about_its_child_is_named(said: Child) -> None:
     assert [defect.id for defect in check.defects] == ["F023"]
 
 
-def test_an_object_of_another_domain_is_refused() -> None:
+def test_h23_an_object_of_another_domain_is_refused() -> None:
     store = ChunkStore(MemoryBackend())
     data = leaf(entry())
     chunk = blake3.blake3(data).digest()
@@ -253,7 +253,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bombs_and_lying_frames_are_refused(name: str) -> None:
+def test_h19_bombs_and_lying_frames_are_refused(name: str) -> None:
     stored, raw_length = BOMBS[name]
     backend, id_ = forged(stored, raw_length=raw_length)
     bounded(lambda: ChunkStore(backend).get(id_), CorruptDataError)
@@ -283,7 +283,7 @@ def test_an_unknown_codec_is_refused(codec: int) -> None:
         {"length": 10},
     ],
 )
-def test_lying_trailers_are_refused_before_anything_is_allocated(changes: dict[str, int]) -> None:
+def test_h15_h16_lying_trailers_are_refused_before_anything_is_allocated(changes: dict[str, int]) -> None:
     backend = MemoryBackend()
     put_manifest(ChunkStore(backend), {b"a": noise(1000)}, raw=True)
     (name,) = backend.list_packs()
@@ -336,7 +336,7 @@ def test_mutated_packs_raise_only_typed_errors() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"\xc1", encode([1, 2, 3]), encode([None, b"x", b"y"]), b"\xdd\xff\xff\xff\xff"]
 )
-def test_a_staged_file_of_another_shape_is_refused(tmp_path: Path, body: bytes) -> None:
+def test_h16_h23_a_staged_file_of_another_shape_is_refused(tmp_path: Path, body: bytes) -> None:
     layout = make_layout(tmp_path)
     write_checked(os.path.join(layout.work, "staged"), body, durable=False)
     bounded(lambda: list(work_roots(layout)), CorruptDataError, MalformedInputError)
@@ -354,7 +354,7 @@ def test_text_that_is_no_utf8_is_refused() -> None:
 
 
 @pytest.mark.parametrize("body", [b"\x91\xa3\x00\x00\x80", b"\xc1", b"\x93\xa1\x80\xc4\x00\xc4\x00"])
-def test_work_files_that_hold_something_else(tmp_path: Path, body: bytes) -> None:
+def test_h23_work_files_that_hold_something_else(tmp_path: Path, body: bytes) -> None:
     """Their checksums are right."""
     layout = make_layout(tmp_path)
     for name, read in (

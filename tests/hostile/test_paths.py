@@ -179,14 +179,14 @@ def refused(
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_the_rule(name: str) -> None:
+def test_h1_h2_h3_h4_h5_h6_h11_the_rule(name: str) -> None:
     with pytest.raises(MalformedInputError) as caught:
         check_structure(REFUSED[name])
     assert caught.value.exit_code == 41
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_no_verb_takes_such_a_manifest(work: Work, name: str) -> None:
+def test_h1_h2_h3_h4_h5_h6_h11_no_verb_takes_such_a_manifest(work: Work, name: str) -> None:
     plant(work, entry(work, REFUSED[name]))
     refused(work, READERS | WRITERS)
 
@@ -210,7 +210,7 @@ def test_h16_lying_counts(work: Work, count: bytes) -> None:
 
 
 @pytest.mark.parametrize("below", [MODE_FILE, MODE_SYMLINK])
-def test_h7_a_file_below_a_file_or_link(work: Work, below: int) -> None:
+def test_h7_h11_a_file_below_a_file_or_link(work: Work, below: int) -> None:
     first = entry(work, b"a", b"../..", mode=below)
     plant(work, first, entry(work, b"a/x"), entry(work, b"a/y"))
     writers = {name: run for name, run in WRITERS.items() if name not in ("archive", "cherry-pick")}
@@ -276,7 +276,7 @@ def test_h18_a_file_of_a_petabyte(work: Work) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_honest_names_come_back(work: Work) -> None:
+def test_h6_honest_names_come_back(work: Work) -> None:
     files = {path: path + b"\n" for path in HONEST}
     work.commit("names", files)
     expected = {**{path: text(data) for path, data in files.items()}, b"kept.txt": text(b"kept\n")}
@@ -290,14 +290,14 @@ def test_honest_names_come_back(work: Work) -> None:
 
 
 @pytest.mark.parametrize("name", [b".DSVC", b"git~1", b"dsvc~1", b".dsvc ", ".d\u200csvc".encode()])
-def test_names_that_are_not_taken_are_told(work: Work, name: bytes) -> None:
+def test_h4_h5_names_that_are_not_taken_are_told(work: Work, name: bytes) -> None:
     work.write({name: b"x", b"honest.txt": b"x"})
     result = work.repo.add(all=True)
     assert [skipped[0] for skipped in result.skipped] == [name]
     assert set(work.staged_state()) == {b"honest.txt", b"kept.txt"}
 
 
-def test_what_is_no_file_is_told(work: Work) -> None:
+def test_h12_what_is_no_file_is_told(work: Work) -> None:
     folder = work.folder
     os.mkfifo(folder / "fifo")
     expected = {b"fifo", b"socket"}
@@ -320,7 +320,7 @@ def test_what_is_no_file_is_told(work: Work) -> None:
     assert set(work.staged_state()) == {b"kept.txt"}
 
 
-def test_links_of_every_kind_are_data(work: Work) -> None:
+def test_h9_links_of_every_kind_are_data(work: Work) -> None:
     links = {
         b"loop": link(b"loop"),
         b"loop1": link(b"loop2"),

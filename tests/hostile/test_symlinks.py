@@ -108,7 +108,7 @@ def swap(folder: Path, target: Path) -> None:
 
 @pytest.mark.parametrize("at", ["data", "data/sub"])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_folder_that_is_a_symlink_now(template: Path, tmp_path: Path, name: str, at: str) -> None:
+def test_h8_a_folder_that_is_a_symlink_now(template: Path, tmp_path: Path, name: str, at: str) -> None:
     outside = make_outside(tmp_path)
     work = fresh(template, tmp_path)
     shutil.rmtree(work.folder / at)
@@ -129,7 +129,9 @@ def moments(counted: Plan) -> list[int]:
 @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("at", ["data", "data/sub"])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_symlink_planted_meanwhile(template: Path, fast_path: Path, name: str, at: str, step: int) -> None:
+def test_h8_a_symlink_planted_meanwhile(
+    template: Path, fast_path: Path, name: str, at: str, step: int
+) -> None:
     """Before operations of the command in the tree, the folder is exchanged for a symlink.
 
     The two folders take other operations each; the soak tests take all.
@@ -156,7 +158,7 @@ def test_a_symlink_planted_meanwhile(template: Path, fast_path: Path, name: str,
         shutil.rmtree(base)
 
 
-def test_a_file_that_is_a_symlink_now(template: Path, tmp_path: Path) -> None:
+def test_h8_a_file_that_is_a_symlink_now(template: Path, tmp_path: Path) -> None:
     """Replaced as a name, never written through."""
     outside = make_outside(tmp_path)
     work = fresh(template, tmp_path)
@@ -172,7 +174,7 @@ def test_a_file_that_is_a_symlink_now(template: Path, tmp_path: Path) -> None:
     assert work.tree()[b"data/a.csv"] == link(os.fsencode(outside / "a.csv"))
 
 
-def test_versioned_links_lead_nowhere(tmp_path: Path) -> None:
+def test_h7_h9_versioned_links_lead_nowhere(tmp_path: Path) -> None:
     """One version has a link where the next has a folder: files go into the folder."""
     outside = make_outside(tmp_path)
     before = snapshot(outside)
@@ -189,7 +191,7 @@ def test_versioned_links_lead_nowhere(tmp_path: Path) -> None:
     assert snapshot(outside) == before
 
 
-def test_content_behind_a_symlink_is_not_taken(template: Path, tmp_path: Path) -> None:
+def test_h8_h9_content_behind_a_symlink_is_not_taken(template: Path, tmp_path: Path) -> None:
     outside = make_outside(tmp_path)
     work = fresh(template, tmp_path)
     shutil.rmtree(work.folder / "data")

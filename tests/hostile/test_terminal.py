@@ -163,7 +163,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: " ".join(map(repr, words)))
-def test_nothing_but_our_own_colours_reaches_a_terminal_or_a_pipe(
+def test_h6_h54_nothing_but_our_own_colours_reaches_a_terminal_or_a_pipe(
     committed: Path, arguments: list[str]
 ) -> None:
     (committed / "untracked\x1b[2J").write_text("x")
@@ -177,7 +177,7 @@ def test_nothing_but_our_own_colours_reaches_a_terminal_or_a_pipe(
     assert b"Traceback" not in done.stderr
 
 
-def test_content_in_a_diff_is_escaped_on_a_terminal_and_exact_in_a_pipe(committed: Path) -> None:
+def test_h6_h54_content_in_a_diff_is_escaped_on_a_terminal_and_exact_in_a_pipe(committed: Path) -> None:
     code, seen = on_terminal(committed, "diff", "HEAD~1", "HEAD")
     assert code == 0
     assert not CONTROL.search(COLOR.sub(b"", seen))
@@ -185,7 +185,7 @@ def test_content_in_a_diff_is_escaped_on_a_terminal_and_exact_in_a_pipe(committe
     assert b"+\x1b]52;c;" in piped(committed, "diff", "HEAD~1", "HEAD").stdout
 
 
-def test_json_has_every_name_exactly(folder: Path) -> None:
+def test_h6_json_has_every_name_exactly(folder: Path) -> None:
     found = json.loads(piped(folder, "status", "-u", "all", "--json").stdout)
     names = {
         base64.b64decode(item["path_b64"]) if "path_b64" in item else item["path"].encode()
@@ -209,7 +209,7 @@ def test_the_page_of_a_diff_runs_nothing(committed: Path) -> None:
         assert outside not in page.lower(), outside
 
 
-def test_names_like_options_are_files_after_the_dashes(folder: Path) -> None:
+def test_h6_names_like_options_are_files_after_the_dashes(folder: Path) -> None:
     done = piped(folder, "add", "--", "-rf", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(piped(folder, "status", "--json").stdout)

@@ -145,12 +145,12 @@ def test_a_true_one_counts(forger: Forger) -> None:
         ),
     ],
 )
-def test_forged(forger: Forger, forge: Callable[[Forger], Parts], worth: Standing) -> None:
+def test_h60_forged(forger: Forger, forge: Callable[[Forger], Parts], worth: Standing) -> None:
     forger.plant(forge(forger))
     assert forger.ask() == [worth]
 
 
-def test_one_waiver_under_two_names(forger: Forger) -> None:
+def test_h60_one_waiver_under_two_names(forger: Forger) -> None:
     parts = signed(forger.waiver())
     forger.plant(parts)
     for name in ("0" * 12, "x/y", waiver_id(parts[b"waiver"]) + "0"):
@@ -166,7 +166,7 @@ def test_a_rule_that_is_none_is_waived_by_nothing(forger: Forger) -> None:
     assert forger.ask() == []
 
 
-def test_refs_that_hold_no_waiver(forger: Forger) -> None:
+def test_h23_h60_refs_that_hold_no_waiver(forger: Forger) -> None:
     repo = forger.work.repo
     head = repo.history.refs.head().commit
     assert head is not None
@@ -192,7 +192,7 @@ def test_bytes_that_are_gone_leave_the_waiver_untold(forger: Forger) -> None:
     assert set(forger.ask()) <= {Standing.UNTOLD, Standing.MALFORMED}
 
 
-def test_no_byte_of_a_statement_can_be_changed() -> None:
+def test_h60_h61_no_byte_of_a_statement_can_be_changed() -> None:
     digest = blake3(b"x").hexdigest()
     key = OFFICER.key.public.fingerprint
     waiver = Waiver(

@@ -153,7 +153,7 @@ def test_nothing_is_written_where_one_file_conflicts(two: Work) -> None:
 
 
 @pytest.mark.parametrize("path", [b"../out", b"/etc/x", b".dsvc/config", b"a/../../x", b".git/config", b""])
-def test_hostile_paths(work: Work, path: bytes) -> None:
+def test_h1_h2_h3_hostile_paths(work: Work, path: bytes) -> None:
     work.commit("one", {b"f": b"x\n"})
     head = b"diff --git a/f b/f\nnew file mode 100644\n"
     text = head + b"--- /dev/null\n+++ b/" + path + b"\n@@ -0,0 +1 @@\n+y\n"
@@ -163,7 +163,7 @@ def test_hostile_paths(work: Work, path: bytes) -> None:
     assert work.everything() == before
 
 
-def test_no_link_is_followed(work: Work, tmp_path: Any) -> None:
+def test_h7_h8_no_link_is_followed(work: Work, tmp_path: Any) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "f").write_bytes(b"x\n")
     work.commit("one", {b"in": link(os.fsencode(tmp_path / "outside"))})

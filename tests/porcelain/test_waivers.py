@@ -61,7 +61,7 @@ def test_what_cannot_be_waived(office: Office) -> None:
     assert office.work.everything() == before
 
 
-def test_who_may_waive(office: Office) -> None:
+def test_h60_who_may_waive(office: Office) -> None:
     with pytest.raises(WaiverRefusedError, match="no compliance_officer") as caught:
         office.waive(ANN)
     assert caught.value.exit_code == 20

@@ -127,7 +127,7 @@ def test_what_was_not_found(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 64 << 20, (64 << 20) + 1, (1 << 32) - 1])
-def test_the_length_of_a_frame_allocates_nothing(length: int) -> None:
+def test_h16_the_length_of_a_frame_allocates_nothing(length: int) -> None:
     data = length.to_bytes(4, "little") + b"\x90"
     with pytest.raises(DsvcError):
         _read_frames(data, Observation)
@@ -241,7 +241,7 @@ def test_facts_of_releases(data: bytes) -> None:
     ],
     ids=["record", "observations", "open", "verify", "plan", "repair", "proof", "release"],
 )
-def test_numbers_that_count_nothing_are_refused(whole: bytes, read: Any) -> None:
+def test_h15_numbers_that_count_nothing_are_refused(whole: bytes, read: Any) -> None:
     for data in exchanged(whole):
         plain = msgspec.msgpack.decode(data)
         # Values of key columns are anybody's numbers, and metrics may be below zero.

@@ -49,7 +49,7 @@ def accepted(path: bytes) -> bool:
 @given(PATHS)
 @example(b"a" * 255)
 @example("\u200c.dsvc".encode())
-def test_what_is_accepted_stays_below_its_folder(path: bytes) -> None:
+def test_h1_h2_h3_what_is_accepted_stays_below_its_folder(path: bytes) -> None:
     if not accepted(path):
         return
     assert 0 < len(path) <= MAX_PATH_BYTES
@@ -74,7 +74,7 @@ def test_a_path_is_accepted_if_its_parts_are(one: bytes, other: bytes) -> None:
 
 
 @given(st.sampled_from([".dsvc", ".git", "dsvc~1", "git~2"]), st.data())
-def test_every_spelling_of_a_reserved_name_is_refused(name: str, data: st.DataObject) -> None:
+def test_h4_h5_every_spelling_of_a_reserved_name_is_refused(name: str, data: st.DataObject) -> None:
     spelt = ""
     for letter in name:
         spelt += data.draw(st.sampled_from([letter, letter.upper()]))
@@ -85,5 +85,5 @@ def test_every_spelling_of_a_reserved_name_is_refused(name: str, data: st.DataOb
 
 
 @given(PATHS)
-def test_a_path_can_always_be_shown(path: bytes) -> None:
+def test_h6_a_path_can_always_be_shown(path: bytes) -> None:
     display_path(path).encode()

@@ -149,7 +149,7 @@ Forge = Callable[[list[bytes]], list[bytes]]
     ],
     ids=["changed", "missing", "twice", "order-and-writing", "edited", "source"],
 )
-def test_rows_outside_of_the_plan(
+def test_h60_rows_outside_of_the_plan(
     applied: tuple[Pipeline, RepairApplied], path: str, forge: Forge, others: tuple[int, ...], came: int
 ) -> None:
     made, done = applied
@@ -162,7 +162,7 @@ def test_rows_outside_of_the_plan(
     assert not proof.holds
 
 
-def test_wrong_splice_that_a_run_stands_for(applied: tuple[Pipeline, RepairApplied]) -> None:
+def test_h60_wrong_splice_that_a_run_stands_for(applied: tuple[Pipeline, RepairApplied]) -> None:
     made, done = applied
     lines = content(made, done.commit, "clean.csv").splitlines(True)
     data = b"".join([*lines[:4], lines[4].replace(b"good", b"bad"), *lines[5:]])
@@ -184,7 +184,7 @@ def test_wrong_splice_that_a_run_stands_for(applied: tuple[Pipeline, RepairAppli
 
 
 @pytest.mark.parametrize("path", ["step.py", "new.csv", "dsvc.toml"])
-def test_files_outside_of_the_plan(applied: tuple[Pipeline, RepairApplied], path: str) -> None:
+def test_h60_files_outside_of_the_plan(applied: tuple[Pipeline, RepairApplied], path: str) -> None:
     proof = proved(applied, {path: b"id\n1\n" if path == "new.csv" else None})
     assert (proof.others_changed, proof.holds) == (1, False)
     assert proof.files_unchanged == 3 - (path != "new.csv")

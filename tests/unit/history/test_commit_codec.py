@@ -151,7 +151,7 @@ GOOD = make("m")
         ("\n\n", "\n"),
     ],
 )
-def test_hostile_commits_are_refused(old: str, new: str) -> None:
+def test_h15_h24_h27_hostile_commits_are_refused(old: str, new: str) -> None:
     assert old.encode() in GOOD
     with pytest.raises(MalformedInputError):
         read(GOOD.replace(old.encode(), new.encode()))
@@ -171,7 +171,7 @@ def test_a_changed_byte_is_read_or_refused_with_a_typed_error(at: int, value: in
         read(bytes(data))
 
 
-def test_a_million_parents_are_refused() -> None:
+def test_h21_a_million_parents_are_refused() -> None:
     line = b"parent " + b"c" * 40 + b"\n"
     with pytest.raises(MalformedInputError):
         read(GOOD.replace(b"author", line * 5000 + b"author", 1))
@@ -214,7 +214,7 @@ def test_other_headers_are_passed_over() -> None:
         {"offset_minutes": -841},
     ],
 )
-def test_signatures_that_could_forge_a_line_are_refused(fields: dict[str, object]) -> None:
+def test_h24_signatures_that_could_forge_a_line_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(MalformedInputError):
         Signature(**{"name": "a", "email": "b", "seconds": 0, **fields})  # type: ignore[arg-type]
 
@@ -229,7 +229,7 @@ def test_signatures_that_could_forge_a_line_are_refused(fields: dict[str, object
         (1 << 53, "285428751-11-12T07:36:32Z"),
     ],
 )
-def test_dates(seconds: int, text: str) -> None:
+def test_h24_dates(seconds: int, text: str) -> None:
     assert Signature(name="", email="", seconds=seconds, offset_minutes=840).rfc3339() == text
 
 
@@ -264,7 +264,7 @@ def test_hostile_trees_are_refused(data: bytes) -> None:
 SIGNATURE = b"-----BEGIN SSH SIGNATURE-----\nU1NI\nSIG=\n-----END SSH SIGNATURE-----\n"
 
 
-def test_a_signature_covers_everything_else() -> None:
+def test_h61_a_signature_covers_everything_else() -> None:
     covered: list[bytes] = []
 
     def sign(payload: bytes) -> bytes:
@@ -287,7 +287,7 @@ def test_a_signature_covers_everything_else() -> None:
     assert signed_payload(unsigned) == unsigned
 
 
-def test_headers_around_a_signature() -> None:
+def test_h61_headers_around_a_signature() -> None:
     plain = make()
     head, _, message = plain.partition(b"\n\n")
     folded = SIGNATURE.rstrip(b"\n").replace(b"\n", b"\n ")

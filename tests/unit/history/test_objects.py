@@ -63,7 +63,7 @@ def test_missing_is_typed(git_dir: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["../../../../etc/passwd", "HEAD", "", "A" * 40, "a" * 39, "a" * 40 + "\n"])
-def test_an_id_never_becomes_a_path_unchecked(git_dir: str, text: str) -> None:
+def test_h27_an_id_never_becomes_a_path_unchecked(git_dir: str, text: str) -> None:
     reader = LooseReader(git_dir)
     for call in (reader.read, reader.has):
         with pytest.raises(MalformedInputError):
@@ -106,7 +106,7 @@ def test_every_flipped_bit_is_caught(git_dir: str) -> None:
             assert reader.read(ID) == ("blob", DATA)
 
 
-def test_bombs_are_not_inflated(git_dir: str) -> None:
+def test_h20_bombs_are_not_inflated(git_dir: str) -> None:
     zeros = bytes(64 * 1024 * 1024)
     plant(git_dir, "1" * 40, zlib.compress(b"blob 5\0" + zeros))
     plant(git_dir, "2" * 40, zlib.compress(b"blob %d\0" % (1 << 40)))

@@ -69,7 +69,7 @@ def test_arguments_of_any_bytes_are_kept_as_text() -> None:
         {"undone": "@1"},
     ],
 )
-def test_malformed_operations_are_refused(fields: dict[str, Any]) -> None:
+def test_h25_h27_malformed_operations_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(MalformedInputError):
         encode_operation(replace(FULL, **fields))
 
@@ -90,7 +90,7 @@ def test_malformed_operations_are_refused(fields: dict[str, Any]) -> None:
         encode_operation(FULL).replace(b"refs/heads/main", b"refs/../main"),
     ],
 )
-def test_hostile_operations_are_refused(data: bytes) -> None:
+def test_h15_h24_hostile_operations_are_refused(data: bytes) -> None:
     with pytest.raises(MalformedInputError):
         decode_operation(CommitId("a" * 40), data)
 

@@ -64,7 +64,7 @@ TOPIC = "refs/heads/topic"
         "",
     ],
 )
-def test_hostile_names_are_refused(repo: Any, name: str) -> None:
+def test_h25_hostile_names_are_refused(repo: Any, name: str) -> None:
     with pytest.raises(MalformedInputError):
         check_ref_name(name)
     with pytest.raises((MalformedInputError, UsageError)):
@@ -209,14 +209,14 @@ def test_an_empty_ref_is_named(repo: Any, value: str) -> None:
         "a" * 40 + " and more",
     ],
 )
-def test_hostile_values_are_refused(repo: Any, value: str) -> None:
+def test_h26_hostile_values_are_refused(repo: Any, value: str) -> None:
     repo.path(MAIN).write_text(value + "\n")
     for call in (repo.history.refs.head, repo.history.refs.list, lambda: repo.history.refs.get(MAIN)):
         with pytest.raises(MalformedInputError):
             call()
 
 
-def test_circles_of_names_are_refused(repo: Any) -> None:
+def test_h26_circles_of_names_are_refused(repo: Any) -> None:
     repo.path("refs/heads/x").write_text("ref: refs/heads/y\n")
     repo.path("refs/heads/y").write_text("ref: refs/heads/x\n")
     with pytest.raises(MalformedInputError):
@@ -226,7 +226,7 @@ def test_circles_of_names_are_refused(repo: Any) -> None:
         repo.history.refs.head()
 
 
-def test_a_name_that_points_to_another_is_read_and_not_moved(repo: Any) -> None:
+def test_h26_a_name_that_points_to_another_is_read_and_not_moved(repo: Any) -> None:
     one, two = repo.line(2)
     repo.path("refs/remotes/origin").mkdir(parents=True)
     repo.path("refs/remotes/origin/HEAD").write_text("ref: refs/heads/main\n")
@@ -236,13 +236,13 @@ def test_a_name_that_points_to_another_is_read_and_not_moved(repo: Any) -> None:
 
 
 @pytest.mark.parametrize("line", ["x", "a" * 40 + " refs/../x", "a" * 39 + " refs/heads/x", "\0"])
-def test_hostile_packed_refs_are_refused(repo: Any, line: str) -> None:
+def test_h25_h26_hostile_packed_refs_are_refused(repo: Any, line: str) -> None:
     repo.path("packed-refs").write_text(f"# pack-refs with: peeled\n{line}\n")
     with pytest.raises(MalformedInputError):
         repo.history.refs.list()
 
 
-def test_refs_that_are_no_files(repo: Any) -> None:
+def test_h26_refs_that_are_no_files(repo: Any) -> None:
     os.mkfifo(repo.path("refs/heads/pipe"))
     with pytest.raises(MalformedInputError):
         repo.history.refs.list()

@@ -63,7 +63,7 @@ def test_openssh_accepts_ours_and_we_accept_that_of_openssh(kind: str, tmp_path:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 255))
-def test_a_changed_byte_never_verifies(at: int, bits: int) -> None:
+def test_h61_a_changed_byte_never_verifies(at: int, bits: int) -> None:
     armored = bytearray(sign(MESSAGE, person("a@example.org").private, "file"))
     armored[at % (len(armored) - 1)] ^= bits  # the newline at the end is no part of it
     with pytest.raises(DsvcError) as caught:
@@ -111,7 +111,7 @@ def test_what_is_no_signature() -> None:
     assert verify(good.replace(b"\n", b"\r\n"), MESSAGE, "file")
 
 
-def test_a_signature_of_one_key_under_the_name_of_another() -> None:
+def test_h60_a_signature_of_one_key_under_the_name_of_another() -> None:
     mine, other = (
         signature_frame.parse(sign(MESSAGE, person(who).private, "file"))
         for who in ("a@example.org", "b@example.org")

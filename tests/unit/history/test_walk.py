@@ -139,7 +139,7 @@ def test_a_plain_line_is_read_as_it_is_asked_for() -> None:
     ],
     ids=["deep", "lattice", "octopus"],
 )
-def test_large_graphs_take_linear_time(graph: Graph) -> None:
+def test_h21_large_graphs_take_linear_time(graph: Graph) -> None:
     read = reader(graph)
     tip = max(graph)
     start = time.process_time()
@@ -153,7 +153,7 @@ def test_large_graphs_take_linear_time(graph: Graph) -> None:
 @pytest.mark.parametrize(
     "graph", [{0: (0,)}, {0: (1,), 1: (0,)}, {0: (1, 2), 1: (2,), 2: (0,)}, {3: (1, 2), 1: (2,), 2: (1,)}]
 )
-def test_circles_end(graph: Graph) -> None:
+def test_h21_circles_end(graph: Graph) -> None:
     read = reader(graph)
     tip = name(max(graph))
     with pytest.raises(CorruptDataError):
