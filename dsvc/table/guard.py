@@ -1,26 +1,18 @@
 """Work on a file that may be hostile, in a child process: what it costs is bounded, and a crash is an error.
 
-The child is forked, so that the store it reads is the parent's and nothing is loaded again; its result comes
-back through memory that both can see. A process that runs threads of its own can't be forked safely: there,
-and on systems other than Linux, the work is done in place, within the limits that readers keep by themselves.
+How that is done is in `dsvc.fs.child_process`. In a process that can't be forked a child is started for what
+must be done apart; other work is done in place, within the limits that readers keep by themselves.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import mmap
-import os
-import pickle
-import resource
 import signal
-import struct
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
+from dsvc.fs.child_process import Bounds, Child, Done, Ended, can_fork, can_start
 from dsvc.model.errors import DsvcError, StorageError
 from dsvc.table.kind import TableKind
 from dsvc.table.source import NotATableError, TableLimitError, TableSource
@@ -35,7 +27,8 @@ MEMORY_PER_BYTE: Final = 32
 CPU_SECONDS: Final = 30
 BYTES_PER_SECOND: Final = 2 << 20
 """Further time: a second for so many bytes."""
-_COUNT: Final = struct.Struct("<Q")
+PATIENCE: Final = 20
+"""How many times its processor time a child may take by the clock, on a machine that has much to do."""
 
 
 class Guarded(NamedTuple):
@@ -46,7 +39,7 @@ class Guarded(NamedTuple):
 
 
 def build_indexes(
-    tables: Sequence[tuple[TableSource, TableKind]], like: Like | None = None
+    tables: Sequence[tuple[TableSource, TableKind]], like: Like | None = None, *, apart: bool = False
 ) -> list[RowIndex]:
     """Index the rows of tables, side by side, guarded.
 
@@ -56,16 +49,23 @@ def build_indexes(
         The tables.
     like : Like or None
         A version that shares bytes with them.
+    apart : bool
+        As `run_guarded`.
 
     Raises
     ------
     NotATableError, TableLimitError
         If one can't be read.
     """
-    # Loaded once, not by each child.
-    import dsvc.table.index_builder  # noqa: F401
-
-    return run_guarded([Guarded(source, partial(_index, source, kind, like)) for source, kind in tables])
+    if can_fork():
+        # Loaded once, not by each child.
+        import dsvc.table.index_builder  # noqa: F401
+    elif apart:
+        # An index at hand doesn't travel to a child that is started.
+        like = None
+    return run_guarded(
+        [Guarded(source, partial(_index, source, kind, like)) for source, kind in tables], apart=apart
+    )
 
 
 def _index(source: TableSource, kind: TableKind, like: Like | None = None) -> RowIndex:
@@ -84,17 +84,17 @@ class IndexesToCome:
     """
 
     def __init__(self, tables: Sequence[tuple[TableSource, TableKind]]) -> None:
-        self._children: list[_Child] = []
+        self._children: list[_Reader] = []
         try:
             for source, kind in tables:
-                self._children.append(_Child(Guarded(source, partial(_index, source, kind))))
+                self._children.append(_Reader(Guarded(source, partial(_index, source, kind))))
         except OSError:
             self.end()
 
     @staticmethod
     def possible() -> bool:
         """Whether children can be forked here."""
-        return _can_fork()
+        return can_fork()
 
     def results(self) -> list[RowIndex | None]:
         """Wait for the indexes; None for a table that can't be read, and for all that were not begun."""
@@ -114,12 +114,14 @@ class IndexesToCome:
         self._children = []
 
 
-def _can_fork() -> bool:
-    return threading.active_count() == 1 and hasattr(os, "memfd_create")
-
-
-def run_guarded(tasks: Sequence[Guarded]) -> list[Any]:
+def run_guarded(tasks: Sequence[Guarded], *, apart: bool = False) -> list[Any]:
     """Do pieces of work side by side, each in a child of its own.
+
+    Parameters
+    ----------
+    apart : bool
+        Whether children are started where this process can't be forked, which the work must be picklable for;
+        else it is done in place there.
 
     Returns
     -------
@@ -137,13 +139,14 @@ def run_guarded(tasks: Sequence[Guarded]) -> list[Any]:
     StorageError
         If a child can't be started.
     """
-    if not _can_fork():
+    started = not can_fork()
+    if started and not (apart and can_start()):
         with ThreadPoolExecutor(max(1, len(tasks))) as pool:
             return list(pool.map(lambda task: task.work(), tasks))
-    children: list[_Child] = []
+    children: list[_Reader] = []
     try:
         for task in tasks:
-            children.append(_Child(task))
+            children.append(_Reader(task, started=started))
         return [child.result() for child in children]
     except OSError as error:
         raise StorageError(f"cannot start a process to read tables: {error.strerror}") from error
@@ -152,112 +155,49 @@ def run_guarded(tasks: Sequence[Guarded]) -> list[Any]:
             child.end()
 
 
-class _Child:
-    def __init__(self, task: Guarded) -> None:
-        self._source = task.source
-        self._seconds = CPU_SECONDS + task.source.size // BYTES_PER_SECOND
-        self._fd = os.memfd_create("dsvc-table")
-        try:
-            self._pid = os.fork()
-        except OSError:
-            os.close(self._fd)
-            raise
-        if self._pid == 0:
-            _work(task, self._fd, self._seconds)
+class _Reader:
+    """A child that works on one file."""
+
+    def __init__(self, task: Guarded, *, started: bool = False) -> None:
+        self._name, size = task.source.name, task.source.size
+        self._seconds = CPU_SECONDS + size // BYTES_PER_SECOND
+        bounds = Bounds(MEMORY_BYTES + MEMORY_PER_BYTE * size, self._seconds)
+        self._child = Child([task.work], bounds, started=started)
 
     def result(self) -> Any:
-        _, status = os.waitpid(self._pid, 0)
-        self._pid = 0
-        code = os.waitstatus_to_exitcode(status)
-        if code:
-            self._died(code)
-        found = _received(self._fd)
-        if isinstance(found, DsvcError):
-            raise found
-        return found
+        answer = self._child.answer(self._seconds * PATIENCE)
+        if isinstance(answer, Done):
+            return answer.value
+        if answer is None:
+            raise self._slow()
+        if isinstance(answer, Ended):
+            self._died(answer)
+        if isinstance(answer.error, MemoryError):
+            raise self._large() from answer.error
+        raise answer.error
 
-    def _died(self, code: int) -> NoReturn:
-        name = self._source.name
-        details = {"path": name}
-        if code == -signal.SIGXCPU:
-            raise TableLimitError(f"{name} takes more than {self._seconds} s to be read", details=details)
-        if code in (-signal.SIGKILL, -signal.SIGABRT):
-            raise TableLimitError(
-                f"{name} needs more memory to be read than one table is given", details=details
-            )
-        how = signal.Signals(-code).name if code < 0 else f"status {code}"
-        raise NotATableError(f"{name} can't be read as a table: its reader ended by {how}", details=details)
+    def _died(self, how: Ended) -> NoReturn:
+        if how.code == -signal.SIGXCPU:
+            raise self._slow()
+        if how.code in (-signal.SIGKILL, -signal.SIGABRT):
+            raise self._large()
+        raise NotATableError(
+            f"{self._name} can't be read as a table: its reader ended by {how.how}",
+            details={"path": self._name},
+        )
+
+    def _slow(self) -> TableLimitError:
+        return TableLimitError(
+            f"{self._name} takes more than {self._seconds} s to be read", details={"path": self._name}
+        )
+
+    def _large(self) -> TableLimitError:
+        return TableLimitError(
+            f"{self._name} needs more memory to be read than one table is given", details={"path": self._name}
+        )
 
     def end(self) -> None:
-        if self._pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            self._pid = 0
-        os.close(self._fd)
-
-
-def _work(task: Guarded, fd: int, seconds: int) -> NoReturn:
-    """Work in the child; never returns into the parent's code."""
-    status = 1
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        gc.disable()  # a pass over the parent's objects unshares their pages
-        _limit(task.source.size, seconds)
-        try:
-            found = task.work()
-        except MemoryError:
-            name = task.source.name
-            found = TableLimitError(
-                f"{name} needs more memory to be read than one table is given", details={"path": name}
-            )
-        except DsvcError as error:
-            found = error
-        _send(found, fd)
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _limit(size: int, seconds: int) -> None:
-    with open("/proc/self/statm", "rb") as stream:
-        held = int(stream.read().split()[0]) * mmap.PAGESIZE
-    # Only ever lower: the caller may have set limits of its own.
-    for which, wanted in (
-        (resource.RLIMIT_AS, held + MEMORY_BYTES + MEMORY_PER_BYTE * size),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        soft, hard = resource.getrlimit(which)
-        if which == resource.RLIMIT_CPU:
-            hard = seconds + 2 if hard == resource.RLIM_INFINITY else hard
-        known = wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
-        resource.setrlimit(which, (known, hard))
-
-
-def _send(found: object, fd: int) -> None:
-    """Write an object to shared memory: a pickle, and the arrays in it as they are."""
-    buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(found, protocol=5, buffer_callback=buffers.append)
-    parts = [memoryview(head), *(buffer.raw() for buffer in buffers)]
-    sizes = [len(parts), *(part.nbytes for part in parts)]
-    with os.fdopen(os.dup(fd), "wb") as stream:
-        stream.write(b"".join(map(_COUNT.pack, sizes)))
-        for part in parts:
-            # Arrays begin where a processor likes to read them.
-            stream.write(bytes(-stream.tell() % 64))
-            stream.write(part)
-
-
-def _received(fd: int) -> Any:
-    data = memoryview(mmap.mmap(fd, 0))
-    sizes = [_COUNT.unpack_from(data, 8 + 8 * n)[0] for n in range(_COUNT.unpack_from(data)[0])]
-    parts, at = [], 8 + 8 * len(sizes)
-    for size in sizes:
-        at += -at % 64
-        parts.append(data[at : at + size])
-        at += size
-    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301  bytes of our own child
+        self._child.end()
 
 
 __all__ = ["Guarded", "IndexesToCome", "build_indexes", "run_guarded"]
