@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from dsvc.model.errors import StorageError
 from dsvc.model.ids import PackId
 
 Buffer = bytes | bytearray | memoryview
+
+
+class UnreadableError(StorageError):
+    """The disk refuses to give back what is stored."""
+
+    code = "unreadable"
 
 
 class PackSink(Protocol):
@@ -48,7 +55,10 @@ class Backend(Protocol):
         ...
 
     def read(self, pack: PackId, offset: int, length: int) -> bytes:
-        """Read a range; `MissingDataError` for an absent pack, `CorruptDataError` for a short one."""
+        """Read a range; `MissingDataError` for an absent pack, `CorruptDataError` for a short one.
+
+        `UnreadableError` says that it is there and the disk doesn't give it.
+        """
         ...
 
     def view(self, pack: PackId, offset: int, length: int) -> memoryview:

@@ -15,7 +15,7 @@ from dsvc.model.encoding import hash_object
 from dsvc.model.errors import CorruptDataError, ErasedError, MissingDataError
 from dsvc.model.ids import Digest, ListId, NodeId, PackId, RecordId
 from dsvc.store import block, pack
-from dsvc.store.backend import Backend, Buffer
+from dsvc.store.backend import Backend, Buffer, UnreadableError
 from dsvc.store.block import Compressor, ItemType
 from dsvc.store.pack import Footer, Location, PackWriter
 from dsvc.store.pack_index import PackIndex
@@ -47,11 +47,15 @@ class KnownNode(NamedTuple):
         In order of paths.
     has_trees : bool
         Whether an entry stands for another manifest.
+    files, size : int
+        Entries below it, as it says itself, and the sum of their sizes.
     """
 
     level: int
     items: Sequence[Entry | Child]
     has_trees: bool
+    files: int
+    size: int
 
 
 class ChunkStore:
@@ -228,6 +232,8 @@ class ChunkStore:
             As `locate`.
         CorruptDataError
             If every stored copy is wrong.
+        UnreadableError
+            If the disk gives back none.
         """
         id_ = bytes(id_)
         new = self._new.get(id_)
@@ -241,13 +247,13 @@ class ChunkStore:
             self.index.reload()
             footer, location = self.locate(id_)
             return self._read(footer, location, id_, item_type)
-        except CorruptDataError:
+        except (CorruptDataError, UnreadableError):
             for other, place in self.index.places(id_, trash=True):
                 if place.erased:
                     continue
                 try:
                     return self._read(other, place, id_, item_type)
-                except (CorruptDataError, MissingDataError):
+                except (CorruptDataError, MissingDataError, UnreadableError):
                     continue
             raise
 

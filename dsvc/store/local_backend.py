@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import mmap
 import os
@@ -15,13 +16,14 @@ from functools import cache
 from dsvc.fs import files
 from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
 from dsvc.model.ids import PackId
-from dsvc.store.backend import Buffer
+from dsvc.store.backend import Buffer, UnreadableError
 from dsvc.store.layout import Layout
 
 SUFFIX = ".pack"
 JOURNAL = "journal.json"
 _MAX_OPEN = 64
 _SMALL_BYTES = 16 << 10
+_PROBE_BYTES = 1 << 20
 
 
 @cache
@@ -56,6 +58,25 @@ def _map(fd: int, offset: int, length: int) -> memoryview:
     array = (ctypes.c_ubyte * length).from_address(address + offset - start)
     weakref.finalize(array, libc.munmap, address, whole)
     return memoryview(array).cast("B").toreadonly()
+
+
+def _probe(fd: int, offset: int, length: int) -> None:
+    """Read a range once and throw it away: an error of the disk is raised here.
+
+    Met in a mapped page it is a SIGBUS, which ends the process; what was read just now stands in memory.
+    """
+    room = memoryview(bytearray(min(length, _PROBE_BYTES)))
+    end = offset + length
+    while offset < end:
+        done = os.preadv(fd, [room[: end - offset]], offset)
+        if not done:
+            return
+        offset += done
+
+
+def _unreadable(error: OSError, path: str) -> UnreadableError:
+    told = files.storage_error(error, "read", path)
+    return UnreadableError(told.message, hint=told.hint, details=told.details)
 
 
 class LocalSink:
@@ -177,7 +198,7 @@ class LocalBackend:
                     raise CorruptDataError(f"pack {pack.short()} ends early")
                 data += more
         except OSError as error:
-            raise files.storage_error(error, "read", self._find(pack)) from error
+            raise _unreadable(error, self._find(pack)) from error
         return data
 
     def view(self, pack: PackId, offset: int, length: int) -> memoryview:
@@ -190,9 +211,12 @@ class LocalBackend:
         if length <= _SMALL_BYTES:
             return memoryview(self.read(pack, offset, length))
         try:
+            _probe(fd, offset, length)
             return _map(fd, offset, length)
         except OSError as error:
-            raise files.storage_error(error, "map", self._find(pack)) from error
+            if error.errno == errno.ENODEV:  # a file system that maps nothing
+                return memoryview(self.read(pack, offset, length))
+            raise _unreadable(error, self._find(pack)) from error
 
     def create(self) -> LocalSink:
         """Begin a new pack."""

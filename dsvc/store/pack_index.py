@@ -103,12 +103,13 @@ class PackIndex:
         known = {f.pack: f for f in self._footers or ()}
         self._footers = []
         self._merged, self._probes = None, 0
-        self.broken = {}
+        told, self.broken = self.broken, {}
         for pack in self._backend.list_packs():
             try:
                 self._footers.append(known.get(pack) or Footer(self._backend, pack))
             except DsvcError as error:
-                logger.warning("pack %s can't be read: %s", pack.short(), error)
+                if pack not in told:  # each miss reads the list again
+                    logger.warning("pack %s can't be read: %s", pack.short(), error)
                 self.broken[pack] = error
         if self._filter is not None:
             for footer in self._footers:

@@ -6,6 +6,7 @@ is looked for. What comes out is content under its own id, so a false find does 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 from collections.abc import Iterator
@@ -17,10 +18,11 @@ from dsvc.model.encoding import hash_object
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import Digest, PackId
 from dsvc.store import block, pack
-from dsvc.store.backend import Backend
+from dsvc.store.backend import Backend, UnreadableError
 from dsvc.store.block import BlockInfo, ItemType
 
 _MAGIC = re.compile(re.escape(block.MAGIC))
+_SECTOR = 4096
 
 
 class Found(NamedTuple):
@@ -50,9 +52,24 @@ def id_of(data: memoryview, item_type: ItemType) -> bytes:
     return bytes(hash_object(pack.ITEM_DOMAINS[item_type], data, Digest))
 
 
+def _readable(backend: Backend, name: PackId) -> memoryview:
+    """Bytes of a pack; zeros stand for what the disk doesn't give back."""
+    size = backend.size(name)
+    try:
+        return backend.view(name, 0, size)
+    except UnreadableError:
+        pass
+    data = bytearray(size)
+    for start in range(0, size, _SECTOR):
+        length = min(_SECTOR, size - start)
+        with contextlib.suppress(UnreadableError):
+            data[start : start + length] = backend.read(name, start, length)
+    return memoryview(data).toreadonly()
+
+
 def salvage(backend: Backend, name: PackId) -> Iterator[Found]:
     """Yield every object of every block that can be found in a pack, in order."""
-    data = backend.view(name, 0, backend.size(name))
+    data = _readable(backend, name)
     position = 0
     while (match := _MAGIC.search(data, position)) is not None:
         found = _block_at(data, match.start())
@@ -99,7 +116,7 @@ def rebuild(backend: Backend, name: PackId) -> bool:
     That proves that nothing is lost, so the damaged file may be replaced. A pack with erased rows can't be
     proved so, since rows without bytes stand in the footer alone.
     """
-    data = backend.view(name, 0, backend.size(name))
+    data = _readable(backend, name)
     position = len(pack.HEADER)
     blocks: list[BlockInfo] = []
     rows: list[tuple[bytes, int, int, int]] = []
