@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dsvc.fs.cache_files import writable
 from dsvc.fs.files import storage_error
 from dsvc.model.errors import LockedError
 
@@ -47,6 +48,18 @@ def _acquire(fd: int, operation: int, timeout: float) -> bool:
         time.sleep(_POLL_SECONDS)
 
 
+def _take(fd: int, path: str, what: str, shared: bool, timeout: float) -> None:
+    try:
+        taken = _acquire(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, timeout)
+    except OSError as error:
+        raise storage_error(error, "lock", path) from error
+    if not taken:
+        raise LockedError(
+            f"the {what} lock is held by another process{_holder(fd)}; waited {timeout:g} s",
+            hint="wait until the other command ends, or raise core.lockTimeout",
+        )
+
+
 @contextmanager
 def hold(path: str, *, what: str, shared: bool = False, timeout: float = 10.0) -> Iterator[None]:
     """Hold the lock file `path` for the length of the block.
@@ -74,17 +87,39 @@ def hold(path: str, *, what: str, shared: bool = False, timeout: float = 10.0) -
     except OSError as error:
         raise storage_error(error, "open lock", path) from error
     try:
-        try:
-            taken = _acquire(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, timeout)
-        except OSError as error:
-            raise storage_error(error, "lock", path) from error
-        if not taken:
-            raise LockedError(
-                f"the {what} lock is held by another process{_holder(fd)}; waited {timeout:g} s",
-                hint="wait until the other command ends, or raise core.lockTimeout",
-            )
+        _take(fd, path, what, shared, timeout)
         if not shared:
             _say_who(fd)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def share(path: str, *, what: str, timeout: float = 10.0) -> Iterator[None]:
+    """Share a lock for the length of a block that only reads; parameters as `hold`.
+
+    Where nobody can write, the lock file is held as it is, and nothing is held where there is none: there is
+    nobody to be kept out.
+
+    Raises
+    ------
+    LockedError
+        If it isn't free in time.
+    StorageError
+        If the lock file can't be opened or the file system has no locks.
+    """
+    if writable(os.path.dirname(path)):
+        with hold(path, what=what, shared=True, timeout=timeout):
+            yield
+        return
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        yield
+        return
+    try:
+        _take(fd, path, what, True, timeout)
         yield
     finally:
         os.close(fd)

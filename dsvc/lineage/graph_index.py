@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 import xxhash
 
-from dsvc.fs import files
+from dsvc.fs import cache_files
 from dsvc.lineage.run_summary import ArtifactSummary, RunSummary, summarise
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.encoding import decode, encode
@@ -186,9 +186,4 @@ class RunIndex:
         if self._folder is None:
             return
         data = encode(value)
-        path = os.path.join(self._folder, name)
-        try:
-            files.make_folders(os.path.dirname(path), durable=False)
-            files.write_atomically(path, xxhash.xxh3_64_digest(data) + data, durable=False)
-        except (DsvcError, OSError):
-            return
+        cache_files.keep(os.path.join(self._folder, name), xxhash.xxh3_64_digest(data) + data)
