@@ -14,7 +14,7 @@ from dsvc.model.errors import DsvcError
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import MODE_DIRECTORY
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import Author
+from dsvc.porcelain.state.values import Author
 from dsvc.testing.checker import (
     Expected,
     FileState,
@@ -24,8 +24,9 @@ from dsvc.testing.checker import (
     tree_state,
     unchanged,
 )
-from dsvc.testing.faults import BrokenPromiseError, Fault, Image, points
+from dsvc.testing.faults import BrokenPromiseError, Fault, Image, points, tried
 from dsvc.testing.lineage_checker import Provenance, provenance
+from dsvc.testing.walk import walk
 
 AUTHOR = Author("Ada", "ada@example.org")
 Command = Callable[[Repository], object]
@@ -154,12 +155,37 @@ class Scenario:
     def check(self, root: str) -> None:
         check(root, self.expected(), rerun=self.again)
 
+    def walk(self, folder: Path, *, pieces: bool = False, step: int = 1) -> int:
+        """Look at each state that a kill of the command leaves; returns at how many operations.
+
+        Parameters
+        ----------
+        pieces : bool
+            Whether writes are done half by half.
+        step : int
+            Of the states that differ, every how manieth is looked at; the others are not counted.
+        """
+        count, number, looked_at = 0, 0, False
+        for left in walk(self.image, str(folder), self.run, pieces=pieces):
+            if left.image is not None:
+                looked_at = number % step == 0
+                number += 1
+                if looked_at:
+                    root = str(folder / str(left.operation))
+                    left.image.lay_out(root)
+                    self.check(root)
+                    shutil.rmtree(root)
+            count += looked_at
+        # The last state is that of a command that ran through.
+        tried("kill points", count - looked_at)
+        return count
+
     def loop(self, folder: Path, fault: Fault, *, step: int = 1, first: int = 1) -> int:
         """Try the fault at every operation, or at some and both ends; returns at how many."""
         count = 0
         ends = fault.kills and step > 1
-        tried = points(self.image, str(folder), self.run, fault, step=step, first=first, ends=ends)
-        for root, outcome in tried:
+        ran = points(self.image, str(folder), self.run, fault, step=step, first=first, ends=ends)
+        for root, outcome in ran:
             if not outcome.fired:
                 assert outcome.error is None
                 with repository(root) as repo:

@@ -10,7 +10,7 @@ from zlib import crc32
 
 from dsvc.fs.failpoints import Action
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.values import ResetMode
 from dsvc.testing.faults import ERRORS, KILLS, Fault
 from tests import lineage_scenarios
 from tests.faultkit import Command, Scenario, commit_all, open_in, write
@@ -164,7 +164,7 @@ MAIN = ("add", "commit", "checkout", "restore", "merge", "gc")
 """The commands that are killed at many of their operations in every run of the tests."""
 
 
-_OF_LINEAGE = (*KILLS, Fault(action=Action.EIO), Fault(action=Action.ENOSPC, persistent=True))
+_OF_LINEAGE = (KILLS[0], Fault(action=Action.EIO), Fault(action=Action.ENOSPC, persistent=True))
 """Faults that the commands on runs and sources meet in every run of the tests."""
 
 
@@ -173,7 +173,7 @@ def strides(fault: Fault) -> list[tuple[str, int, int]]:
 
     Each kind of fault begins elsewhere, so that together they meet many operations.
     """
-    rare = 3 if fault.kills else 4 if fault in ERRORS[:1] else 12
+    rare = 9 if fault.kills else 4 if fault in ERRORS[:1] else 12
     offset = (KILLS + ERRORS).index(fault)
     found = []
     for name in COMMANDS:

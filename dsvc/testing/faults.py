@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from blake3 import blake3
+
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import DsvcError
 
@@ -71,12 +73,21 @@ def run_in_child(command: Callable[[], object], plan: Plan | None = None) -> Out
     RuntimeError
         If the command failed with anything but a `DsvcError` or a `MemoryError`: a bug, with its trace.
     """
+    return begin_in_child(command, plan)()
+
+
+def begin_in_child(command: Callable[[], object], plan: Plan | None = None) -> Callable[[], Outcome]:
+    """Begin what `run_in_child` runs; what is returned waits for the end of it."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read_fd)
         _be_child(command, plan, write_fd)
     os.close(write_fd)
+    return functools.partial(_outcome, pid, read_fd)
+
+
+def _outcome(pid: int, read_fd: int) -> Outcome:
     with open(read_fd, "rb") as pipe:
         data = pipe.read()
     _, status = os.waitpid(pid, 0)
@@ -132,9 +143,11 @@ class Image:
     ----------
     root : str
         Folder to take.
+    known : dict or None
+        Contents that several images share, each to itself; new ones are noted.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, known: dict[bytes, bytes] | None = None) -> None:
         self._folders: list[tuple[str, int]] = []
         self._files: list[tuple[str, int, bytes]] = []
         self._links: list[tuple[str, bytes]] = []
@@ -150,7 +163,17 @@ class Image:
                     self._folders.append((path, mode & 0o7777))
                 else:
                     with open(full, "rb") as file:
-                        self._files.append((path, mode & 0o7777, file.read()))
+                        data = file.read()
+                    data = data if known is None else known.setdefault(data, data)
+                    self._files.append((path, mode & 0o7777, data))
+
+    @property
+    def digest(self) -> bytes:
+        """A digest over all names, modes and bytes."""
+        known = blake3()
+        for found in (sorted(self._folders), sorted(self._files), sorted(self._links)):
+            known.update(pickle.dumps(found))
+        return known.digest()
 
     def lay_out(self, root: str) -> None:
         """Write everything into the folder `root`, which is made."""
