@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from dsvc.diff.delta import Change, ChangeKind
 from dsvc.model.manifest import Entry
-from dsvc.store.manifest_tree import Child, Manifest
+from dsvc.store.manifest_tree import Child, Manifest, last_path
 
 
 def diff_manifests(old: Manifest, new: Manifest, prefix: bytes | Sequence[bytes] = ()) -> Iterator[Change]:
@@ -68,11 +68,18 @@ class _Cursor:
     def open(self) -> None:
         """Replace the subtree by its first item."""
         assert isinstance(self.item, Child)
-        _, items = self._manifest.node(self.item.id, self.level)
+        if self._frames:
+            # What stands before it is the item to its left, or to the left of a node that it begins.
+            at = next((frame for frame in reversed(self._frames) if frame[1]), None)
+            after = b"" if at is None else last_path(at[0][at[1] - 1])
+            siblings, position, level = self._frames[-1]
+            items, _ = self._manifest.below(siblings, position, level, after)
+        else:
+            _, items = self._manifest.node(self.item.id)
         start = 0
         if self._low:
             # Only the nodes on the way to the first path in range hold earlier ones; elsewhere this is 0.
-            start = bisect_left(items, self._low, key=_last_path)
+            start = bisect_left(items, self._low, key=last_path)
         self._frames.append((items, start - 1, self.level))
         self.advance()
 
@@ -96,11 +103,7 @@ class _Cursor:
         assert self._high is not None
         if isinstance(item, Entry):
             return item.path >= self._high
-        return position > 0 and _last_path(items[position - 1]) >= self._high
-
-
-def _last_path(item: Entry | Child) -> bytes:
-    return item.path if isinstance(item, Entry) else item.last
+        return position > 0 and last_path(items[position - 1]) >= self._high
 
 
 def _diff_range(old: _Cursor, new: _Cursor) -> Iterator[Change]:

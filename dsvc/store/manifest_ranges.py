@@ -1,13 +1,13 @@
-"""Ranges of a manifest: the first entry, how many there are and their size, from the fewest nodes."""
+"""Ranges of a manifest: how many entries there are and their size, from the fewest nodes."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dsvc.model.manifest import Entry
-from dsvc.store.manifest_tree import Child, Manifest
+from dsvc.store.manifest_tree import Items, Manifest, last_path
 
 
 class FolderTotals(NamedTuple):
@@ -16,30 +16,6 @@ class FolderTotals(NamedTuple):
     path: bytes
     files: int
     size: int
-
-
-def first_entry(manifest: Manifest, low: bytes) -> Entry | None:
-    """First entry whose path is `low` or after it, or None.
-
-    Raises
-    ------
-    MissingDataError, CorruptDataError, MalformedInputError
-        If a node on the way can't be read.
-    """
-    id_, level = bytes(manifest.root), None
-    while True:
-        level, items = manifest.node(id_, level)
-        at = bisect_left(items, low, key=_last_path)
-        if at == len(items):
-            return None
-        item = items[at]
-        if isinstance(item, Entry):
-            return item
-        id_, level = item.id, level - 1
-
-
-def _last_path(item: Entry | Child) -> bytes:
-    return item.path if isinstance(item, Entry) else item.last
 
 
 def totals_between(manifest: Manifest, low: bytes, high: bytes | None) -> tuple[int, int]:
@@ -53,15 +29,16 @@ def totals_between(manifest: Manifest, low: bytes, high: bytes | None) -> tuple[
         If a node at an end of the range can't be read.
     """
     level, items = manifest.node(bytes(manifest.root))
-    return _totals(manifest, level, items, low, high)
+    return _totals(manifest, level, items, b"", low, high)
 
 
 def _totals(
-    manifest: Manifest, level: int, items: Sequence[Entry | Child], low: bytes, high: bytes | None
+    manifest: Manifest, level: int, items: Items, after: bytes, low: bytes, high: bytes | None
 ) -> tuple[int, int]:
     files = size = 0
     before: bytes | None = None
-    for item in items[bisect_left(items, low, key=_last_path) :]:
+    for position in range(bisect_left(items, low, key=last_path), len(items)):
+        item = items[position]
         if isinstance(item, Entry):
             if high is not None and item.path >= high:
                 break
@@ -73,7 +50,7 @@ def _totals(
         if before is not None and (high is None or item.last < high):
             files, size = files + item.files, size + item.size
         else:
-            below = _totals(manifest, level - 1, manifest.node(item.id, level - 1)[1], low, high)
+            below = _totals(manifest, level - 1, *manifest.below(items, position, level, after), low, high)
             files, size = files + below[0], size + below[1]
         before = item.last
     return files, size
@@ -91,7 +68,7 @@ def children(manifest: Manifest, folder: bytes) -> Iterator[Entry | FolderTotals
     """
     prefix = folder + b"/" if folder else b""
     low, end = prefix, folder + b"0" if folder else None
-    while (entry := first_entry(manifest, low)) is not None and (end is None or entry.path < end):
+    while (entry := manifest.first_from(low)) is not None and (end is None or entry.path < end):
         name, slash, _ = entry.path[len(prefix) :].partition(b"/")
         path = prefix + name
         if slash:

@@ -28,7 +28,17 @@ from dsvc.store.tree_builder import (
 )
 
 _KNOWN_NODES = 1024
-__all__ = ["EMPTY_ROOT", "Child", "Items", "LeafNode", "Manifest", "TreeBuilder", "encode_node", "read_node"]
+__all__ = [
+    "EMPTY_ROOT",
+    "Child",
+    "Items",
+    "LeafNode",
+    "Manifest",
+    "TreeBuilder",
+    "encode_node",
+    "last_path",
+    "read_node",
+]
 
 Items = Sequence[Entry | Child]
 
@@ -94,22 +104,75 @@ class Manifest:
         self.root = root
         self._trees = trees
 
-    def node(self, id_: bytes, level: int | None = None) -> tuple[int, Items]:
-        """Read a node; `level` is what its parent implies."""
+    def _read(self, id_: bytes) -> KnownNode:
         nodes = self.store.nodes
         known = nodes.get(id_)
         if known is None:
-            found = read_node(self.store, NodeId(id_))
-            has_trees = any(isinstance(each, Entry) and each.mode == MODE_TREE for each in found[1])
-            known = KnownNode(*found, has_trees)
+            level, items = read_node(self.store, NodeId(id_))
+            has_trees = any(isinstance(each, Entry) and each.mode == MODE_TREE for each in items)
+            files = sum(each.files if isinstance(each, Child) else 1 for each in items)
+            known = KnownNode(level, items, has_trees, files, sum(each.size for each in items))
             if len(nodes) > _KNOWN_NODES:
                 nodes.clear()
             nodes[id_] = known
         if known.has_trees and not self._trees:
             raise MalformedInputError(f"manifest node {id_.hex()[:12]}: a tree where only files can be")
-        if level is not None and known.level != level:
-            raise CorruptDataError(f"manifest node {id_.hex()[:12]} is of another level than its parent says")
+        return known
+
+    def node(self, id_: bytes) -> tuple[int, Items]:
+        """Read a node that no parent speaks of, such as the root: its level and its items."""
+        known = self._read(id_)
         return known.level, known.items
+
+    def below(self, items: Items, position: int, level: int, after: bytes) -> tuple[Items, bytes]:
+        """Read the node that a child stands for, and hold it against what its parent says of it.
+
+        A child that is named twice, or says less than it holds, would give a path twice, or a folder of
+        any size from a few bytes.
+
+        Parameters
+        ----------
+        items : sequence of Entry or Child
+            The parent's items.
+        position : int
+            Which of them it is.
+        level : int
+            Level of the parent.
+        after : bytes
+            Greatest path before the parent; empty where there is none.
+
+        Returns
+        -------
+        items : sequence of Entry or Child
+            Its items.
+        after : bytes
+            Greatest path before it.
+
+        Raises
+        ------
+        CorruptDataError
+            If it is of another level.
+        MalformedInputError
+            If it has other paths, or another number or size of entries.
+        """
+        said = items[position]
+        assert isinstance(said, Child)
+        if position:
+            after = last_path(items[position - 1])
+        known = self._read(said.id)
+        name = f"manifest node {said.id.hex()[:12]}"
+        if known.level != level - 1:
+            raise CorruptDataError(f"{name} is of another level than its parent says")
+        if not known.items or (last_path(known.items[-1]), known.files, known.size) != (
+            said.last,
+            said.files,
+            said.size,
+        ):
+            raise MalformedInputError(f"{name} is not what its parent says of it")
+        first = known.items[0]
+        if isinstance(first, Entry) and first.path <= after:
+            raise MalformedInputError(f"{name} begins before the one before it ends")
+        return known.items, after
 
     def totals(self) -> tuple[int, int]:
         """Number of entries and sum of their sizes, from the root alone."""
@@ -119,36 +182,44 @@ class Manifest:
 
     def get(self, path: bytes) -> Entry | None:
         """Entry of a path, or None."""
-        id_, level = bytes(self.root), None
+        found = self.first_from(path)
+        return found if found is not None and found.path == path else None
+
+    def first_from(self, low: bytes) -> Entry | None:
+        """First entry whose path is `low` or after it, or None."""
+        level, items = self.node(bytes(self.root))
+        after = b""
         while True:
-            level, items = self.node(id_, level)
-            position = _first_at_or_after(items, path)
+            position = _first_at_or_after(items, low)
             if position == len(items):
                 return None
             item = items[position]
             if isinstance(item, Entry):
-                return item if item.path == path else None
-            id_, level = item.id, level - 1
+                return item
+            items, after = self.below(items, position, level, after)
+            level -= 1
 
     def entries(self, prefix: bytes = b"") -> Iterator[Entry]:
         """Entries in order; with `prefix` only that path and what lies below the folder of that name."""
         if not prefix:
-            yield from self._range(bytes(self.root), None, b"", None)
+            yield from self._range(*self.node(bytes(self.root)), b"", b"", None)
             return
         exact = self.get(prefix)
         if exact is not None:
             yield exact
-        yield from self._range(bytes(self.root), None, prefix + b"/", prefix + b"0")
+        yield from self._range(*self.node(bytes(self.root)), b"", prefix + b"/", prefix + b"0")
 
-    def _range(self, id_: bytes, level: int | None, low: bytes, high: bytes | None) -> Iterator[Entry]:
-        level, items = self.node(id_, level)
-        for item in items[_first_at_or_after(items, low) :]:
+    def _range(
+        self, level: int, items: Items, after: bytes, low: bytes, high: bytes | None
+    ) -> Iterator[Entry]:
+        for position in range(_first_at_or_after(items, low), len(items)):
+            item = items[position]
             if isinstance(item, Entry):
                 if high is not None and item.path >= high:
                     return
                 yield item
             else:
-                yield from self._range(item.id, level - 1, low, high)
+                yield from self._range(level - 1, *self.below(items, position, level, after), low, high)
                 if high is not None and item.last >= high:
                     return
 
@@ -169,12 +240,19 @@ class Manifest:
         cursor = _Changes(changes, sizes)
         builder = TreeBuilder(self.store)
         level, items = self.node(bytes(self.root))
-        self._rebuild(builder, cursor, level, items, rightmost=True)
+        self._rebuild(builder, cursor, level, items, b"", rightmost=True)
         cursor.drain(builder, None)
         return NodeId(builder.finish())
 
     def _rebuild(
-        self, builder: TreeBuilder, cursor: _Changes, level: int, items: Items, *, rightmost: bool
+        self,
+        builder: TreeBuilder,
+        cursor: _Changes,
+        level: int,
+        items: Items,
+        after: bytes,
+        *,
+        rightmost: bool,
     ) -> None:
         """Feed a node's items, changed; `rightmost` nodes also take what comes after all items."""
         for position, item in enumerate(items):
@@ -188,16 +266,20 @@ class Manifest:
             if untouched and builder.in_step(level - 1):
                 builder.add_subtree(level - 1, item)
             else:
-                below, nodes = self.node(item.id, level - 1)
-                self._rebuild(builder, cursor, below, nodes, rightmost=last_of_all)
+                below = self.below(items, position, level, after)
+                self._rebuild(builder, cursor, level - 1, *below, rightmost=last_of_all)
+
+
+def last_path(item: Entry | Child) -> bytes:
+    """Greatest path of an item: its own, or the last one below it."""
+    return item.path if isinstance(item, Entry) else item.last
 
 
 def _first_at_or_after(items: Items, path: bytes) -> int:
     low, high = 0, len(items)
     while low < high:
         middle = (low + high) >> 1
-        item = items[middle]
-        if (item.path if isinstance(item, Entry) else item.last) < path:
+        if last_path(items[middle]) < path:
             low = middle + 1
         else:
             high = middle

@@ -37,6 +37,15 @@ class Need(NamedTuple):
     offset: int
 
 
+class _Node(NamedTuple):
+    """A node to look at: the level and the rest that its parent says, the greatest path before it."""
+
+    id: bytes
+    level: int | None = None
+    said: Child | None = None
+    after: bytes = b""
+
+
 class TreeCheck:
     """Checks the manifests of a store.
 
@@ -80,15 +89,13 @@ class TreeCheck:
     def check(self, roots: Iterable[bytes]) -> None:
         """Check manifests by their roots."""
         for root in roots:
-            pending: list[tuple[bytes, int | None, Child | None]] = [(bytes(root), None, None)]
+            pending = [_Node(bytes(root))]
             while pending:
-                id_, level, said = pending.pop()
-                if id_ != bytes(EMPTY_ROOT) or said is not None:
-                    pending.extend(self._node(id_, level, said))
+                node = pending.pop()
+                if node.id != bytes(EMPTY_ROOT) or node.said is not None:
+                    pending.extend(self._node(*node))
 
-    def _node(
-        self, id_: bytes, expected: int | None, said: Child | None
-    ) -> Iterator[tuple[bytes, int | None, Child | None]]:
+    def _node(self, id_: bytes, expected: int | None, said: Child | None, after: bytes) -> Iterator[_Node]:
         try:
             is_new = self._marks.mark(id_, ItemType.NODE)
             if not is_new and said is None:
@@ -103,13 +110,20 @@ class TreeCheck:
             return
         if said is not None and said != _summary(id_, items):
             self._report("F023", "node", id_, "its last path, its files or its size differ from its parent's")
+        first = items[0] if items else None
+        if isinstance(first, Entry) and first.path <= after:
+            self._report("F023", "node", id_, "it begins before the one before it ends")
         if not is_new:
+            # Its entries were looked at; where it begins matters here again.
+            if isinstance(first, Child) and after:
+                yield _Node(first.id, level - 1, first, after)
             return
         for item in items:
             if isinstance(item, Child):
-                yield item.id, level - 1, item
+                yield _Node(item.id, level - 1, item, after)
+                after = item.last
             elif item.is_tree:
-                yield item.digest, None, None
+                yield _Node(item.digest)
             else:
                 self._entry(item)
 
