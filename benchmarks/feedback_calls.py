@@ -12,13 +12,13 @@ import time
 
 from dsvc.model.ids import CommitId
 from dsvc.model.repair_proof import Proof
-from dsvc.porcelain import repair_apply
-from dsvc.porcelain.repair_carrying import StepDone
-from dsvc.porcelain.repair_chain import repair_head
-from dsvc.porcelain.repair_plan import plan_edits
-from dsvc.porcelain.repair_proof import prove
+from dsvc.porcelain.records.repair_chain import repair_head
+from dsvc.porcelain.repair import repair_apply
+from dsvc.porcelain.repair.repair_carrying import StepDone
+from dsvc.porcelain.repair.repair_plan import plan_edits
+from dsvc.porcelain.repair.repair_proof import prove
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.rerun import Carrier
+from dsvc.porcelain.runs.rerun import Carrier
 
 
 def apply(tree: str, repair: str) -> dict[str, float]:

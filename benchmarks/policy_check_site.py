@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dsvc.model.run_record import RunKind
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.run_spec import RunSpec
 
 POLICY = '[policy]\npacks = ["default"]\npurpose = "research"\nshared = false\n'
 EVERY = 5

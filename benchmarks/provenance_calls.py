@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from dsvc.lineage.impact import impact as find_impact
 from dsvc.lineage.row_flow import RowFlow
-from dsvc.porcelain.lineage_impact import add_copies, with_folders
-from dsvc.porcelain.lineage_queries import find_starts
-from dsvc.porcelain.lineage_target import parse_lineage_target
+from dsvc.porcelain.lineage.lineage_impact import add_copies, with_folders
+from dsvc.porcelain.lineage.lineage_queries import find_starts
+from dsvc.porcelain.lineage.lineage_target import parse_lineage_target
 from dsvc.porcelain.repository import Repository
 
 

@@ -34,8 +34,8 @@ from dsvc.model.run_record import (
     Run,
     RunKind,
 )
-from dsvc.porcelain.pending_runs import add_pending
 from dsvc.porcelain.repository import Repository
+from dsvc.porcelain.state.pending_runs import add_pending
 
 ROOTS = 10
 RECENT = 100

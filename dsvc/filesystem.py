@@ -20,10 +20,10 @@ from fsspec.spec import make_instance
 
 from dsvc.model.errors import NotFoundError
 from dsvc.model.manifest import MODE_SYMLINK, Entry
-from dsvc.porcelain.read import IsAFolderError, ls, open_file, resolve_entry
 from dsvc.porcelain.repository import open_repository
-from dsvc.porcelain.values import Listing
-from dsvc.porcelain.workspace import Workspace
+from dsvc.porcelain.state.values import Listing
+from dsvc.porcelain.state.workspace import Workspace
+from dsvc.porcelain.tree.read import IsAFolderError, ls, open_file, resolve_entry
 
 _NOT_COMMITS = ("WORKTREE", "STAGED")
 
@@ -134,7 +134,7 @@ class DsvcFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return self._info(repo, place, first)
 
     def _revisions(self, repo: Workspace) -> list[dict[str, Any]]:
-        from dsvc.porcelain import branch, tag
+        from dsvc.porcelain.versions import branch, tag
 
         names = [ref.name for ref in (*branch.branches(repo), *tag.tags(repo))]
         return [_folder(quote(name, safe="")) for name in dict.fromkeys(["HEAD", *names])]

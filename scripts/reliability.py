@@ -32,9 +32,9 @@ HEAD = """\
 
 Written by `scripts/reliability.py`; a test fails when it is not up to date. Each fault (F) and each hostile
 input (H) has tests that begin with its id; those in italics run at night. What they tried they counted when
-they last ran, in `make test` and in `make soak`: *kill points* and *disk errors* are writes at which a command
-was killed or failed, *disk states* what a crash may leave of what was not flushed, *cuts* are power cuts of a
-file system. What is promised beyond single faults stands in [threat-model.md](threat-model.md).
+they last ran, in `make test` and in `make soak`: *kill points* and *disk errors* are writes at which a
+command was killed or failed, *disk states* what a crash may leave of what was not flushed, *cuts* are power
+cuts of a file system. What is promised beyond single faults stands in [threat-model.md](threat-model.md).
 
 """
 

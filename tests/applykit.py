@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dsvc.model.ids import CommitId
-from dsvc.porcelain.repair_apply import RepairApplied
-from dsvc.porcelain.rerun import Carrier
-from dsvc.porcelain.run import run
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.repair.repair_apply import RepairApplied
+from dsvc.porcelain.runs.rerun import Carrier
+from dsvc.porcelain.runs.run import run
+from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.store.materialize import read_content
 from tests import repairkit
 from tests.lineagekit import Lab

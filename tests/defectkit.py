@@ -18,7 +18,7 @@ from dsvc.model.feedback import (
 )
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
-from dsvc.porcelain import defect_chain, feedback_chain
+from dsvc.porcelain.records import defect_chain, feedback_chain
 from dsvc.porcelain.repository import Repository
 from dsvc.store.content import NO_FACTS
 from dsvc.store.ingest import store_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from dsvc.testing.checker import (
 )
 from dsvc.testing.faults import BrokenPromiseError, Fault, Image, points, tried
 from dsvc.testing.lineage_checker import Provenance, provenance
-from dsvc.testing.walk import walk
+from dsvc.testing.walk import Left, walk
 
 AUTHOR = Author("Ada", "ada@example.org")
 Command = Callable[[Repository], object]
@@ -165,20 +165,7 @@ class Scenario:
         step : int
             Of the states that differ, every how manieth is looked at; the others are not counted.
         """
-        count, number, looked_at = 0, 0, False
-        for left in walk(self.image, str(folder), self.run, pieces=pieces):
-            if left.image is not None:
-                looked_at = number % step == 0
-                number += 1
-                if looked_at:
-                    root = str(folder / str(left.operation))
-                    left.image.lay_out(root)
-                    self.check(root)
-                    shutil.rmtree(root)
-            count += looked_at
-        # The last state is that of a command that ran through.
-        tried("kill points", count - looked_at)
-        return count
+        return look_at(walk(self.image, str(folder), self.run, pieces=pieces), folder, self.check, step)
 
     def loop(self, folder: Path, fault: Fault, *, step: int = 1, first: int = 1) -> int:
         """Try the fault at every operation, or at some and both ends; returns at how many."""
@@ -195,4 +182,28 @@ class Scenario:
         return count
 
 
-__all__ = ["AUTHOR", "Scenario", "commit_all", "open_in", "opened", "repository", "state", "write"]
+def look_at(found: Sequence[Left], folder: Path, check: Callable[[str], None], step: int = 1) -> int:
+    """Check states that kills leave; returns how many operations left one of them.
+
+    Parameters
+    ----------
+    step : int
+        Of the states that differ, every how manieth is looked at; the others are not counted.
+    """
+    count, number, looked_at = 0, 0, False
+    for left in found:
+        if left.image is not None:
+            looked_at = number % step == 0
+            number += 1
+            if looked_at:
+                root = str(folder / str(left.operation))
+                left.image.lay_out(root)
+                check(root)
+                shutil.rmtree(root)
+        count += looked_at
+    # The last state is that of a command that ran through.
+    tried("kill points", count - looked_at)
+    return count
+
+
+__all__ = ["AUTHOR", "Scenario", "commit_all", "look_at", "open_in", "opened", "repository", "state", "write"]

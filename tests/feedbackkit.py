@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from dsvc.porcelain.feedback_import import FeedbackImport
+from dsvc.porcelain.feedback.feedback_import import FeedbackImport
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import Author
+from dsvc.porcelain.state.values import Author
 
 ROWS = [{"id": n, "text": f"文本 {n}", "label": n % 3} for n in range(20)]
 
@@ -20,8 +20,8 @@ ROWS = [{"id": n, "text": f"文本 {n}", "label": n % 3} for n in range(20)]
 @cache
 def _made() -> Path:
     """A repository of one commit, with the row index of its table and a salt."""
-    from dsvc.porcelain.request_chain import make_salt
-    from dsvc.porcelain.row_target import find_row, parse_target
+    from dsvc.porcelain.records.request_chain import make_salt
+    from dsvc.porcelain.tables.row_target import find_row, parse_target
 
     folder = Path(tempfile.mkdtemp(prefix="dsvc-feedback-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from dsvc.model.run_record import RunKind
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.rerun import Carrier
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.rerun import Carrier
+from dsvc.porcelain.runs.run_spec import RunSpec
 from tests.faultkit import Command, commit_all, open_in, write
 from tests.signkit import person
 

@@ -39,8 +39,8 @@ from dsvc.model.source_record import (
     Status,
     encode_source,
 )
-from dsvc.porcelain.pending_runs import add_pending
 from dsvc.porcelain.repository import Repository
+from dsvc.porcelain.state.pending_runs import add_pending
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.content import NO_FACTS
 from dsvc.store.ingest import store_bytes

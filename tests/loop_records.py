@@ -51,9 +51,9 @@ from dsvc.model.repair_proof import (
     UnprovedReason,
     encode_proof,
 )
-from dsvc.porcelain.feedback_chain import _encode_scores
-from dsvc.porcelain.recompute_correspondence import Correspondence
-from dsvc.porcelain.repair_world import encode_correspondence
+from dsvc.porcelain.recompute.recompute_correspondence import Correspondence
+from dsvc.porcelain.records.feedback_chain import _encode_scores
+from dsvc.porcelain.repair.repair_world import encode_correspondence
 from dsvc.release.facts_codec import encode_facts
 from tests.releasekit import full_facts
 

@@ -6,12 +6,12 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from dsvc.porcelain.defect_chain import defect_states
-from dsvc.porcelain.feedback_chain import feedback_head, feedback_ids, observations, unresolved
-from dsvc.porcelain.release_chain import facts_of, releases
-from dsvc.porcelain.repair_chain import repairs
+from dsvc.porcelain.records.defect_chain import defect_states
+from dsvc.porcelain.records.feedback_chain import feedback_head, feedback_ids, observations, unresolved
+from dsvc.porcelain.records.release_chain import facts_of, releases
+from dsvc.porcelain.records.repair_chain import repairs
+from dsvc.porcelain.records.request_chain import make_salt
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.request_chain import make_salt
 from tests.faultkit import commit_all, open_in, write
 
 Command = Callable[[Repository], object]
@@ -185,7 +185,7 @@ def whole(root: str) -> None:
 
 
 def _apply_to(repo: Repository, symptom: str, *, no_verify: bool = False) -> None:
-    from dsvc.porcelain.rerun import Carrier
+    from dsvc.porcelain.runs.rerun import Carrier
 
     repair = next(each for each in repairs(repo) if each.plan.defect == _defect(repo, symptom))
     repo.repair_apply(repair.id, Carrier(environ={"PATH": "/usr/bin:/bin"}), no_verify=no_verify)

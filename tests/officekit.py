@@ -7,9 +7,9 @@ from pathlib import Path
 from dsvc.lineage.validation import Outcome, Severity, Violation
 from dsvc.model.ids import CommitId
 from dsvc.policy.waivers import Standing
-from dsvc.porcelain import waivers
-from dsvc.porcelain.judged_version import judged_version
-from dsvc.porcelain.waivers import AppliedWaivers, WaiverUse, apply_waivers
+from dsvc.porcelain.policy import waivers
+from dsvc.porcelain.policy.judged_version import judged_version
+from dsvc.porcelain.policy.waivers import AppliedWaivers, WaiverUse, apply_waivers
 from tests.porcelain.working import Work
 from tests.signkit import Person, person
 
@@ -85,7 +85,7 @@ def _path(name: str) -> bytes:
 
 
 def today() -> str:
-    from dsvc.porcelain.moment import now
+    from dsvc.porcelain.state.moment import now
 
     return now().day
 

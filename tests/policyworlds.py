@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from dsvc.lineage.validation import Gate, Outcome
 from dsvc.model.errors import DsvcError
-from dsvc.porcelain.verdict import CheckResult
+from dsvc.porcelain.policy.verdict import CheckResult
 from dsvc.store.block import ItemType
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.layout import Layout

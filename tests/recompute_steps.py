@@ -11,7 +11,7 @@ import pytest
 from dsvc.lineage.run_check import check_run
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.manifest import Entry
-from dsvc.porcelain.recompute import (
+from dsvc.porcelain.recompute.recompute import (
     Edits,
     NewArtifact,
     Recomputed,

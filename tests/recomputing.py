@@ -15,12 +15,12 @@ from dsvc.lineage.link_file import LinkFile
 from dsvc.lineage.row_account import RowAccount, decode_account
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.manifest import Entry
-from dsvc.porcelain.file_entry import entry_of_bytes
-from dsvc.porcelain.recompute import NewArtifact, correspondence_of_versions
-from dsvc.porcelain.rerun import Carrier
-from dsvc.porcelain.run import run
-from dsvc.porcelain.run_artifacts import ArtifactFiles
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.recompute.recompute import NewArtifact, correspondence_of_versions
+from dsvc.porcelain.runs.rerun import Carrier
+from dsvc.porcelain.runs.run import run
+from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
+from dsvc.porcelain.runs.run_spec import RunSpec
+from dsvc.porcelain.tree.file_entry import entry_of_bytes
 from dsvc.store.materialize import read_content
 from tests.porcelain.working import Work
 

@@ -13,7 +13,14 @@ from dsvc.model.feedback import DefectSeverity
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.model.repair import Plan, PlannedRows
-from dsvc.porcelain.defect_chain import DefectHead, defect_head, new_defect_id, operate, prepare, record
+from dsvc.porcelain.records.defect_chain import (
+    DefectHead,
+    defect_head,
+    new_defect_id,
+    operate,
+    prepare,
+    record,
+)
 from dsvc.porcelain.repository import Repository
 from tests.lineagekit import Lab, Made
 from tests.porcelain.working import Work

@@ -36,8 +36,8 @@ PROGRAM = str(Path(sys.executable).parent / "dsvc")
 _PACKAGES = ("diff", "fs", "history", "model", "policy.rules", "store", "table")
 _MODULES = (
     "dsvc.cli.main",
-    "dsvc.porcelain.hook_run",
-    "dsvc.porcelain.request_facts",
+    "dsvc.porcelain.hooks.hook_run",
+    "dsvc.porcelain.policy.request_facts",
     "dsvc.porcelain.repository",
     "networkx",
     "numpy",

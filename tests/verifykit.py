@@ -9,9 +9,9 @@ from typing import Any
 from dsvc.model.defect import DefectVerb
 from dsvc.model.repair import RepairOperation, RepairVerb
 from dsvc.model.repair_proof import Proof
-from dsvc.porcelain import defect_chain
-from dsvc.porcelain.repair_chain import RepairState, prepare_repair, repair_head
-from dsvc.porcelain.repair_verify import VerifyResult, verify_repair
+from dsvc.porcelain.records import defect_chain
+from dsvc.porcelain.records.repair_chain import RepairState, prepare_repair, repair_head
+from dsvc.porcelain.repair.repair_verify import VerifyResult, verify_repair
 from tests.feedbackkit import ROWS, FeedbackLab
 
 BAD = tuple(range(8))

@@ -9,13 +9,13 @@ from dsvc.cli.i18n import N_, _, ngettext
 from dsvc.cli.names import show_line, show_name
 from dsvc.cli.sizes import pad, shorten, width
 from dsvc.model.defect import CauseKind, Denominator
-from dsvc.porcelain.cause_routes import RouteKind
+from dsvc.porcelain.feedback.cause_routes import RouteKind
 
 if TYPE_CHECKING:
     from dsvc.cli.output import Output
     from dsvc.model.defect import Cause
-    from dsvc.porcelain.cause_report import CauseReport
-    from dsvc.porcelain.not_flagged import NotFlagged, OtherRows
+    from dsvc.porcelain.feedback.cause_report import CauseReport
+    from dsvc.porcelain.feedback.not_flagged import NotFlagged, OtherRows
 
 BAR_CELLS: Final = 20
 WIDE: Final = 96

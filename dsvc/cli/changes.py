@@ -11,7 +11,7 @@ from dsvc.cli.session import Session
 from dsvc.cli.sizes import pad, show_bytes, width
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.values import ConflictSummary, NormalizedFile, PathChange, Skipped
+    from dsvc.porcelain.state.values import ConflictSummary, NormalizedFile, PathChange, Skipped
 
 LABELS: Final = {
     "added": N_("added"),

@@ -13,7 +13,7 @@ from dsvc.cli.waiver_text import waiver_lines
 
 if TYPE_CHECKING:
     from dsvc.lineage.validation import Violation
-    from dsvc.porcelain.verdict import CheckResult
+    from dsvc.porcelain.policy.verdict import CheckResult
 
 _STYLE: Final = """
 .FAIL { background: var(--del); } .PASS { background: var(--add); }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dsvc.lineage.validation import Violation
-    from dsvc.porcelain.verdict import CheckResult
+    from dsvc.porcelain.policy.verdict import CheckResult
 
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dsvc.lineage.validation import Violation
-    from dsvc.porcelain.verdict import CheckResult, RuleAsked
-    from dsvc.porcelain.waivers import WaiverUse
+    from dsvc.porcelain.policy.verdict import CheckResult, RuleAsked
+    from dsvc.porcelain.policy.waivers import WaiverUse
 
 _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS: Final = {Severity.BLOCKING: "error", Severity.WARNING: "warning", Severity.INFORMATION: "note"}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dsvc.cli.output import Output
     from dsvc.lineage.validation import Violation
-    from dsvc.porcelain.verdict import CheckResult
+    from dsvc.porcelain.policy.verdict import CheckResult
 
 _SHOWN: Final = 20
 _HOW: Final = 10

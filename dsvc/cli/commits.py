@@ -9,14 +9,14 @@ from dsvc.cli.i18n import _
 from dsvc.cli.names import show_line, show_text
 from dsvc.cli.output import Output
 from dsvc.cli.sizes import show_date
-from dsvc.porcelain.recorded_verdict import recorded_verdict
+from dsvc.porcelain.policy.recorded_verdict import recorded_verdict
 
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Commit
     from dsvc.history.signature import Signature
     from dsvc.model.run_record import RunId
+    from dsvc.porcelain.policy.signed_commits import CommitSignature
     from dsvc.porcelain.repository import Repository
-    from dsvc.porcelain.signed_commits import CommitSignature
 
 
 def show_person(who: Signature) -> str:

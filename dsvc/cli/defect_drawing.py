@@ -10,14 +10,14 @@ from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import show_line, show_name
 from dsvc.cli.sizes import pad, shorten, width
 from dsvc.model.defect import DefectStatus, DefectVerb
-from dsvc.porcelain.repair_chain import RepairStatus
+from dsvc.porcelain.records.repair_chain import RepairStatus
 
 if TYPE_CHECKING:
     from dsvc.cli.output import Output
     from dsvc.model.feedback import Metric
-    from dsvc.porcelain.defect_view import DefectView
-    from dsvc.porcelain.feedback_chain import FeedbackHead
-    from dsvc.porcelain.repair_chain import RepairState
+    from dsvc.porcelain.feedback.defect_view import DefectView
+    from dsvc.porcelain.records.feedback_chain import FeedbackHead
+    from dsvc.porcelain.records.repair_chain import RepairState
 
 _METRICS: Final = 3
 _CAUSES: Final = 3

@@ -20,7 +20,7 @@ from dsvc.cli.names import show_name
 
 if TYPE_CHECKING:
     from dsvc.model.defect import Cause
-    from dsvc.porcelain.defect_view import DefectView
+    from dsvc.porcelain.feedback.defect_view import DefectView
 
 _STYLE: Final = """
 ol.way { list-style: none; padding: 0; margin: 1em 0; }

@@ -9,11 +9,11 @@ from dsvc.cli.names import path_fields
 if TYPE_CHECKING:
     from dsvc.model.defect import Cause
     from dsvc.model.feedback import Metric
-    from dsvc.porcelain.cause_report import CauseReport
-    from dsvc.porcelain.defect_view import DefectView
-    from dsvc.porcelain.feedback_chain import FeedbackHead
-    from dsvc.porcelain.not_flagged import NotFlagged, OtherRows
-    from dsvc.porcelain.repair_chain import RepairState
+    from dsvc.porcelain.feedback.cause_report import CauseReport
+    from dsvc.porcelain.feedback.defect_view import DefectView
+    from dsvc.porcelain.feedback.not_flagged import NotFlagged, OtherRows
+    from dsvc.porcelain.records.feedback_chain import FeedbackHead
+    from dsvc.porcelain.records.repair_chain import RepairState
 
 
 def view_fields(view: DefectView, limit: int | None = None) -> dict[str, object]:

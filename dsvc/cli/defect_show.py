@@ -13,7 +13,7 @@ from dsvc.cli.sizes import shorten
 
 if TYPE_CHECKING:
     from dsvc.cli.session import Session
-    from dsvc.porcelain.defect_view import DefectView
+    from dsvc.porcelain.feedback.defect_view import DefectView
 
 CAUSES: Final = 10
 """Candidates that are listed unless more are asked for."""

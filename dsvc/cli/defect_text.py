@@ -13,7 +13,7 @@ from dsvc.model.defect import DefectStatus, DefectVerb
 
 if TYPE_CHECKING:
     from dsvc.feedback.defect_state import DefectState, DefectStep
-    from dsvc.porcelain.brought_back import BroughtBack
+    from dsvc.porcelain.feedback.brought_back import BroughtBack
 
 MAX_POSITIONS: Final = 1000
 """Positions of rows that JSON lists for each content."""

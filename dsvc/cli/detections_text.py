@@ -14,7 +14,7 @@ from dsvc.cli.verb import complete_refs
 if TYPE_CHECKING:
     from dsvc.cli.verb_group import VerbGroup
     from dsvc.model.detection import Detection
-    from dsvc.porcelain.recorded_detections import RecordedRun
+    from dsvc.porcelain.policy.recorded_detections import RecordedRun
 
 _SHOWN: Final = 20
 
@@ -30,7 +30,7 @@ def add_detections(group: VerbGroup) -> None:
     @click.argument("rev", required=False, metavar="[REV]", shell_complete=complete_refs)
     @click.option("--repeat", is_flag=True, help=_("look again, and compare"))
     def detections(session: Session, rev: str | None, repeat: bool) -> int:
-        from dsvc.porcelain.recorded_detections import Repeated, recorded_detections, repeat_detections
+        from dsvc.porcelain.policy.recorded_detections import Repeated, recorded_detections, repeat_detections
 
         repo = session.repository()
         found = repeat_detections(repo, rev) if repeat else recorded_detections(repo, rev)
@@ -59,7 +59,7 @@ def _show(session: Session, recorded: RecordedRun) -> None:
 
 
 def _word(recorded: RecordedRun) -> str:
-    from dsvc.porcelain.recorded_detections import Repeated
+    from dsvc.porcelain.policy.recorded_detections import Repeated
 
     words = {
         Repeated.IDENTICAL: _("looked at again: the same"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dsvc.cli.table_view import TableView
     from dsvc.diff.delta import Change
     from dsvc.porcelain.repository import Repository
-    from dsvc.porcelain.values import DiffResult
+    from dsvc.porcelain.state.values import DiffResult
 
 MAX_LINES_PER_FILE = 5000
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dsvc.diff.table_delta import TableDelta
     from dsvc.model.manifest import Entry
     from dsvc.porcelain.repository import Repository
-    from dsvc.porcelain.values import DiffResult
+    from dsvc.porcelain.state.values import DiffResult
 
 GRAPH_CELLS = 40
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.names import show_line
-from dsvc.porcelain.feedback_marks import REPAIR_TRAILER
+from dsvc.porcelain.feedback.feedback_marks import REPAIR_TRAILER
 
 if TYPE_CHECKING:
     from dsvc.cli.output import Output
     from dsvc.history.commit_codec import Commit
-    from dsvc.porcelain.feedback_marks import FeedbackMark
+    from dsvc.porcelain.feedback.feedback_marks import FeedbackMark
 
 _METRICS: Final = 2
 _SIGN: Final = "◆"

@@ -14,8 +14,8 @@ from dsvc.model.feedback import Support
 
 if TYPE_CHECKING:
     from dsvc.model.feedback import FeedbackRecord, Metric, Observation, Selector, Unresolved
-    from dsvc.porcelain.feedback_chain import FeedbackHead
-    from dsvc.porcelain.feedback_import import FeedbackImport
+    from dsvc.porcelain.feedback.feedback_import import FeedbackImport
+    from dsvc.porcelain.records.feedback_chain import FeedbackHead
 
 SHOWN: Final = 20
 """Observations that are listed for people unless more are asked for."""

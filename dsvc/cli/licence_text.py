@@ -15,7 +15,7 @@ from dsvc.cli.verb import PathWord
 
 if TYPE_CHECKING:
     from dsvc.cli.verb_group import VerbGroup
-    from dsvc.porcelain.licences import LicenceAnswer, Permitted, SourceLicence
+    from dsvc.porcelain.policy.licences import LicenceAnswer, Permitted, SourceLicence
 
 
 def add_licence(group: VerbGroup) -> None:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from dsvc.lineage.known_sources import KnownSource
     from dsvc.lineage.trace import Gap
     from dsvc.model.run_record import Code, Run, RunId
-    from dsvc.porcelain.lineage_impact import ImpactResult
-    from dsvc.porcelain.lineage_trace import TracedStep, TraceResult
-    from dsvc.porcelain.lineage_view import LineageView
+    from dsvc.porcelain.lineage.lineage_impact import ImpactResult
+    from dsvc.porcelain.lineage.lineage_trace import TracedStep, TraceResult
+    from dsvc.porcelain.lineage.lineage_view import LineageView
 
 
 def show_digest(digest: bytes) -> str:
@@ -106,7 +106,7 @@ def trace_fields(target: str, result: TraceResult) -> dict[str, object]:
 
 def origin_fields(result: TraceResult) -> dict[str, object]:
     """Return the runs and sources of a trace alone."""
-    from dsvc.porcelain.lineage_trace import runs_of
+    from dsvc.porcelain.lineage.lineage_trace import runs_of
 
     return {
         "runs": [

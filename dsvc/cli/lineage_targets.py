@@ -9,7 +9,7 @@ from dsvc.cli.i18n import _
 from dsvc.cli.paths import row_target
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.lineage_target import LineageTarget
+    from dsvc.porcelain.lineage.lineage_target import LineageTarget
 
 TARGETS = _(
     "TARGET is [REV:]PATH[#ROW], source:ID, run:ID, defect:ID or release:NAME; REV may be STAGED or "
@@ -24,8 +24,8 @@ def lineage_target(argument: str, root: str) -> LineageTarget:
     Raises
     ------
     UsageError, NotFoundError
-        As `dsvc.porcelain.lineage_target.parse_lineage_target`.
+        As `lineage_target.parse_lineage_target`.
     """
-    from dsvc.porcelain.lineage_target import parse_lineage_target
+    from dsvc.porcelain.lineage.lineage_target import parse_lineage_target
 
     return parse_lineage_target(argument, partial(row_target, root=root))

@@ -13,8 +13,8 @@ from dsvc.lineage.graph import ArtifactNode, DefectNode, Node, ReleaseNode, Sour
 if TYPE_CHECKING:
     from dsvc.lineage.known_sources import KnownSource
     from dsvc.lineage.run_summary import RunSummary
-    from dsvc.porcelain.catalogue import Found
-    from dsvc.porcelain.lineage_view import LineageView
+    from dsvc.porcelain.lineage.catalogue import Found
+    from dsvc.porcelain.lineage.lineage_view import LineageView
 
 SHOWN_ROWS = 6
 

@@ -12,7 +12,7 @@ from dsvc.cli.sizes import pad, shorten, width
 
 if TYPE_CHECKING:
     from dsvc.model.metric_change import MetricChange
-    from dsvc.porcelain.evaluation_pair import EvaluationPair
+    from dsvc.porcelain.feedback.evaluation_pair import EvaluationPair
 
 _NAME_WIDTH = 48
 

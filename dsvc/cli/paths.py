@@ -13,7 +13,7 @@ from dsvc.cli.names import show_name
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.row_target import RowTarget
+    from dsvc.porcelain.tables.row_target import RowTarget
 
 _ESCAPED = re.compile("%(23|3[Aa])")
 
@@ -126,7 +126,7 @@ def row_target(argument: str, root: str) -> RowTarget:
     UsageError
         If it is empty, leads out of the working tree, or what follows ``#`` names no row.
     """
-    from dsvc.porcelain.row_target import RowTarget, split_row
+    from dsvc.porcelain.tables.row_target import RowTarget, split_row
 
     file, row = split_row(argument)
     found = parse_target(file, root)

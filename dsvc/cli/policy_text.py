@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from dsvc.policy.example_check import ExampleResult
     from dsvc.policy.pack import Pack
     from dsvc.policy.rule import RuleUse, Terms, Value
-    from dsvc.porcelain.policy_in_force import Policy
-    from dsvc.porcelain.policy_view import PolicyView
+    from dsvc.porcelain.policy.policy_in_force import Policy
+    from dsvc.porcelain.policy.policy_view import PolicyView
 
 NO_ADVICE: Final = N_("this is not legal advice")
 SEVERITIES: Final = {
@@ -101,7 +101,7 @@ def terms_line(terms: Terms) -> str:
 
 def list_packs(session: Session, packs: Sequence[Pack], view: PolicyView | None) -> None:
     """List packs, those in force marked."""
-    from dsvc.porcelain.policy_view import is_in_force
+    from dsvc.porcelain.policy.policy_view import is_in_force
 
     output = session.output
     for pack in packs:
@@ -206,7 +206,7 @@ def show_view(session: Session, view: PolicyView) -> None:
 def _view_fields(view: PolicyView) -> dict[str, object]:
     import msgspec
 
-    from dsvc.porcelain.policy_view import thresholds
+    from dsvc.porcelain.policy.policy_view import thresholds
 
     policies = []
     for policy in view.in_force.policies:
@@ -268,7 +268,7 @@ def _setting(value: object) -> str:
 
 def _show_use(session: Session, policy: Policy, use: RuleUse) -> None:
     from dsvc.policy.rule_texts import text_of
-    from dsvc.porcelain.policy_view import thresholds
+    from dsvc.porcelain.policy.policy_view import thresholds
 
     output = session.output
     title = spoken_here(text_of(use.rule.id).title)

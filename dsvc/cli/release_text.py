@@ -12,10 +12,10 @@ from dsvc.cli.sizes import pad, show_bytes, width
 from dsvc.cli.waiver_text import waiver_lines
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.release_chain import ReleaseState
-    from dsvc.porcelain.release_lifecycle import Downstream
-    from dsvc.porcelain.release_verify import Verified
-    from dsvc.porcelain.releases import CreatedRelease
+    from dsvc.porcelain.records.release_chain import ReleaseState
+    from dsvc.porcelain.release.release_lifecycle import Downstream
+    from dsvc.porcelain.release.release_verify import Verified
+    from dsvc.porcelain.release.releases import CreatedRelease
     from dsvc.release.facts import ReleaseFacts, Since
 
 _SHOWN = 20

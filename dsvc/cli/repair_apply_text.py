@@ -14,8 +14,8 @@ from dsvc.cli.repair_text import step_names, step_reasons
 from dsvc.cli.session import Session
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.repair_apply import RepairApplied
-    from dsvc.porcelain.repair_carrying import StepDone
+    from dsvc.porcelain.repair.repair_apply import RepairApplied
+    from dsvc.porcelain.repair.repair_carrying import StepDone
 
 
 # JSON

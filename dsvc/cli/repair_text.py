@@ -15,8 +15,8 @@ from dsvc.model.repair import ActionKind, Scope, StepKind, StepReason
 
 if TYPE_CHECKING:
     from dsvc.model.repair import Action, Plan, PlannedRows, PlanStep
-    from dsvc.porcelain.repair_chain import RepairState
-    from dsvc.porcelain.repair_view import RepairView, SampleRow
+    from dsvc.porcelain.records.repair_chain import RepairState
+    from dsvc.porcelain.repair.repair_view import RepairView, SampleRow
 
 _VALUE_WIDTH = 40
 _COLUMNS = 4

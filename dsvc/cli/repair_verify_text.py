@@ -8,10 +8,10 @@ from dsvc.cli.i18n import _
 from dsvc.cli.metric_text import change_lines, change_of_metric_fields
 from dsvc.cli.names import show_line
 from dsvc.cli.session import Session
-from dsvc.porcelain.repair_verify import VerifyStatus
+from dsvc.porcelain.repair.repair_verify import VerifyStatus
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.repair_verify import VerifyResult
+    from dsvc.porcelain.repair.repair_verify import VerifyResult
 
 
 def verify_fields(result: VerifyResult) -> dict[str, object]:

@@ -12,8 +12,8 @@ from dsvc.model.rights_request import Reach, RequestKind, RequestState
 
 if TYPE_CHECKING:
     from dsvc.model.rights_request import Certificate, FoundArtifact, RequestRecord, Unsearched
-    from dsvc.porcelain.erasure import Erasure, ErasurePlan
-    from dsvc.porcelain.requests import Request
+    from dsvc.porcelain.requests.erasure import Erasure, ErasurePlan
+    from dsvc.porcelain.requests.requests import Request
 
 _SHOWN = 40
 

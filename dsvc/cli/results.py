@@ -10,7 +10,7 @@ from dsvc.cli.session import Session
 from dsvc.cli.sizes import show_bytes
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.values import CheckoutResult, CommitResult, MergeOutcome
+    from dsvc.porcelain.state.values import CheckoutResult, CommitResult, MergeOutcome
 
 
 def checkout_fields(result: CheckoutResult) -> dict[str, object]:

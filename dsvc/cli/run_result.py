@@ -12,7 +12,7 @@ from dsvc.model.run_record import Capture, Role
 
 if TYPE_CHECKING:
     from dsvc.model.run_record import Artifact, Run, RunId
-    from dsvc.porcelain.run_storage import RunResult
+    from dsvc.porcelain.runs.run_storage import RunResult
 
 _FATES = {
     "kept": N_("kept"),
@@ -146,7 +146,7 @@ def _table(session: Session, run: Run) -> list[str]:
 
 def _warn(session: Session, result: RunResult) -> None:
     """Say which rows could not be followed, and by which column they could."""
-    from dsvc.porcelain.run_keys import suggested_key
+    from dsvc.porcelain.runs.run_keys import suggested_key
 
     for problem in result.run.problems[:_SHOWN_PROBLEMS]:
         session.output.warning(show_line(problem))

@@ -49,7 +49,7 @@ class Session:
         if self._repository is None:
             from dsvc.cli.identity import find_identity
             from dsvc.porcelain.repository import Repository
-            from dsvc.porcelain.values import Author
+            from dsvc.porcelain.state.values import Author
 
             name, email, self._identity_known = find_identity(self.settings)
             self._repository = Repository.open(".", author=Author(name, email))
@@ -68,7 +68,7 @@ class Session:
         import sys
 
         from dsvc.cli.settings import is_terminal
-        from dsvc.porcelain.signing import Signing
+        from dsvc.porcelain.state.signing import Signing
 
         repo.signing = Signing(
             environ=self.settings.environ,

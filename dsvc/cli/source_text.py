@@ -15,8 +15,8 @@ from dsvc.cli.sizes import pad, shorten, show_bytes, width
 
 if TYPE_CHECKING:
     from dsvc.model.source_record import Evidence, SourceRecord
-    from dsvc.porcelain.source_groups import SourceGroup
-    from dsvc.porcelain.sources import Source, SourceStep
+    from dsvc.porcelain.sources.source_groups import SourceGroup
+    from dsvc.porcelain.sources.sources import Source, SourceStep
 
 _TITLE_CELLS = 40
 
@@ -174,7 +174,7 @@ def list_sources(session: Session, sources: list[Source]) -> None:
 
 def show_source(session: Session, source: Source) -> None:
     """Show one source: its record, stage, evidence and history."""
-    from dsvc.porcelain.stages import source_stage
+    from dsvc.porcelain.lineage.stages import source_stage
 
     output = session.output
     known = source_stage(session.repository(), source.record.source_id)

@@ -9,7 +9,7 @@ from dsvc.cli.names import path_fields, show_line
 from dsvc.cli.session import Session
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.stale import Because, StaleFile
+    from dsvc.porcelain.runs.stale import Because, StaleFile
 
 _SHOWN_REASONS = 3
 
@@ -51,7 +51,7 @@ def show_stale(session: Session, file: StaleFile) -> str:
 
 
 def _reason(session: Session, because: Because) -> str:
-    from dsvc.porcelain.stale import Cause
+    from dsvc.porcelain.runs.stale import Cause
 
     name = session.name(because.path)
     if because.cause is Cause.STALE:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dsvc.diff.delta import Change
     from dsvc.diff.statistics import ColumnDrift
     from dsvc.diff.table_delta import TableDelta
-    from dsvc.porcelain.values import DiffResult
+    from dsvc.porcelain.state.values import DiffResult
 
 
 class TableView:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from dsvc.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.user_hooks import UserHooks
+    from dsvc.porcelain.state.user_hooks import UserHooks
 
 
 def user_hooks(settings: Settings) -> UserHooks:
     """Give what runs hooks of one's own."""
-    from dsvc.porcelain.user_hooks import UserHooks
+    from dsvc.porcelain.state.user_hooks import UserHooks
 
     home, state = settings.variable("HOME"), settings.variable("XDG_STATE_HOME")
     if state is None and home is not None:

@@ -9,7 +9,7 @@ from dsvc.cli.names import path_fields, show_line, show_name
 from dsvc.cli.output import Output
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.waivers import WaiverUse
+    from dsvc.porcelain.policy.waivers import WaiverUse
 
 STANDINGS: Final = {
     "counts": N_("counts"),

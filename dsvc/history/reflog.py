@@ -105,16 +105,13 @@ class Reflogs:
         new = not os.path.exists(path)
         if new:
             files.make_folders(folder, durable=self._durable)
-        last = _last_bytes(path, len(line))
-        if last == line:
+        last = _last_bytes(path, len(line) + 1)
+        if last.endswith(line):
             return
-        torn = last[last.rfind(b"\n") + 1 :]
-        if torn and line.startswith(torn):
-            # A crash tore this very line: it is written to its end.
-            start, line = b"", line[len(torn) :]
-        else:
-            # Another line that was torn is closed first, or this one would be lost with it.
-            start = b"\n" if torn else b""
+        if remains := _remains(last, line):
+            _shorten(path, remains)
+        # Another line that was torn is closed first, or this one would be lost with it.
+        start = b"\n" if not remains and last and not last.endswith(b"\n") else b""
         files.append(path, start + line, durable=self._durable)
         if new and self._durable:
             files.sync_folder(folder)
@@ -176,6 +173,25 @@ def _tail(path: str) -> list[bytes]:
         os.close(fd)
     lines = data.split(b"\n")
     return [line for line in (lines[1:] if start else lines) if line]
+
+
+def _remains(last: bytes, line: bytes) -> int:
+    """How many bytes at the end a crash left of this very line: its beginning, or zeros in place of data."""
+    found = last[last.rfind(b"\n", 0, max(len(last) - 1, 0)) + 1 :]
+    ours = len(found) <= len(line) and all(now in (0, then) for now, then in zip(found, line, strict=False))
+    return len(found) if ours else 0
+
+
+def _shorten(path: str, count: int) -> None:
+    """Take the last bytes of a file away."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise files.storage_error(error, "open", path) from error
+    try:
+        files.truncate(fd, os.fstat(fd).st_size - count, path)
+    finally:
+        os.close(fd)
 
 
 def _last_bytes(path: str, count: int) -> bytes:

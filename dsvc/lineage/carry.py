@@ -8,7 +8,7 @@
         table = run.read("raw.csv", as_="pandas")
         run.write("clean.csv", table[table.n > 0])
 
-In Python `dsvc.porcelain.transform` does the same and records the run itself.
+In Python `runs.transform` does the same and records the run itself.
 """
 
 from __future__ import annotations

@@ -12,24 +12,25 @@ from dsvc.fs import files, locks
 from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.model.errors import DsvcError, StorageError
 from dsvc.model.manifest import Entry
-from dsvc.porcelain import merge_state, sparse
-from dsvc.porcelain.config import Config
-from dsvc.porcelain.feedback_check import FeedbackCheck
-from dsvc.porcelain.gc import exclusive, leftovers, work_roots
-from dsvc.porcelain.history_check import HistoryCheck
-from dsvc.porcelain.lineage_check import LineageCheck
-from dsvc.porcelain.pending_runs import pending_runs
-from dsvc.porcelain.repair_check import RepairCheck
-from dsvc.porcelain.request_chain import known_salt
-from dsvc.porcelain.staging import read_checked
+from dsvc.porcelain.care.gc import exclusive, leftovers, work_roots
+from dsvc.porcelain.care.history_check import HistoryCheck
+from dsvc.porcelain.feedback.feedback_check import FeedbackCheck
+from dsvc.porcelain.lineage.lineage_check import LineageCheck
+from dsvc.porcelain.records.request_chain import known_salt
+from dsvc.porcelain.repair.repair_check import RepairCheck
+from dsvc.porcelain.state import sparse
+from dsvc.porcelain.state.config import Config
+from dsvc.porcelain.state.pending_runs import pending_runs
+from dsvc.porcelain.state.staging import read_checked
+from dsvc.porcelain.tree import merge_state
 from dsvc.store.defects import Defect, exit_code
 from dsvc.store.repair import Repair, Repaired
 from dsvc.store.scrub import PackReport, check_packs
 from dsvc.store.tree_check import TreeCheck
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.tree_scan import Progress
-    from dsvc.porcelain.workspace import Workspace
+    from dsvc.porcelain.state.workspace import Workspace
+    from dsvc.porcelain.tree.tree_scan import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +126,7 @@ def fsck(
 def _share(repo: Workspace, stack: ExitStack) -> None:
     """Keep gc out, where that can be done: a read-only disk has no gc to keep out."""
     try:
-        stack.enter_context(
-            locks.hold(repo.layout.lock("store"), what="store", shared=True, timeout=repo.lock_timeout)
-        )
+        stack.enter_context(locks.share(repo.layout.lock("store"), what="store", timeout=repo.lock_timeout))
     except StorageError:
         return
 

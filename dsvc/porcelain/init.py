@@ -9,8 +9,8 @@ from dsvc.fs import files
 from dsvc.history.git_writer import init_bare
 from dsvc.model.errors import MalformedInputError, UsageError
 from dsvc.model.paths import check_structure
-from dsvc.porcelain.config import config_exists, initial
-from dsvc.porcelain.table_rules import RULES_FILE, read_rules, read_settings_file
+from dsvc.porcelain.state.config import config_exists, initial
+from dsvc.porcelain.tables.table_rules import RULES_FILE, read_rules, read_settings_file
 from dsvc.store.layout import Layout
 
 DEFAULT_BRANCH = "main"

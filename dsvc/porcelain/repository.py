@@ -7,30 +7,30 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, overload
 
 from dsvc.model.errors import NoRepositoryError
-from dsvc.porcelain.config import config_exists
-from dsvc.porcelain.defect_verbs import DefectVerbs
-from dsvc.porcelain.feedback_verbs import FeedbackVerbs
-from dsvc.porcelain.hook_verbs import HookVerbs
-from dsvc.porcelain.lineage_verbs import LineageVerbs
-from dsvc.porcelain.ref_verbs import RefVerbs
-from dsvc.porcelain.release_verbs import ReleaseVerbs
-from dsvc.porcelain.repair_verbs import RepairVerbs
-from dsvc.porcelain.request_verbs import RequestVerbs
-from dsvc.porcelain.run_verbs import RunVerbs
-from dsvc.porcelain.source_verbs import SourceVerbs
-from dsvc.porcelain.table_verbs import TableVerbs
-from dsvc.porcelain.waiver_verbs import WaiverVerbs
+from dsvc.porcelain.state.config import config_exists
+from dsvc.porcelain.verbs.defect_verbs import DefectVerbs
+from dsvc.porcelain.verbs.feedback_verbs import FeedbackVerbs
+from dsvc.porcelain.verbs.hook_verbs import HookVerbs
+from dsvc.porcelain.verbs.lineage_verbs import LineageVerbs
+from dsvc.porcelain.verbs.ref_verbs import RefVerbs
+from dsvc.porcelain.verbs.release_verbs import ReleaseVerbs
+from dsvc.porcelain.verbs.repair_verbs import RepairVerbs
+from dsvc.porcelain.verbs.request_verbs import RequestVerbs
+from dsvc.porcelain.verbs.run_verbs import RunVerbs
+from dsvc.porcelain.verbs.source_verbs import SourceVerbs
+from dsvc.porcelain.verbs.table_verbs import TableVerbs
+from dsvc.porcelain.verbs.waiver_verbs import WaiverVerbs
 
 if TYPE_CHECKING:
     from dsvc.diff.delta import Change
     from dsvc.model.ids import CommitId
-    from dsvc.porcelain import values
+    from dsvc.porcelain.care.gc import GcResult
+    from dsvc.porcelain.care.usage import Usage
     from dsvc.porcelain.fsck import FsckResult
-    from dsvc.porcelain.gc import GcResult
-    from dsvc.porcelain.row_target import RowName
-    from dsvc.porcelain.tree_scan import Progress
-    from dsvc.porcelain.usage import Usage
-    from dsvc.porcelain.values import Author
+    from dsvc.porcelain.state import values
+    from dsvc.porcelain.state.values import Author
+    from dsvc.porcelain.tables.row_target import RowName
+    from dsvc.porcelain.tree.tree_scan import Progress
 
 
 def open_repository(
@@ -104,7 +104,7 @@ class Repository(
 
     @classmethod
     def init(cls, path: str, *, nested: bool = False, policy: Sequence[str] = ()) -> Repository:
-        """Make a repository in a folder; see `dsvc.porcelain.init.init`."""
+        """Make a repository in a folder; see `init.init`."""
         from dsvc.porcelain.init import init
 
         return cls(init(path, nested=nested, policy=policy))
@@ -118,8 +118,8 @@ class Repository(
         force: bool = False,
         progress: Progress | None = None,
     ) -> values.AddResult:
-        """Store what changed under `paths` and stage it; see `dsvc.porcelain.add.add`."""
-        from dsvc.porcelain.add import add
+        """Store what changed under `paths` and stage it; see `add.add`."""
+        from dsvc.porcelain.versions.add import add
 
         return add(self, [b""] if all else list(paths), dry_run=dry_run, force=force, progress=progress)
 
@@ -134,8 +134,8 @@ class Repository(
         sign: bool | None = None,
         progress: Progress | None = None,
     ) -> values.CommitResult:
-        """Commit what is staged; see `dsvc.porcelain.commit.commit`."""
-        from dsvc.porcelain.commit import commit
+        """Commit what is staged; see `commit.commit`."""
+        from dsvc.porcelain.versions.commit import commit
 
         return commit(
             self,
@@ -151,8 +151,8 @@ class Repository(
     def status(
         self, paths: Sequence[bytes] = (), *, untracked: str = "normal", progress: Progress | None = None
     ) -> values.Status:
-        """Compare HEAD, the staged state and the working tree; see `dsvc.porcelain.status.status`."""
-        from dsvc.porcelain.status import status
+        """Compare HEAD, the staged state and the working tree; see `status.status`."""
+        from dsvc.porcelain.tree.status import status
 
         return status(self, list(paths), untracked=untracked, progress=progress)
 
@@ -164,14 +164,14 @@ class Repository(
         paths: Sequence[bytes] = (),
         all: bool = False,  # noqa: A002  the option's name
     ) -> Iterator[values.LogEntry]:
-        """Commits, newest first; see `dsvc.porcelain.log.log`."""
-        from dsvc.porcelain.log import log
+        """Commits, newest first; see `log.log`."""
+        from dsvc.porcelain.lineage.log import log
 
         return log(self, rev, limit=limit, paths=list(paths), all_=all)
 
     def show(self, rev: str = "HEAD") -> values.ShowResult:
-        """One commit and what it changed; see `dsvc.porcelain.log.show`."""
-        from dsvc.porcelain.log import show
+        """One commit and what it changed; see `log.show`."""
+        from dsvc.porcelain.lineage.log import show
 
         return show(self, rev)
 
@@ -184,20 +184,20 @@ class Repository(
         staged: bool = False,
         progress: Progress | None = None,
     ) -> values.DiffResult:
-        """Changes between two states; see `dsvc.porcelain.diff.diff`."""
-        from dsvc.porcelain.diff import diff
+        """Changes between two states; see `diff.diff`."""
+        from dsvc.porcelain.tables.diff import diff
 
         return diff(self, old, new, paths=list(paths), staged=staged, progress=progress)
 
     def unified_diff(self, change: Change, result: values.DiffResult) -> Iterator[str] | None:
-        """Unified diff of a text file's change, None for other kinds; see `dsvc.porcelain.diff.unified`."""
-        from dsvc.porcelain.diff import unified
+        """Unified diff of a text file's change, None for other kinds; see `diff.unified`."""
+        from dsvc.porcelain.tables.diff import unified
 
         return unified(self, change, result)
 
     def diff_stat(self, change: Change, result: values.DiffResult) -> tuple[int, int] | None:
-        """Lines added and removed, None where it is no text; see `dsvc.porcelain.diff.stat`."""
-        from dsvc.porcelain.diff import stat
+        """Lines added and removed, None where it is no text; see `diff.stat`."""
+        from dsvc.porcelain.tables.diff import stat
 
         return stat(self, change, result)
 
@@ -211,8 +211,8 @@ class Repository(
         sparse: Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> values.CheckoutResult:
-        """Move HEAD and the working tree, or bring paths of a revision; see `dsvc.porcelain.checkout`."""
-        from dsvc.porcelain.checkout import checkout
+        """Move HEAD and the working tree, or bring paths of a revision; see `versions.checkout`."""
+        from dsvc.porcelain.versions.checkout import checkout
 
         return checkout(
             self, rev, list(paths), new_branch=new_branch, force=force, sparse=sparse, progress=progress
@@ -226,8 +226,8 @@ class Repository(
         source: str | None = None,
         progress: Progress | None = None,
     ) -> values.CheckoutResult:
-        """Bring paths back; see `dsvc.porcelain.restore.restore`."""
-        from dsvc.porcelain.restore import restore
+        """Bring paths back; see `restore.restore`."""
+        from dsvc.porcelain.versions.restore import restore
 
         return restore(self, list(paths), staged=staged, source=source, progress=progress)
 
@@ -237,28 +237,28 @@ class Repository(
         mode: values.ResetMode | None = None,
         paths: Sequence[bytes] = (),
     ) -> values.CheckoutResult:
-        """Move the branch, the staged state, the working tree; see `dsvc.porcelain.reset.reset`."""
-        from dsvc.porcelain.reset import reset
+        """Move the branch, the staged state, the working tree; see `reset.reset`."""
+        from dsvc.porcelain.versions.reset import reset
 
         return reset(self, rev, mode, list(paths))
 
     def open_file(self, path: bytes | str, rev: str | None = None) -> BinaryIO:
-        """Stream a file of any version; see `dsvc.porcelain.read.open_file`.
+        """Stream a file of any version; see `read.open_file`.
 
         Returns
         -------
         BinaryIO
             Readable and seekable; each chunk is checked before its bytes are given out.
         """
-        from dsvc.porcelain.read import open_file
+        from dsvc.porcelain.tree.read import open_file
 
         return open_file(self, os.fsencode(path), rev)
 
     def ls(
         self, rev: str | None = None, path: bytes = b"", *, recursive: bool = False
     ) -> Iterator[values.Listing]:
-        """List a folder of any version; see `dsvc.porcelain.read.ls`."""
-        from dsvc.porcelain.read import ls
+        """List a folder of any version; see `read.ls`."""
+        from dsvc.porcelain.tree.read import ls
 
         return ls(self, rev, path, recursive=recursive)
 
@@ -270,20 +270,20 @@ class Repository(
         no_verify: bool = False,
         progress: Progress | None = None,
     ) -> values.MergeOutcome:
-        """Merge a revision into the branch; see `dsvc.porcelain.merge.merge`."""
-        from dsvc.porcelain.merge import merge
+        """Merge a revision into the branch; see `merge.merge`."""
+        from dsvc.porcelain.versions.merge import merge
 
         return merge(self, rev, message=message, no_verify=no_verify, progress=progress)
 
     def merge_abort(self) -> values.CheckoutResult:
-        """Give up a merge, revert or cherry-pick; see `dsvc.porcelain.merge.abort`."""
-        from dsvc.porcelain.merge import abort
+        """Give up a merge, revert or cherry-pick; see `merge.abort`."""
+        from dsvc.porcelain.versions.merge import abort
 
         return abort(self)
 
     def conflicts(self, path: bytes | None = None) -> list[values.ConflictDetail]:
-        """Open conflicts; see `dsvc.porcelain.conflicts.conflicts`."""
-        from dsvc.porcelain.conflicts import conflicts
+        """Open conflicts; see `conflicts.conflicts`."""
+        from dsvc.porcelain.versions.conflicts import conflicts
 
         return conflicts(self, path)
 
@@ -296,79 +296,79 @@ class Repository(
         row: RowName | None = None,
         columns: Collection[str] = (),
     ) -> None:
-        """Settle a conflict and stage its path; see `dsvc.porcelain.conflicts.resolve`."""
-        from dsvc.porcelain.conflicts import resolve
+        """Settle a conflict and stage its path; see `conflicts.resolve`."""
+        from dsvc.porcelain.versions.conflicts import resolve
 
         resolve(self, path, side=side, file=file, row=row, columns=columns)
 
     def revert(self, rev: str, *, no_verify: bool = False) -> values.MergeOutcome:
-        """Commit the reverse of a commit; see `dsvc.porcelain.merge.revert`."""
-        from dsvc.porcelain.merge import revert
+        """Commit the reverse of a commit; see `merge.revert`."""
+        from dsvc.porcelain.versions.merge import revert
 
         return revert(self, rev, no_verify=no_verify)
 
     def cherry_pick(self, rev: str, *, no_verify: bool = False) -> values.MergeOutcome:
-        """Commit again what a commit changed; see `dsvc.porcelain.merge.cherry_pick`."""
-        from dsvc.porcelain.merge import cherry_pick
+        """Commit again what a commit changed; see `merge.cherry_pick`."""
+        from dsvc.porcelain.versions.merge import cherry_pick
 
         return cherry_pick(self, rev, no_verify=no_verify)
 
     def stash(self, message: str | None = None) -> CommitId | None:
-        """Put staged and unstaged changes away; see `dsvc.porcelain.stash.push`."""
-        from dsvc.porcelain import stash
+        """Put staged and unstaged changes away; see `stash.push`."""
+        from dsvc.porcelain.versions import stash
 
         return stash.push(self, message)
 
     def stash_pop(self) -> values.MergeOutcome:
-        """Bring the newest stash back; see `dsvc.porcelain.stash.pop`."""
-        from dsvc.porcelain import stash
+        """Bring the newest stash back; see `stash.pop`."""
+        from dsvc.porcelain.versions import stash
 
         return stash.pop(self)
 
     def stash_list(self) -> list[values.LogEntry]:
         """Stashes, newest first."""
-        from dsvc.porcelain import stash
+        from dsvc.porcelain.versions import stash
 
         return stash.entries(self)
 
     def stash_drop(self) -> CommitId:
         """Forget the newest stash; `undo` brings it back."""
-        from dsvc.porcelain import stash
+        from dsvc.porcelain.versions import stash
 
         return stash.drop(self)
 
     def remove(
         self, paths: Sequence[bytes], *, cached: bool = False, force: bool = False, recursive: bool = False
     ) -> values.CheckoutResult:
-        """Remove paths from the staged state and the tree; see `dsvc.porcelain.remove.remove`."""
-        from dsvc.porcelain.remove import remove
+        """Remove paths from the staged state and the tree; see `remove.remove`."""
+        from dsvc.porcelain.versions.remove import remove
 
         return remove(self, list(paths), cached=cached, force=force, recursive=recursive)
 
     def move(self, source: bytes, target: bytes) -> bytes:
-        """Rename a file or folder, staged and in the tree; see `dsvc.porcelain.move.move`."""
-        from dsvc.porcelain.move import move
+        """Rename a file or folder, staged and in the tree; see `move.move`."""
+        from dsvc.porcelain.versions.move import move
 
         return move(self, source, target)
 
     def clean(
         self, paths: Sequence[bytes] = (), *, dry_run: bool = False
     ) -> tuple[list[bytes], values.CheckoutResult | None]:
-        """Remove untracked files, stored first; see `dsvc.porcelain.clean.clean`."""
-        from dsvc.porcelain.clean import clean
+        """Remove untracked files, stored first; see `clean.clean`."""
+        from dsvc.porcelain.versions.clean import clean
 
         return clean(self, list(paths), dry_run=dry_run)
 
     def archive(self, rev: str, output: str, *, internal: bool = False) -> int:
-        """Write a version as tar or zip; see `dsvc.porcelain.archive.archive`."""
-        from dsvc.porcelain.archive import archive
+        """Write a version as tar or zip; see `archive.archive`."""
+        from dsvc.porcelain.versions.archive import archive
 
         return archive(self, rev, output, internal=internal)
 
     def fsck(
         self, *, read_data: bool = False, repair: bool = False, progress: Progress | None = None
     ) -> FsckResult:
-        """Check every invariant over every object; see `dsvc.porcelain.fsck.fsck`."""
+        """Check every invariant over every object; see `fsck.fsck`."""
         from dsvc.porcelain.fsck import fsck
 
         return fsck(self, read_data=read_data, repair=repair, progress=progress)
@@ -381,13 +381,13 @@ class Repository(
         undo: bool = False,
         progress: Progress | None = None,
     ) -> GcResult:
-        """Collect what nothing reaches; see `dsvc.porcelain.gc.gc`."""
-        from dsvc.porcelain.gc import gc
+        """Collect what nothing reaches; see `gc.gc`."""
+        from dsvc.porcelain.care.gc import gc
 
         return gc(self, grace_seconds=grace_seconds, dry_run=dry_run, undo=undo, progress=progress)
 
     def usage(self) -> Usage:
-        """Sizes, with deduplication and compression; see `dsvc.porcelain.usage.usage`."""
-        from dsvc.porcelain.usage import usage
+        """Sizes, with deduplication and compression; see `usage.usage`."""
+        from dsvc.porcelain.care.usage import usage
 
         return usage(self)

@@ -40,6 +40,11 @@ def refusals(name: str, what: str = "a table") -> Iterator[None]:
         raise NotATableError(f"{name} can't be read as {what}: {error}", details={"path": name}) from error
 
 
+def want_of_memory(error: TableLimitError | NotATableError) -> bool:
+    """Whether `refusals` made an error of one that says that memory ran out."""
+    return isinstance(error.__cause__, _memory_errors())
+
+
 # Where the engine isn't loaded, it raises nothing; reading a few rows doesn't need it.
 
 

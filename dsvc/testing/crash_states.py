@@ -31,6 +31,7 @@ from dsvc.testing.write_log import Content, FileMade, FileWrite, Flush, Foreign,
 Tree = Mapping[str, Content | None]
 """What a disk holds: path to content; None for a folder."""
 _RANDOM_STATES = 6
+_LONG_AGO = 1_000_000_000
 
 
 class Order(Enum):
@@ -165,7 +166,7 @@ class Disk:
         return {file: rng.choice(self._variants(file)) for file in self._writes}
 
     def _variants(self, file: int) -> list[Content]:
-        """What a file may hold: what is durable, zeroed and torn data, some prefixes, at the end all of it."""
+        """What a file may hold: what is durable, zeroed or torn data, some prefixes, at the end all of it."""
         durable, writes = self._contents[file], self._writes[file]
         prefixes = [durable]
         for write in writes:
@@ -234,7 +235,7 @@ def fingerprint(tree: Tree) -> int:
 
 
 def lay_out(tree: Tree, root: str) -> None:
-    """Make a folder that holds a state."""
+    """Make a folder that holds a state; its files are older than the machine's last start."""
     if os.path.lexists(root):
         shutil.rmtree(root)
     os.mkdir(root)
@@ -248,4 +249,5 @@ def lay_out(tree: Tree, root: str) -> None:
             fd = os.open(prefix + path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, content.mode)
             if content.data:
                 os.write(fd, content.data)
+            os.utime(fd, (_LONG_AGO, _LONG_AGO))
             os.close(fd)

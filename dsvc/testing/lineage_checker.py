@@ -11,10 +11,10 @@ from dsvc.lineage.source_tree import SourceTree
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Artifact, RunId
-from dsvc.porcelain.commit_lineage import lineage_of
-from dsvc.porcelain.pending_runs import pending_runs
+from dsvc.porcelain.records.source_chain import history, source_ids
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.source_chain import history, source_ids
+from dsvc.porcelain.state.commit_lineage import lineage_of
+from dsvc.porcelain.state.pending_runs import pending_runs
 from dsvc.store.materialize import read_content
 from dsvc.testing.faults import BrokenPromiseError
 

@@ -5,7 +5,7 @@ import os
 import pyarrow.compute as pc
 
 from dsvc import Repository
-from dsvc.porcelain.values import Author
+from dsvc.porcelain.state.values import Author
 
 repo = Repository.open(".", author=Author("Demo", "demo@example.org"))
 os.makedirs("dedup", exist_ok=True)

@@ -22,7 +22,7 @@ import pytest
 
 from dsvc.filesystem import DsvcFileSystem, FolderOpenedError, NoSuchFileError
 from dsvc.model.errors import NoRepositoryError, NotFoundError
-from dsvc.porcelain.table_view import MissingExtraError
+from dsvc.porcelain.tables.table_view import MissingExtraError
 from dsvc.table.source import NotATableError
 from tests.porcelain.working import Work
 

@@ -17,7 +17,7 @@ from dsvc.history.ssh_signature import (
     verify,
 )
 from dsvc.model.ids import CommitId
-from dsvc.porcelain.signing import Signing
+from dsvc.porcelain.state.signing import Signing
 from tests.porcelain.working import Work
 from tests.signkit import SSH_KEYGEN, person
 

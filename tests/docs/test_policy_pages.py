@@ -18,7 +18,7 @@ from dsvc.cli.main import make_group
 from dsvc.policy.detectors.registry import FILE_DETECTORS, SET_DETECTORS
 from dsvc.policy.pack import built_in, load_built_in
 from dsvc.policy.settings import PolicySettings, parse_settings
-from dsvc.porcelain.policy_in_force import put_in_force
+from dsvc.porcelain.policy.policy_in_force import put_in_force
 from tests.resident import resident
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

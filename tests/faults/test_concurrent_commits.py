@@ -17,8 +17,8 @@ import pytest
 
 from dsvc.history.operations import Operation
 from dsvc.model.errors import ConcurrentChangeError, DsvcError, LockedError
-from dsvc.porcelain.commit import NothingToCommitError
 from dsvc.porcelain.repository import Repository
+from dsvc.porcelain.versions.commit import NothingToCommitError
 from dsvc.store.materialize import read_content
 from dsvc.testing.checker import check_fsck, commit_contents, opened
 from tests.faultkit import commit_all, open_in, repository, write

@@ -21,7 +21,7 @@ from dsvc.fs import failpoints
 from dsvc.fs.failpoints import Action, Plan
 from dsvc.model.errors import MissingDataError
 from dsvc.model.ids import NodeId
-from dsvc.porcelain.gc import leftovers
+from dsvc.porcelain.care.gc import leftovers
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.local_backend import LocalBackend
 from dsvc.store.memory_backend import MemoryBackend
@@ -241,8 +241,8 @@ def test_gc_stopped_at_any_operation_loses_nothing(fast_path: Path, action: Acti
 
 
 def test_real_processes_add_and_commit_while_gc_deletes_at_once(tmp_path: Path) -> None:
-    from dsvc.porcelain.commit import NothingToCommitError
     from dsvc.porcelain.repository import Repository
+    from dsvc.porcelain.versions.commit import NothingToCommitError
 
     root = str(tmp_path)
     repo = Repository.init(root)

@@ -7,76 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.model.errors import DsvcError
-from dsvc.porcelain.repository import Repository
-from dsvc.testing.checker import Expected, check, commit_contents, tree_state, unchanged
-from dsvc.testing.faults import (
-    ERRORS,
-    KILLS,
-    BrokenPromiseError,
-    Fault,
-    Image,
-    count_operations,
-    points,
-    run_in_child,
-)
-from tests.faultkit import open_in, repository
+from dsvc.testing.checker import check
+from dsvc.testing.faults import ERRORS, KILLS, Fault, run_in_child
 from tests.loop_scenarios import COMMANDS, words
+from tests.loop_world import World
 from tests.slim import in_slim_process
-
-
-class World:
-    """A repository before a verb, and what the verb makes of it."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        prepare, self._command, self._already = COMMANDS[name]
-        before, after = str(folder / "before"), str(folder / "after")
-        os.makedirs(before)
-        prepare(before)
-        self.image = Image(before)
-        self.before = words(before)
-        with repository(before) as repo:
-            heads = list(repo.history.refs.list("refs/heads/").values())
-            commits = {each.id: commit_contents(repo, each.id) for each in repo.history.log(heads)}
-        self.operations = len(count_operations(self.image, str(folder), self.run))
-        self.image.lay_out(after)
-        self.run(after)
-        self.after = words(after)
-        assert self.after != self.before
-        with repository(after) as repo:
-            new = set(repo.history.refs.list("refs/heads/").values()) - set(heads)
-            possible = [commit_contents(repo, each) for each in new]
-        self.expected = Expected(
-            commits=commits, possible=possible, files=unchanged(tree_state(before), tree_state(after))
-        )
-
-    def run(self, root: str) -> None:
-        """Run the verb as a process of its own would."""
-        self._command(open_in(root))
-
-    def again(self, repo: Repository) -> None:
-        """Run it again, unless it is done: afterwards everything is as if nothing had been in its way."""
-        root = repo.root
-        if words(root) != self.after:
-            self.run(root)
-        elif self._already:
-            try:
-                self.run(root)
-            except DsvcError as error:
-                if error.code not in self._already:
-                    raise
-        if words(root) != self.after:
-            raise BrokenPromiseError(f"run again, it comes to {words(root)}, not to {self.after}")
-
-    def loop(self, folder: Path, fault: Fault, *, step: int, first: int) -> int:
-        count = 0
-        tried = points(self.image, str(folder), self.run, fault, step=step, first=first)
-        for root, outcome in tried:
-            if words(root) not in (self.before, self.after):
-                raise BrokenPromiseError(f"half done: {words(root)}")
-            check(root, self.expected, rerun=self.again)
-            count += outcome.fired
-        return count
 
 
 MOVES_SEVERAL_REFS = {
@@ -90,17 +25,28 @@ MOVES_SEVERAL_REFS = {
 
 @pytest.mark.parametrize("name", MOVES_SEVERAL_REFS)
 @in_slim_process
-def test_faults_where_refs_move(fast_path: Path, name: str) -> None:
+def test_f1_f7_faults_where_refs_move(fast_path: Path, name: str) -> None:
     world = World(name, fast_path / "world")
     step = max(1, world.operations // 5)
     assert world.loop(fast_path, MOVES_SEVERAL_REFS[name], step=step, first=world.operations - step)
 
 
+@pytest.mark.parametrize(
+    ("name", "pieces", "step"),
+    [pytest.param(name, False, 12, id=name) for name in COMMANDS]
+    + [pytest.param(name, True, 1, id=f"{name}-pieces", marks=pytest.mark.soak) for name in COMMANDS],
+)
+@in_slim_process
+def test_f1_killed_at_every_operation(fast_path: Path, name: str, pieces: bool, step: int) -> None:
+    """What kills leave, in every run of the tests at some operations; with pieces also inside of writes."""
+    assert World(name, fast_path / "world").walk(fast_path, pieces=pieces, step=step)
+
+
 @pytest.mark.soak
-@pytest.mark.parametrize("fault", KILLS + ERRORS, ids=str)
+@pytest.mark.parametrize("fault", ERRORS, ids=str)
 @pytest.mark.parametrize("name", COMMANDS)
 @in_slim_process
-def test_faults_at_every_operation(fast_path: Path, name: str, fault: Fault) -> None:
+def test_f7_faults_at_every_operation(fast_path: Path, name: str, fault: Fault) -> None:
     assert World(name, fast_path / "world").loop(fast_path, fault, step=1, first=1)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dsvc.fs.failpoints import Action, Plan, armed
-from dsvc.porcelain.commit_lineage import lineage_of
+from dsvc.porcelain.policy.verdict import CheckResult
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.verdict import CheckResult
+from dsvc.porcelain.state.commit_lineage import lineage_of
 from dsvc.testing.faults import Fault, run_in_child
 from tests.faultkit import Scenario, open_in
 from tests.lineagekit import numbered

@@ -28,7 +28,7 @@ import pytest
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import CommitId
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.values import ResetMode
 from dsvc.testing.checker import Expected, check, tree_state
 from dsvc.testing.faults import run_in_child, tried
 from tests.faultkit import open_in, repository, write

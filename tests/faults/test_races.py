@@ -10,8 +10,8 @@ import pytest
 
 from dsvc.fs.failpoints import Plan, armed
 from dsvc.model.errors import ConcurrentChangeError, LockedError
-from dsvc.porcelain.commit import record_commit
 from dsvc.porcelain.repository import Repository
+from dsvc.porcelain.versions.commit import record_commit
 from dsvc.testing.faults import tried
 from tests.faultkit import commit_all, open_in, repository, write
 

@@ -9,11 +9,11 @@ import pytest
 
 from dsvc.model.defect import DefectStatus
 from dsvc.model.repair import RepairVerb
-from dsvc.porcelain.defect_chain import defect_ids, defect_state
-from dsvc.porcelain.repair_chain import RepairStatus, repair_head, repair_ids
+from dsvc.porcelain.records.defect_chain import defect_ids, defect_state
+from dsvc.porcelain.records.repair_chain import RepairStatus, repair_head, repair_ids
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.rerun import Carrier
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.rerun import Carrier
+from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.testing.checker import Expected, check, commit_contents, tree_state, unchanged
 from dsvc.testing.faults import KILLS, BrokenPromiseError, Fault, Image, points, run_in_child
 from tests.defectkit import open_defect

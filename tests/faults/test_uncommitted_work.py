@@ -12,7 +12,7 @@ import pytest
 
 from dsvc.model.errors import WouldOverwriteError
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.values import ResetMode
 from dsvc.testing.checker import check_fsck, commit_contents
 from tests.porcelain.working import EMPTY_FOLDER, Tree, Work, link, program
 

@@ -14,9 +14,9 @@ import pytest
 from dsvc.feedback.importers.importer import MAX_DOCUMENT_BYTES
 from dsvc.model.defect import DefectStatus, DefectVerb
 from dsvc.model.errors import DsvcError
-from dsvc.porcelain import defect_chain
-from dsvc.porcelain.feedback_chain import observations
-from dsvc.porcelain.repair_chain import repair_ids
+from dsvc.porcelain.records import defect_chain
+from dsvc.porcelain.records.feedback_chain import observations
+from dsvc.porcelain.records.repair_chain import repair_ids
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import tree_state
 from dsvc.testing.faults import run_in_child, tried
@@ -200,7 +200,7 @@ def test_a_repair_that_would_touch_unflagged_rows(lab: FeedbackLab) -> None:
 
 
 def test_a_plan_made_stale_by_a_newer_commit(lab: FeedbackLab) -> None:
-    from dsvc.porcelain.rerun import Carrier
+    from dsvc.porcelain.runs.rerun import Carrier
 
     repair = lab.repo.repair_plan(_flagged(lab), values={"label": "9"}).state.id
     lab.put("b.txt", "x")
@@ -211,7 +211,7 @@ def test_a_plan_made_stale_by_a_newer_commit(lab: FeedbackLab) -> None:
 
 def test_two_people_repair_one_defect_at_once(fast_path: Path) -> None:
     """Two plans of one defect, applied by two processes: one is; the other says why not."""
-    from dsvc.porcelain.rerun import Carrier
+    from dsvc.porcelain.runs.rerun import Carrier
 
     root = str(fast_path / "case")
     os.makedirs(root)

@@ -18,8 +18,8 @@ from dsvc.lineage.validation import Outcome
 from dsvc.model.errors import DsvcError
 from dsvc.model.manifest import MODE_FILE, Entry, tree_entry
 from dsvc.model.run_record import Code, CodeFile, Fates, Run, RunId
-from dsvc.porcelain.commit_lineage import lineage_of
-from dsvc.porcelain.pending_runs import add_pending
+from dsvc.porcelain.state.commit_lineage import lineage_of
+from dsvc.porcelain.state.pending_runs import add_pending
 from dsvc.store.content import NO_FACTS
 from dsvc.store.ingest import store_bytes
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest

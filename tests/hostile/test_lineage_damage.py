@@ -13,7 +13,7 @@ from dsvc.lineage.run_check import check_run, check_source
 from dsvc.lineage.run_tree import RunTree
 from dsvc.lineage.validation import Outcome
 from dsvc.model.errors import DsvcError
-from dsvc.porcelain.commit_lineage import lineage_of
+from dsvc.porcelain.state.commit_lineage import lineage_of
 from dsvc.testing.faults import Image, tried
 from tests.faultkit import open_in
 from tests.lineagekit import Lab

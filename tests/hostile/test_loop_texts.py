@@ -13,7 +13,7 @@ import yaml
 
 from dsvc.cli.main import run as dsvc
 from dsvc.model.errors import DsvcError
-from dsvc.porcelain.user_hooks import UserHooks
+from dsvc.porcelain.state.user_hooks import UserHooks
 from dsvc.testing.faults import tried
 from tests.faultkit import open_in, repository, write
 from tests.feedbackkit import FeedbackLab

@@ -20,9 +20,10 @@ from dsvc.model.encoding import encode, hash_object
 from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError
 from dsvc.model.ids import CommitId, ListId, NodeId, PackId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, MODE_SYMLINK, ChunkRef, Entry
-from dsvc.porcelain import merge_state, sparse
-from dsvc.porcelain.gc import work_roots
-from dsvc.porcelain.staging import write_checked
+from dsvc.porcelain.care.gc import work_roots
+from dsvc.porcelain.state import sparse
+from dsvc.porcelain.state.staging import write_checked
+from dsvc.porcelain.tree import merge_state
 from dsvc.store import block, pack
 from dsvc.store.block import BlockInfo, Codec, ItemType
 from dsvc.store.chunk_list import chunks_of, read_list

@@ -16,7 +16,7 @@ from dsvc.cli.pager import pager_command
 from dsvc.cli.settings import Settings
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.values import ResetMode
 from tests.porcelain.working import Work
 
 ROOT = Path(__file__).resolve().parents[2]

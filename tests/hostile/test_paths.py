@@ -20,7 +20,7 @@ from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_FILE, MODE_SYMLINK, ChunkRef, Entry
 from dsvc.model.paths import check_structure
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.values import ResetMode
 from dsvc.store.block import ItemType
 from dsvc.store.chunk_list import write_list
 from dsvc.store.manifest_tree import encode_node

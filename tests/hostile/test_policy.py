@@ -13,9 +13,9 @@ import pytest
 from blake3 import blake3
 
 from dsvc.lineage.validation import Outcome
-from dsvc.porcelain import detections
-from dsvc.porcelain.detector_child import run_jobs
-from dsvc.porcelain.verdict import CheckResult
+from dsvc.porcelain.policy import detections
+from dsvc.porcelain.policy.detector_child import run_jobs
+from dsvc.porcelain.policy.verdict import CheckResult
 from dsvc.store.block import ItemType
 from tests.faultkit import open_in
 from tests.policyworlds import (

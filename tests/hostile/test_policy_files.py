@@ -11,7 +11,7 @@ import pytest
 
 from dsvc.cli.main import run as dsvc
 from dsvc.lineage.validation import Outcome
-from dsvc.porcelain.verdict import CheckResult
+from dsvc.porcelain.policy.verdict import CheckResult
 from dsvc.store.block import ItemType
 from tests.lineagekit import numbered
 from tests.policyworlds import (
@@ -42,7 +42,7 @@ def test_no_clock_lets_anything_pass(
 ) -> None:
     root, real = str(fast_path / "case"), time.gmtime
     image(name, True).lay_out(root)
-    monkeypatch.setattr("dsvc.porcelain.moment.time.gmtime", lambda *_: real(seconds))
+    monkeypatch.setattr("dsvc.porcelain.state.moment.time.gmtime", lambda *_: real(seconds))
     refused(root, waits=True)
 
 
@@ -50,7 +50,7 @@ def test_by_a_clock_of_long_ago_nothing_passes(fast_path: Path, monkeypatch: pyt
     root, real = str(fast_path / "case"), time.gmtime
     image("good", False).lay_out(root)
     assert passed(verdict(root))
-    monkeypatch.setattr("dsvc.porcelain.moment.time.gmtime", lambda *_: real(0))
+    monkeypatch.setattr("dsvc.porcelain.state.moment.time.gmtime", lambda *_: real(0))
     found = verdict(root)
     assert isinstance(found, CheckResult)
     assert (found.outcome, found.gate_exit_code) == (Outcome.INCOMPLETE, 21)

@@ -14,7 +14,7 @@ import pytest
 
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.spread_write import SPREAD_BYTES
+from dsvc.porcelain.tree.spread_write import SPREAD_BYTES
 from dsvc.testing.checker import tree_state
 from dsvc.testing.faults import run_in_child, tried
 from tests.faultkit import commit_all, open_in, repository, write

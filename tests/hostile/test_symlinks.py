@@ -15,7 +15,7 @@ from dsvc.fs import failpoints
 from dsvc.fs.failpoints import Plan
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.values import ResetMode
 from tests.porcelain.working import Work, link, text
 
 Snapshot = dict[str, tuple[object, ...]]

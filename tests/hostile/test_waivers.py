@@ -18,11 +18,11 @@ from dsvc.model.errors import DsvcError
 from dsvc.model.ids import CommitId
 from dsvc.model.waiver import NAMESPACE, Waiver, decode_waiver, encode_waiver, waiver_id
 from dsvc.policy.waivers import Standing, read_waiver
-from dsvc.porcelain import waivers
-from dsvc.porcelain.judged_version import judged_version
-from dsvc.porcelain.moment import now
-from dsvc.porcelain.waiver_chain import WAIVER_REFS
-from dsvc.porcelain.waivers import apply_waivers
+from dsvc.porcelain.policy import waivers
+from dsvc.porcelain.policy.judged_version import judged_version
+from dsvc.porcelain.policy.waivers import apply_waivers
+from dsvc.porcelain.records.waiver_chain import WAIVER_REFS
+from dsvc.porcelain.state.moment import now
 from dsvc.store.manifest_tree import EMPTY_ROOT
 from tests.porcelain.working import Work
 from tests.signkit import person

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dsvc.diff.delta import Change
-from dsvc.porcelain.values import DiffResult
+from dsvc.porcelain.state.values import DiffResult
 from tests.porcelain.working import Work
 
 

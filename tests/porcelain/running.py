@@ -13,8 +13,8 @@ from typing import Any
 from dsvc.lineage.link_file import LinkFile
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.run_spec import RunSpec
-from dsvc.porcelain.run_storage import RunResult
+from dsvc.porcelain.runs.run_spec import RunSpec
+from dsvc.porcelain.runs.run_storage import RunResult
 from tests.porcelain.working import Work
 
 Row = Mapping[str, Any]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dsvc.lineage.source_tree import SourceTree, covered_rows
-from dsvc.porcelain import source_chain
-from dsvc.porcelain.sources import Source
+from dsvc.porcelain.records import source_chain
+from dsvc.porcelain.sources.sources import Source
 from tests.porcelain.working import Work
 
 BASIC = {

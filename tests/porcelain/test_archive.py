@@ -14,7 +14,7 @@ import pytest
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import DsvcError, NotFoundError, StorageError, UsageError
 from dsvc.model.manifest import ChunkRef, Entry
-from dsvc.porcelain import archive as module
+from dsvc.porcelain.versions import archive as module
 from dsvc.store.chunk_list import write_list
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest

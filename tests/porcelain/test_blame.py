@@ -21,8 +21,8 @@ from dsvc.diff.row_compare import DuplicateKeyError, NoSuchColumnError
 from dsvc.history.commit_codec import Commit
 from dsvc.model.errors import NotFoundError
 from dsvc.model.ids import CommitId
-from dsvc.porcelain.blame import BlameResult
-from dsvc.porcelain.row_target import NoSuchRowError
+from dsvc.porcelain.lineage.blame import BlameResult
+from dsvc.porcelain.tables.row_target import NoSuchRowError
 from dsvc.table.source import NotATableError
 from tests.porcelain.working import Work
 

@@ -6,7 +6,7 @@ import pytest
 
 from dsvc.history.refs import RefConflictError
 from dsvc.model.errors import MalformedInputError, NotFoundError, UsageError
-from dsvc.porcelain.ref_moves import CurrentBranchError, RefExistsError, UnmergedBranchError
+from dsvc.porcelain.state.ref_moves import CurrentBranchError, RefExistsError, UnmergedBranchError
 from tests.porcelain.working import Work
 
 

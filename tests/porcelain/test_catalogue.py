@@ -13,8 +13,8 @@ from dsvc.lineage.rights import Rights
 from dsvc.lineage.source_values import SourceFieldError
 from dsvc.lineage.stages import Stage
 from dsvc.model.errors import NotFoundError, UsageError
-from dsvc.porcelain.catalogue import Found
-from dsvc.porcelain.source_chain import NoSuchSourceError
+from dsvc.porcelain.lineage.catalogue import Found
+from dsvc.porcelain.records.source_chain import NoSuchSourceError
 from tests.lineagekit import Lab, numbered
 from tests.porcelain.working import Work
 

@@ -16,8 +16,8 @@ from dsvc.model.errors import NotFoundError
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Code, Environment, Fates, Run, RunId, RunKind
 from dsvc.model.source_record import Status
-from dsvc.porcelain.pending_runs import add_pending, pending_runs, remove_pending
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.pending_runs import add_pending, pending_runs, remove_pending
+from dsvc.porcelain.state.values import ResetMode
 from dsvc.store.materialize import read_content
 from tests.lineagekit import Lab, Made, csv, numbered
 from tests.porcelain.working import Work
@@ -242,7 +242,7 @@ def test_a_map_of_rows_that_are_not_there(lab: Lab) -> None:
 
 def test_a_run_that_cannot_be_read_is_unknown_never_right(lab: Lab) -> None:
     from dsvc.lineage.lineage_tree import LineageTree
-    from dsvc.porcelain.commit_lineage import lineage_of
+    from dsvc.porcelain.state.commit_lineage import lineage_of
     from tests.porcelain.test_commit_lineage import commit_of
 
     chain(lab)

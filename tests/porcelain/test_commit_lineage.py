@@ -14,9 +14,9 @@ from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry, tree_entry
 from dsvc.model.run_record import Agent, Artifact, Code, Environment, Input, Output, Run, RunId, RunKind
-from dsvc.porcelain.commit_lineage import lineage_of
-from dsvc.porcelain.pending_runs import add_pending, pending_runs
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.commit_lineage import lineage_of
+from dsvc.porcelain.state.pending_runs import add_pending, pending_runs
+from dsvc.porcelain.state.values import ResetMode
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
 from tests.porcelain.working import Work, text
 

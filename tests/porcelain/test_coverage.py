@@ -9,7 +9,7 @@ import pytest
 from dsvc.lineage.lineage_rules import PROJECT, LineageRulesError
 from dsvc.model.errors import LineageBrokenError, PolicyDeniedError, PolicyIncompleteError
 from dsvc.model.source_record import Status
-from dsvc.porcelain.values import CommitResult
+from dsvc.porcelain.state.values import CommitResult
 from tests.lineagekit import Folder, Lab, csv, numbered
 from tests.porcelain.working import Work, link
 

@@ -13,12 +13,12 @@ from dsvc.model.errors import BlockingDefectError
 from dsvc.model.ids import CommitId
 from dsvc.model.release import ReleaseOperation, ReleaseVerb
 from dsvc.policy.waivers import Standing
-from dsvc.porcelain import release_chain
-from dsvc.porcelain.check import check
-from dsvc.porcelain.feedback_import import FeedbackImport
-from dsvc.porcelain.recorded_verdict import recorded_verdict
-from dsvc.porcelain.verdict import CheckResult
-from dsvc.porcelain.waivers import WaiverRefusedError
+from dsvc.porcelain.feedback.feedback_import import FeedbackImport
+from dsvc.porcelain.policy.check import check
+from dsvc.porcelain.policy.recorded_verdict import recorded_verdict
+from dsvc.porcelain.policy.verdict import CheckResult
+from dsvc.porcelain.policy.waivers import WaiverRefusedError
+from dsvc.porcelain.records import release_chain
 from tests.feedbackkit import ROWS
 from tests.officekit import ANN, FIELDS, OFFICER, Office, roles
 from tests.porcelain.working import Work
@@ -187,11 +187,11 @@ def test_as_of_a_time_only_what_was_known_then_counts(pilot: Pilot, monkeypatch:
     head = pilot.repo.history.refs.head().commit
     assert head is not None
     then = pilot.repo.history.read_commit(head).committer.rfc3339()
-    monkeypatch.setattr("dsvc.porcelain.workspace.time.time", lambda: 4_000_000_000.0)
+    monkeypatch.setattr("dsvc.porcelain.state.workspace.time.time", lambda: 4_000_000_000.0)
     id_ = pilot.defect()
     assert pilot.check(as_of=then).outcome is Outcome.PASS
     assert [each.rule for each in pilot.check(as_of="2096-10-03").violations] == ["PIL-02"]
-    monkeypatch.setattr("dsvc.porcelain.workspace.time.time", lambda: 4_000_000_100.0)
+    monkeypatch.setattr("dsvc.porcelain.state.workspace.time.time", lambda: 4_000_000_100.0)
     pilot.repo.defect_reject(id_, "rows are right")
     (now,) = pilot.found("PIL-02", as_of="2096-10-02T07:10:00Z")
     (before,) = pilot.found("PIL-02", as_of="2096-10-02T07:06:45Z")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dsvc.porcelain.detection_cache import KeySet
+from dsvc.porcelain.policy.detection_cache import KeySet
 
 
 def key(number: int) -> bytes:

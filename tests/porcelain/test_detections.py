@@ -12,8 +12,8 @@ from dsvc.model.detection_run import DetectionRun, decode_detection_run, encode_
 from dsvc.model.errors import LineageBrokenError, MalformedInputError
 from dsvc.policy.detectors.detector import config_digest
 from dsvc.policy.detectors.secrets import Secrets
-from dsvc.porcelain.commit_lineage import lineage_of
-from dsvc.porcelain.recorded_detections import Repeated, recorded_detections, repeat_detections
+from dsvc.porcelain.policy.recorded_detections import Repeated, recorded_detections, repeat_detections
+from dsvc.porcelain.state.commit_lineage import lineage_of
 from tests.lineagekit import Lab
 from tests.porcelain.working import Work
 

@@ -13,8 +13,8 @@ import pytest
 
 from dsvc.model.detection import Detection, DetectionStatus
 from dsvc.model.errors import CorruptDataError
-from dsvc.porcelain.detection_cache import DetectionCache, Said, take_in
-from dsvc.porcelain.detector_child import Job, NoAnswer, run_jobs
+from dsvc.porcelain.policy.detection_cache import DetectionCache, Said, take_in
+from dsvc.porcelain.policy.detector_child import Job, NoAnswer, run_jobs
 from dsvc.testing.faults import tried
 
 

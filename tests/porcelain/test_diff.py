@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsvc.porcelain.diff import kind_name
-from dsvc.porcelain.values import DiffResult
+from dsvc.porcelain.state.values import DiffResult
+from dsvc.porcelain.tables.diff import kind_name
 from tests.porcelain.diffing import lines_of, status
 from tests.porcelain.working import EMPTY_FOLDER, Tree, Work, link, program
 from tests.storekit import noise, prose

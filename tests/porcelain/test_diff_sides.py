@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dsvc.model.errors import DsvcError, NotFoundError, StorageError, UsageError
-from dsvc.porcelain import file_entry, worktree_side
+from dsvc.porcelain.tree import file_entry, worktree_side
 from dsvc.store.ingest import UnstableFileError
 from tests.porcelain.diffing import lines_of, status
 from tests.porcelain.working import Work, link

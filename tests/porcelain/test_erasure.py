@@ -11,8 +11,8 @@ import pytest
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.errors import ErasedError, UsageError, WouldOverwriteError
 from dsvc.model.rights_request import Reach, RequestState
-from dsvc.porcelain.erasure_chunks import SharedContentError
-from dsvc.porcelain.requests import RequestSettledError
+from dsvc.porcelain.requests.erasure_chunks import SharedContentError
+from dsvc.porcelain.requests.requests import RequestSettledError
 from dsvc.store.absence import StillThereError, prove_absent
 from tests.porcelain.people import COUNT, VALUE, WHO, holding, people
 from tests.porcelain.working import Work

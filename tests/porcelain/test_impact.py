@@ -8,7 +8,7 @@ import pytest
 
 from dsvc.lineage.graph import ArtifactNode, EdgeKind, NodeKind
 from dsvc.lineage.trace import Granularity
-from dsvc.porcelain.lineage_impact import ImpactResult
+from dsvc.porcelain.lineage.lineage_impact import ImpactResult
 from tests.lineagekit import Lab, numbered
 from tests.porcelain.working import Work
 

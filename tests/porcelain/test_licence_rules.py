@@ -12,8 +12,8 @@ from dsvc.lineage.validation import Gate, Outcome
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import RunKind
 from dsvc.model.source_record import Acquisition, LegalBasis
-from dsvc.porcelain.check import check
-from dsvc.porcelain.verdict import CheckResult
+from dsvc.porcelain.policy.check import check
+from dsvc.porcelain.policy.verdict import CheckResult
 from tests.lineagekit import Lab, Made, csv
 from tests.porcelain.working import Work
 

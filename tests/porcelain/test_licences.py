@@ -10,7 +10,7 @@ import pytest
 from dsvc.cli.licence_text import licence_fields, licence_lines
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.licences import LicenceAnswer, MayNotBeSharedError, SharingUndeterminedError
+from dsvc.porcelain.policy.licences import LicenceAnswer, MayNotBeSharedError, SharingUndeterminedError
 from tests.porcelain.test_licence_rules import DAY, PACK, Tables
 from tests.porcelain.working import Work
 

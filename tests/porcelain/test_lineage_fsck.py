@@ -10,7 +10,7 @@ from dsvc.lineage.source_tree import store_part
 from dsvc.model.manifest import tree_entry
 from dsvc.model.run_record import RunId
 from dsvc.model.source_record import Evidence, encode_source
-from dsvc.porcelain.commit_lineage import lineage_of
+from dsvc.porcelain.state.commit_lineage import lineage_of
 from dsvc.store.defects import exit_code
 from dsvc.store.manifest_tree import Manifest
 from tests.lineagekit import Lab

@@ -13,7 +13,7 @@ from dsvc.diff.delta import ChangeKind
 from dsvc.history.commit_codec import Commit
 from dsvc.model.errors import NotFoundError
 from dsvc.model.ids import CommitId
-from dsvc.porcelain.values import LogEntry
+from dsvc.porcelain.state.values import LogEntry
 from tests.porcelain.working import Work
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import WouldOverwriteError
-from dsvc.porcelain.values import MergeOutcome
+from dsvc.porcelain.state.values import MergeOutcome
 from tests.porcelain.working import EMPTY_FOLDER, Work, link, program, text
 from tests.slim import in_slim_process
 

@@ -10,7 +10,7 @@ import pytest
 
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import NotFoundError, StorageError, UsageError, WouldOverwriteError
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.values import ResetMode
 from tests.porcelain.working import EMPTY_FOLDER, Work, link, program, text
 
 ONE, TWO = "数据/一".encode(), "数据/二".encode()

@@ -8,7 +8,7 @@ from dsvc.history.ref_name import check_ref_name
 from dsvc.history.refs import RefMovedError
 from dsvc.model.errors import CorruptDataError, MalformedInputError, NotFoundError
 from dsvc.model.ids import CommitId
-from dsvc.porcelain.operation_chain import Chains, prepare_operation, store_parts
+from dsvc.porcelain.records.operation_chain import Chains, prepare_operation, store_parts
 from tests.porcelain.working import Work
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsvc.model.errors import UsageError
-from dsvc.porcelain.values import Author
+from dsvc.porcelain.state.values import Author
 from tests.porcelain.merging import LINES, edited
 from tests.porcelain.working import Work, program, text
 

@@ -22,8 +22,8 @@ from dsvc.model.errors import (
 )
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import ChunkRef, Entry
-from dsvc.porcelain.read import IsAFolderError, StoredFile
-from dsvc.porcelain.values import Listing
+from dsvc.porcelain.state.values import Listing
+from dsvc.porcelain.tree.read import IsAFolderError, StoredFile
 from dsvc.store.chunk_list import write_list
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.manifest_ranges import children, totals_between

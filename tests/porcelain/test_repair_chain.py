@@ -19,7 +19,7 @@ from dsvc.model.repair import (
     StepKind,
 )
 from dsvc.model.repair_proof import Proof
-from dsvc.porcelain.repair_chain import (
+from dsvc.porcelain.records.repair_chain import (
     NoSuchRepairError,
     RepairState,
     RepairStateError,

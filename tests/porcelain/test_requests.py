@@ -12,9 +12,9 @@ import pytest
 
 from dsvc.model.errors import CorruptDataError, DsvcError, NotFoundError, UsageError
 from dsvc.model.rights_request import Reach, RequestState
-from dsvc.porcelain.request_chain import NoSuchRequestError
-from dsvc.porcelain.request_facts import rights_requests
-from dsvc.porcelain.requests import RequestExistsError
+from dsvc.porcelain.policy.request_facts import rights_requests
+from dsvc.porcelain.records.request_chain import NoSuchRequestError
+from dsvc.porcelain.requests.requests import RequestExistsError
 from dsvc.table.source import NotATableError
 from dsvc.table.subject_rows import NoSubjectColumnError
 from tests.porcelain.people import holding

@@ -14,8 +14,7 @@ from dsvc.lineage.run_tree import RunTree
 from dsvc.model.errors import ErasedError, NotFoundError, WouldOverwriteError
 from dsvc.model.ids import ChunkId
 from dsvc.model.run_record import RunId, RunKind
-from dsvc.porcelain.pending_runs import pending_runs
-from dsvc.porcelain.rerun import (
+from dsvc.porcelain.runs.rerun import (
     Carrier,
     NotRepeatableError,
     NotRerun,
@@ -25,10 +24,11 @@ from dsvc.porcelain.rerun import (
     rerun,
     rerun_stale,
 )
-from dsvc.porcelain.run import run, run_manual
-from dsvc.porcelain.run_comparison import Sameness
-from dsvc.porcelain.run_spec import RunSpec
-from dsvc.porcelain.stale import stale
+from dsvc.porcelain.runs.run import run, run_manual
+from dsvc.porcelain.runs.run_comparison import Sameness
+from dsvc.porcelain.runs.run_spec import RunSpec
+from dsvc.porcelain.runs.stale import stale
+from dsvc.porcelain.state.pending_runs import pending_runs
 from dsvc.store.erase import erase
 from tests.porcelain.working import Work, text
 

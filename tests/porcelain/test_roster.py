@@ -8,7 +8,7 @@ import pytest
 
 from dsvc.policy.roster import Role, Roster, RosterError, read_roster
 from dsvc.policy.waivers import Standing
-from dsvc.porcelain.waivers import WaiverRefusedError
+from dsvc.porcelain.policy.waivers import WaiverRefusedError
 from tests.officekit import ANN, OFFICER, OTHER, Office, roles
 from tests.porcelain.working import Work
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsvc.porcelain.row_indexes import RowIndexes
-from dsvc.porcelain.table_diff import known_table
+from dsvc.porcelain.tables.row_indexes import RowIndexes
+from dsvc.porcelain.tables.table_diff import known_table
 from dsvc.table.row_index import RowIndex
 from tests.porcelain.working import Work
 

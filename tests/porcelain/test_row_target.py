@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsvc.model.errors import UsageError
-from dsvc.porcelain.row_target import NoSuchRowError
+from dsvc.porcelain.tables.row_target import NoSuchRowError
 from tests.porcelain.working import Work
 
 BEIJING = dt.timezone(dt.timedelta(hours=8))

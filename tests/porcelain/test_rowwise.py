@@ -12,11 +12,11 @@ import pytest
 
 from dsvc.model.errors import UsageError
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.pending_runs import pending_runs
-from dsvc.porcelain.rowwise import RowwiseError
-from dsvc.porcelain.run import CommandTimeoutError, run, run_manual
-from dsvc.porcelain.run_spec import RunSpec
-from dsvc.porcelain.run_storage import RunResult
+from dsvc.porcelain.runs.rowwise import RowwiseError
+from dsvc.porcelain.runs.run import CommandTimeoutError, run, run_manual
+from dsvc.porcelain.runs.run_spec import RunSpec
+from dsvc.porcelain.runs.run_storage import RunResult
+from dsvc.porcelain.state.pending_runs import pending_runs
 from tests.porcelain.working import Work, text
 
 RAW = "id,名称,n\n" + "".join(f"{n},行{n},{n * 7 % 23}\n" for n in range(300))

@@ -12,7 +12,7 @@ import pytest
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.errors import UsageError
 from dsvc.model.run_record import Capture, RunKind
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.store.materialize import read_content
 from tests.porcelain.running import ROWS, do, fates, links, pending, table
 from tests.porcelain.working import Work, program

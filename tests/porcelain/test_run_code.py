@@ -12,10 +12,16 @@ import pytest
 
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.run_record import Code
-from dsvc.porcelain.redaction import REDACTED, is_secret_name, redacted, redacted_mapping, redacted_words
-from dsvc.porcelain.run_code import code_state
-from dsvc.porcelain.run_environment import EnvironmentProbe, current_environment
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.run_code import code_state
+from dsvc.porcelain.runs.run_environment import EnvironmentProbe, current_environment
+from dsvc.porcelain.runs.run_spec import RunSpec
+from dsvc.porcelain.state.redaction import (
+    REDACTED,
+    is_secret_name,
+    redacted,
+    redacted_mapping,
+    redacted_words,
+)
 from tests.porcelain.working import Work, link
 
 ENVIRON = {"PATH": os.environ["PATH"]}

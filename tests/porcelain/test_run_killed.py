@@ -10,7 +10,7 @@ import pytest
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import DsvcError
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.run_spec import RunSpec
 from tests.porcelain.running import pending, table
 from tests.porcelain.working import Work
 from tests.slim import in_slim_process

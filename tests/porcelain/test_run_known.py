@@ -8,8 +8,8 @@ import pytest
 
 from dsvc.model.errors import NotFoundError
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.known_run import AmbiguousRunError
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.known_run import AmbiguousRunError
+from dsvc.porcelain.runs.run_spec import RunSpec
 from tests.porcelain.running import ROWS, do, fates, pending, table
 from tests.porcelain.working import Work
 

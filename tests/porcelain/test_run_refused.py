@@ -15,14 +15,14 @@ import pytest
 from dsvc.lineage.declared_maps import RowMapError
 from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.run import CommandFailedError, CommandTimeoutError
-from dsvc.porcelain.run_recording import (
+from dsvc.porcelain.runs.run import CommandFailedError, CommandTimeoutError
+from dsvc.porcelain.runs.run_recording import (
     ChangedOutsideError,
     InputChangedError,
     OutputMissingError,
     begin_run,
 )
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.run_spec import RunSpec
 from tests.porcelain.running import do, pending, table
 from tests.porcelain.working import Work, link
 
@@ -237,7 +237,8 @@ def test_what_a_killed_step_read_goes_with_gc(work: Work) -> None:
     work.write({b"a.csv": os.urandom(10_000)})
     code = (
         "import os, sys\nfrom dsvc.porcelain.repository import Repository\n"
-        "from dsvc.porcelain.run_recording import begin_run\nfrom dsvc.porcelain.run_spec import RunSpec\n"
+        "from dsvc.porcelain.runs.run_recording import begin_run\n"
+        "from dsvc.porcelain.runs.run_spec import RunSpec\n"
         f"repo = Repository.open({os.fspath(work.folder)!r})\n"
         "begin_run(repo, RunSpec(name='x', inputs=[b'a.csv'], outputs=[b'b']))\nos.kill(os.getpid(), 9)"
     )

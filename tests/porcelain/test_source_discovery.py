@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsvc.lineage.source_values import SourceFieldError
-from dsvc.porcelain import source_chain
-from dsvc.porcelain.source_discovery import MAX_COLUMNS, MAX_FORMATS, MAX_LOOKS
+from dsvc.porcelain.records import source_chain
+from dsvc.porcelain.records.source_discovery import MAX_COLUMNS, MAX_FORMATS, MAX_LOOKS
 from tests.porcelain.working import Work, link
 
 FIELDS = {"title": "语料", "acquisition": "crawl", "legal_basis": "licence", "license_expression": "MIT"}

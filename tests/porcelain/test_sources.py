@@ -16,9 +16,9 @@ from dsvc.model.errors import ConcurrentChangeError, MalformedInputError, NotFou
 from dsvc.model.ids import CommitId
 from dsvc.model.source_operation import SourceOperation, SourceVerb
 from dsvc.model.source_record import Coverage, SourceRecord, Status
-from dsvc.porcelain import source_chain
-from dsvc.porcelain.source_chain import NoSuchSourceError, State
-from dsvc.porcelain.sources import SourceExistsError, SourceWithdrawnError
+from dsvc.porcelain.records import source_chain
+from dsvc.porcelain.records.source_chain import NoSuchSourceError, State
+from dsvc.porcelain.sources.sources import SourceExistsError, SourceWithdrawnError
 from tests.porcelain.sourcing import BASIC, TABLE, add, rows, tree
 from tests.porcelain.working import EMPTY_FOLDER, Work, link, text
 
@@ -220,7 +220,7 @@ def test_another_writer_in_between_is_told(raw: Work) -> None:
 
 
 def test_a_commit_pins_what_it_saw(raw: Work) -> None:
-    from dsvc.porcelain.commit_lineage import lineage_of
+    from dsvc.porcelain.state.commit_lineage import lineage_of
 
     add(raw)
     first = raw.commit("with a source")

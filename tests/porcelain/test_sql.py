@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsvc.model.errors import MissingDataError, NotFoundError, UsageError
-from dsvc.porcelain.sql import open_query
+from dsvc.porcelain.tables.sql import open_query
 from dsvc.table.source import NotATableError
 from dsvc.table.sql import SqlError
 from tests.porcelain.working import Work

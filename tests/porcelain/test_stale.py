@@ -26,9 +26,9 @@ from dsvc.model.run_record import (
     RunId,
     RunKind,
 )
-from dsvc.porcelain.pending_runs import add_pending
-from dsvc.porcelain.safekeeping import store_file
-from dsvc.porcelain.stale import Because, Cause, StaleCheck, StaleFile, stale
+from dsvc.porcelain.runs.stale import Because, Cause, StaleCheck, StaleFile, stale
+from dsvc.porcelain.state.pending_runs import add_pending
+from dsvc.porcelain.tree.safekeeping import store_file
 from tests.porcelain.working import Work, text
 
 _clock = iter(range(1_000_000))

@@ -17,10 +17,10 @@ from pyarrow import parquet
 from dsvc.model.errors import UsageError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import ChunkClass, Entry, Kind, decode_schema
-from dsvc.porcelain.diff import kind_name
-from dsvc.porcelain.table_rules import MAX_RULES_BYTES, table_rules
-from dsvc.porcelain.tree_scan import FORK_FROM
-from dsvc.porcelain.worktree_side import entries_now
+from dsvc.porcelain.tables.diff import kind_name
+from dsvc.porcelain.tables.table_rules import MAX_RULES_BYTES, table_rules
+from dsvc.porcelain.tree.tree_scan import FORK_FROM
+from dsvc.porcelain.tree.worktree_side import entries_now
 from dsvc.store.ingest import LARGE_BYTES
 from tests.porcelain.working import Work
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsvc.model.errors import NotFoundError, UsageError
-from dsvc.porcelain.row_target import RowName
-from dsvc.porcelain.values import MergeOutcome
+from dsvc.porcelain.state.values import MergeOutcome
+from dsvc.porcelain.tables.row_target import RowName
 from tests.porcelain.working import Work
 
 BASE = "id,label,备注\n1,a,x\n2,b,y\n3,c,z\n"

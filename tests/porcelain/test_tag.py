@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from dsvc.model.errors import MalformedInputError, NotFoundError, UsageError
-from dsvc.porcelain.ref_moves import RefExistsError
+from dsvc.porcelain.state.ref_moves import RefExistsError
 from tests.porcelain.working import Work
 
 

@@ -10,8 +10,8 @@ from dsvc.lineage.trace import GapReason, Granularity, How
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.run_record import RunKind
 from dsvc.model.source_record import Status
-from dsvc.porcelain.known_run import AmbiguousRunError
-from dsvc.porcelain.lineage_trace import TraceResult
+from dsvc.porcelain.lineage.lineage_trace import TraceResult
+from dsvc.porcelain.runs.known_run import AmbiguousRunError
 from tests.lineagekit import Folder, Lab, csv, numbered
 from tests.porcelain.working import Work
 

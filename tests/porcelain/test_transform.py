@@ -21,10 +21,10 @@ from dsvc.lineage.carry import LostRowIdsWarning
 from dsvc.lineage.row_ids import RowIdError
 from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 from dsvc.model.run_record import Capture
-from dsvc.porcelain.pending_runs import pending_runs
-from dsvc.porcelain.run_recording import InputChangedError, OutputMissingError
-from dsvc.porcelain.run_spec import RunSpec
-from dsvc.porcelain.run_storage import RunResult
+from dsvc.porcelain.runs.run_recording import InputChangedError, OutputMissingError
+from dsvc.porcelain.runs.run_spec import RunSpec
+from dsvc.porcelain.runs.run_storage import RunResult
+from dsvc.porcelain.state.pending_runs import pending_runs
 from tests.porcelain.transforming import LEFT, OTHERS, RIGHT, ROWS, recorded, truth
 from tests.porcelain.working import Work
 

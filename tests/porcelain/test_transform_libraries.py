@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from dsvc.porcelain.pending_runs import pending_runs
+from dsvc.porcelain.state.pending_runs import pending_runs
 from tests.porcelain.transforming import LEFT, OTHERS, RIGHT, ROWS, recorded, truth
 from tests.porcelain.working import Work
 

@@ -8,7 +8,7 @@ import pytest
 
 from dsvc.model.errors import ConcurrentChangeError, NotFoundError, WouldOverwriteError
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.values import ResetMode
 from tests.porcelain.working import EMPTY_FOLDER, Work, link, program, text
 
 CN = "数据/一.txt".encode()

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dsvc.model.errors import NotFoundError, UsageError
-from dsvc.porcelain.bounded_program import OUTPUT_BYTES
-from dsvc.porcelain.user_hooks import HookRefusedError, UserHooks
+from dsvc.porcelain.state.bounded_program import OUTPUT_BYTES
+from dsvc.porcelain.state.user_hooks import HookRefusedError, UserHooks
 from dsvc.testing.faults import tried
 from tests.porcelain.working import Work
 

@@ -6,8 +6,8 @@ import pytest
 
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.commit_lineage import lineage_of
-from dsvc.porcelain.pending_runs import pending_runs
+from dsvc.porcelain.state.commit_lineage import lineage_of
+from dsvc.porcelain.state.pending_runs import pending_runs
 from tests.lineagekit import Lab, csv
 from tests.porcelain.working import Work
 
@@ -179,7 +179,7 @@ def test_a_merge_that_is_given_up_leaves_no_run(lab: Lab) -> None:
 
 
 def test_a_patch_makes_a_run(lab: Lab) -> None:
-    from dsvc.porcelain.apply import apply
+    from dsvc.porcelain.versions.apply import apply
 
     first = csv([(n, f"v{n}") for n in range(10)])
     lab.source("web", [lab.put({b"t.csv": first})[b"t.csv"]])
@@ -203,7 +203,7 @@ def test_normalizing_keeps_every_row(lab: Lab) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from dsvc.porcelain.normalize import normalize
+    from dsvc.porcelain.versions.normalize import normalize
 
     buffer = io.BytesIO()
     pq.write_table(pa.table({"a": list(range(50))}), buffer, compression="snappy", row_group_size=7)
@@ -227,7 +227,7 @@ def test_undo_takes_the_run_of_a_verb_back(lab: Lab) -> None:
 
 
 def test_undo_takes_all_runs_of_a_verb_back(lab: Lab) -> None:
-    from dsvc.porcelain.apply import apply
+    from dsvc.porcelain.versions.apply import apply
 
     before = {f"{name}.csv".encode(): csv([(n, f"{name}{n}") for n in range(5)]) for name in "abc"}
     lab.source("web", list(lab.put(before).values()))

@@ -6,8 +6,8 @@ import pytest
 
 from dsvc.lineage.validation import Gate, Outcome
 from dsvc.model.errors import LineageBrokenError, PolicyDeniedError
-from dsvc.porcelain.audit_facts import audit_facts
-from dsvc.porcelain.moment import MomentError, parse_moment
+from dsvc.porcelain.policy.audit_facts import audit_facts
+from dsvc.porcelain.state.moment import MomentError, parse_moment
 from tests.lineagekit import Lab, numbered
 from tests.porcelain.working import Work
 
@@ -56,7 +56,7 @@ def test_an_old_verdict_is_made_again(lab: Lab, monkeypatch: pytest.MonkeyPatch)
     lab.source("web", [files[b"raw.csv"]])
     commit = lab.commit()
     then = lab.repo.history.read_commit(commit).committer.rfc3339()
-    monkeypatch.setattr("dsvc.porcelain.workspace.time.time", lambda: 4_000_000_000.0)
+    monkeypatch.setattr("dsvc.porcelain.state.workspace.time.time", lambda: 4_000_000_000.0)
     lab.repo.source_withdraw("web", "revoked")
     assert rules(lab) == {"LIN-02": Outcome.FAIL}
     assert rules(lab, as_of=then) == {}

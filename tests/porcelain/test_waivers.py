@@ -11,10 +11,10 @@ import pytest
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.policy.rule_catalogue import UnknownRuleError
 from dsvc.policy.waivers import Standing
-from dsvc.porcelain import waivers
-from dsvc.porcelain.judged_version import judged_version
-from dsvc.porcelain.waiver_chain import NoSuchWaiverError, waiver_ids
-from dsvc.porcelain.waivers import WaiverRefusedError, apply_waivers
+from dsvc.porcelain.policy import waivers
+from dsvc.porcelain.policy.judged_version import judged_version
+from dsvc.porcelain.policy.waivers import WaiverRefusedError, apply_waivers
+from dsvc.porcelain.records.waiver_chain import NoSuchWaiverError, waiver_ids
 from tests.officekit import ANN, FIELDS, OFFICER, OTHER, Office, roles, violation
 from tests.officekit import today as _today
 from tests.porcelain.working import Work

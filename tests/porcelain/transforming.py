@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from dsvc.lineage.link_file import LinkFile
 from dsvc.model.run_record import Capture
-from dsvc.porcelain.run_storage import RunResult
+from dsvc.porcelain.runs.run_storage import RunResult
 from tests.porcelain.working import Work
 
 LEFT = "左.csv"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dsvc.model.ids import CommitId
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import Author
+from dsvc.porcelain.state.values import Author
 
 Tree = dict[bytes, tuple[str, bytes]]
 EMPTY_FOLDER = ("folder", b"")

@@ -17,11 +17,11 @@ from dsvc.model.defect import DefectStatus, DefectVerb
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.ids import CommitId
 from dsvc.model.repair import RepairOperation, RepairVerb
-from dsvc.porcelain.defect_chain import operate
-from dsvc.porcelain.feedback_chain import observations
-from dsvc.porcelain.repair_chain import RepairStateError, append_repair, repair_head
+from dsvc.porcelain.records.defect_chain import operate
+from dsvc.porcelain.records.feedback_chain import observations
+from dsvc.porcelain.records.repair_chain import RepairStateError, append_repair, repair_head
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import Author
+from dsvc.porcelain.state.values import Author
 from tests.feedbackkit import ROWS
 from tests.verifykit import BAD, RepairLab
 

@@ -16,7 +16,7 @@ from dsvc.lineage.known_sources import KnownSources
 from dsvc.lineage.row_flow import RowFlow
 from dsvc.model.manifest import MODE_FILE, Entry, Kind
 from dsvc.model.run_record import RunId
-from dsvc.porcelain.consequences import Touched, consequences
+from dsvc.porcelain.repair.consequences import Touched, consequences
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.memory_backend import MemoryBackend
 from tests.lineagekit import make_run

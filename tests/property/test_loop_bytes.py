@@ -37,8 +37,8 @@ from dsvc.model.repair_proof import (
     decode_proof,
     encode_proof,
 )
-from dsvc.porcelain.feedback_chain import _score_head
-from dsvc.porcelain.repair_world import decode_correspondence
+from dsvc.porcelain.records.feedback_chain import _score_head
+from dsvc.porcelain.repair.repair_world import decode_correspondence
 from dsvc.release.card import dataset_card
 from dsvc.release.croissant import croissant
 from dsvc.release.facts_codec import decode_facts, encode_facts

@@ -24,8 +24,8 @@ from dsvc.policy.roster import Roster, RosterError, read_roster
 from dsvc.policy.rule import RuleUse
 from dsvc.policy.rule_catalogue import all_rules
 from dsvc.policy.settings import PolicySettings, parse_settings
-from dsvc.porcelain.moment import MomentError, parse_moment
-from dsvc.porcelain.policy_in_force import put_in_force
+from dsvc.porcelain.policy.policy_in_force import put_in_force
+from dsvc.porcelain.state.moment import MomentError, parse_moment
 
 EXAMPLES = Path(PACKS).parent / "examples"
 PACK = b"""id = "own"

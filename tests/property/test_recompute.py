@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from dsvc.lineage.run_check import check_run
 from dsvc.lineage.run_tree import RunTree
-from dsvc.porcelain.recompute import Edits, NewArtifact, edit_artifact, recompute
-from dsvc.porcelain.row_indexes import RowIndexes
-from dsvc.porcelain.table_diff import known_table
+from dsvc.porcelain.recompute.recompute import Edits, NewArtifact, edit_artifact, recompute
+from dsvc.porcelain.tables.row_indexes import RowIndexes
+from dsvc.porcelain.tables.table_diff import known_table
 from dsvc.table.guard import build_indexes
 from tests.porcelain.working import Work
 from tests.recomputing import (

@@ -11,7 +11,7 @@ import pytest
 from dsvc.fs.failpoints import Action
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.values import ResetMode
+from dsvc.porcelain.state.values import ResetMode
 from dsvc.testing.checker import Expected, check, commit_contents, opened
 from dsvc.testing.faults import ERRORS, KILLS, Fault, Image, points, tally
 from tests import scenarios

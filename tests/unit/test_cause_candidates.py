@@ -18,7 +18,7 @@ from dsvc.model.errors import NotFoundError
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.cause_candidates import CandidateCauses, CandidateRows
+from dsvc.porcelain.feedback.cause_candidates import CandidateCauses, CandidateRows
 from tests.lineagekit import Lab, Made, csv
 from tests.porcelain.working import Work
 

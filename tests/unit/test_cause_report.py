@@ -16,9 +16,9 @@ from dsvc.model.feedback import EvaluationRun
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.cause_report import CauseReport, cause_report
-from dsvc.porcelain.cause_routes import RouteKind
-from dsvc.porcelain.defect_chain import NoSuchDefectError
+from dsvc.porcelain.feedback.cause_report import CauseReport, cause_report
+from dsvc.porcelain.feedback.cause_routes import RouteKind
+from dsvc.porcelain.records.defect_chain import NoSuchDefectError
 from tests.defectkit import extend_defect, open_defect, record_feedback
 from tests.lineagekit import Lab, csv
 from tests.porcelain.working import Work

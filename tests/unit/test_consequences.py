@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dsvc.lineage.graph import ArtifactNode
-from dsvc.porcelain.consequences import Consequences, Touched, consequences
-from dsvc.porcelain.repair_target import Base
+from dsvc.porcelain.repair.consequences import Consequences, Touched, consequences
+from dsvc.porcelain.repair.repair_target import Base
 from tests.lineagekit import Lab, Thing, csv, numbered
 from tests.porcelain.working import Work
 

@@ -21,9 +21,9 @@ from dsvc.cli.sizes import width
 from dsvc.lineage.graph import DefectNode
 from dsvc.model.feedback import Metric
 from dsvc.model.ids import CommitId
-from dsvc.porcelain.commit import record_commit
-from dsvc.porcelain.defect_view import defect_view
-from dsvc.porcelain.feedback_marks import feedback_marks
+from dsvc.porcelain.feedback.defect_view import defect_view
+from dsvc.porcelain.feedback.feedback_marks import feedback_marks
+from dsvc.porcelain.versions.commit import record_commit
 from tests.defectkit import open_defect, record_feedback
 from tests.lineagekit import Lab, csv
 from tests.porcelain.working import Work

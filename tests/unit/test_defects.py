@@ -14,8 +14,8 @@ from dsvc.lineage.row_set import decode_rows
 from dsvc.model.defect import DefectStatus, DefectVerb
 from dsvc.model.errors import ConcurrentChangeError, DsvcError, MalformedInputError, UsageError
 from dsvc.model.feedback import DefectSeverity
-from dsvc.porcelain import defect_chain
-from dsvc.porcelain.defect_chain import NoSuchDefectError
+from dsvc.porcelain.records import defect_chain
+from dsvc.porcelain.records.defect_chain import NoSuchDefectError
 from dsvc.porcelain.repository import Repository
 from tests.feedbackkit import FeedbackLab
 
@@ -213,7 +213,7 @@ def test_undo(lab: FeedbackLab) -> None:
 
 
 def test_it_is_a_target_of_lineage(lab: FeedbackLab) -> None:
-    from dsvc.porcelain.lineage_target import parse_lineage_target
+    from dsvc.porcelain.lineage.lineage_target import parse_lineage_target
 
     id_ = opened(lab, 7, 8)
     target = parse_lineage_target(f"defect:{id_[:6]}")
@@ -229,7 +229,7 @@ def test_it_is_a_target_of_lineage(lab: FeedbackLab) -> None:
 
 def test_malformed_chains_are_refused(lab: FeedbackLab) -> None:
     from dsvc.history.refs import RefChange
-    from dsvc.porcelain.operation_chain import prepare_operation, store_parts
+    from dsvc.porcelain.records.operation_chain import prepare_operation, store_parts
 
     for number, parts in enumerate(({b"operation": b"x"}, {b"other": b"x"})):
         with lab.repo.changing():

@@ -12,11 +12,11 @@ from dsvc.feedback.importers.importer import FeedbackMalformedError, UnknownFeed
 from dsvc.lineage.row_set import decode_rows
 from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 from dsvc.model.feedback import DefectSeverity, Support
-from dsvc.porcelain import feedback_chain
-from dsvc.porcelain.feedback_import import ForeignFeedbackError, NothingResolvedError
-from dsvc.porcelain.feedback_metrics import UnsupportedClaimError
-from dsvc.porcelain.feedback_samples import ContradictoryFeedbackError
-from dsvc.porcelain.feedback_subject import NotASubjectError
+from dsvc.porcelain.feedback.feedback_import import ForeignFeedbackError, NothingResolvedError
+from dsvc.porcelain.feedback.feedback_metrics import UnsupportedClaimError
+from dsvc.porcelain.feedback.feedback_samples import ContradictoryFeedbackError
+from dsvc.porcelain.feedback.feedback_subject import NotASubjectError
+from dsvc.porcelain.records import feedback_chain
 from tests.feedbackkit import FeedbackLab
 
 
@@ -239,7 +239,7 @@ def test_references_to_another_version(lab: FeedbackLab) -> None:
 
 
 def _row(lab: FeedbackLab, key: int):  # type: ignore[no-untyped-def]
-    from dsvc.porcelain.row_target import parse_target
+    from dsvc.porcelain.tables.row_target import parse_target
 
     return parse_target(f"HEAD:a.jsonl#id={key}")
 
@@ -284,7 +284,7 @@ def test_an_evaluation_set_beside_the_subject(lab: FeedbackLab) -> None:
 
 
 def test_the_hook_is_told(lab: FeedbackLab, tmp_path: Path) -> None:
-    from dsvc.porcelain.user_hooks import UserHooks
+    from dsvc.porcelain.state.user_hooks import UserHooks
 
     hooks = lab.root / ".dsvc" / "hooks"
     hooks.mkdir(exist_ok=True)

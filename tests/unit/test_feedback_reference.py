@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dsvc.feedback.reference import MalformedReferenceError, Reference, read_reference, write_reference
 from dsvc.model.errors import MalformedInputError, UsageError
-from dsvc.porcelain.row_target import RowName, parse_target
+from dsvc.porcelain.tables.row_target import RowName, parse_target
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 PATHS = [

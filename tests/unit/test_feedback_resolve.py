@@ -22,11 +22,11 @@ import pytest
 import rfc8785
 
 from dsvc.model.feedback import Selector
-from dsvc.porcelain.feedback_resolve import Hit, Resolver
-from dsvc.porcelain.feedback_subject import find_subject
-from dsvc.porcelain.request_chain import salt
-from dsvc.porcelain.row_carry import GONE, CarriedBy, carry_rows
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.feedback.feedback_resolve import Hit, Resolver
+from dsvc.porcelain.feedback.feedback_subject import find_subject
+from dsvc.porcelain.lineage.row_carry import GONE, CarriedBy, carry_rows
+from dsvc.porcelain.records.request_chain import salt
+from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.table.row_json import canonical_json, canonical_row, doc_hashes
 from tests.feedbackkit import FeedbackLab
 

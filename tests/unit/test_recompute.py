@@ -9,16 +9,16 @@ import numpy as np
 from dsvc.lineage.run_check import check_run
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.pending_runs import pending_runs
-from dsvc.porcelain.recompute import (
+from dsvc.porcelain.recompute.recompute import (
     Correspondence,
     Edits,
     NewArtifact,
     edit_artifact,
     recompute,
 )
-from dsvc.porcelain.rerun import check_rerun
-from dsvc.porcelain.run_artifacts import ArtifactFiles
+from dsvc.porcelain.runs.rerun import check_rerun
+from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
+from dsvc.porcelain.state.pending_runs import pending_runs
 from tests.porcelain.working import Work, text
 from tests.recompute_steps import KEYED, ROWS, again, csv, edited, made, mapped, out, recorded, work
 from tests.recomputing import (

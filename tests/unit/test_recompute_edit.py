@@ -10,14 +10,14 @@ from dsvc.lineage.run_check import check_run
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.errors import UsageError
 from dsvc.model.run_record import Capture, RunKind
-from dsvc.porcelain.recompute import (
+from dsvc.porcelain.recompute.recompute import (
     Correspondence,
     Edits,
     ValueMisfitError,
     correspondence_of_splice,
     edit_artifact,
 )
-from dsvc.porcelain.recompute_edit import NoSuchRowError
+from dsvc.porcelain.recompute.recompute_edit import NoSuchRowError
 from tests.porcelain.working import Work, text
 from tests.recompute_steps import ROWS, csv, made, mapped, work
 from tests.recomputing import (

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from dsvc.model.manifest import Entry
-from dsvc.porcelain.file_entry import entry_of_bytes
-from dsvc.porcelain.recompute_edit import Edits, edit_artifact
-from dsvc.porcelain.recompute_table import TableBytes, in_memory, part_of, replace_rows
-from dsvc.porcelain.row_indexes import RowIndexes
-from dsvc.porcelain.table_diff import known_table
+from dsvc.porcelain.recompute.recompute_edit import Edits, edit_artifact
+from dsvc.porcelain.runs.recompute_table import TableBytes, in_memory, part_of, replace_rows
+from dsvc.porcelain.tables.row_indexes import RowIndexes
+from dsvc.porcelain.tables.table_diff import known_table
+from dsvc.porcelain.tree.file_entry import entry_of_bytes
 from dsvc.table.guard import build_indexes
 from dsvc.table.index_splice import Replacement
 from tests.porcelain.working import Work

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from dsvc.lineage.run_tree import RunTree
-from dsvc.porcelain.pending_runs import pending_runs
-from dsvc.porcelain.recompute import (
+from dsvc.porcelain.recompute.recompute import (
     Correspondence,
     Edits,
     NewArtifact,
@@ -16,11 +15,12 @@ from dsvc.porcelain.recompute import (
     ParameterNotTakenError,
     recompute,
 )
-from dsvc.porcelain.recompute_command import with_parameter
-from dsvc.porcelain.rerun import NotRepeatableError, RerunFailedError
-from dsvc.porcelain.run import run_manual
-from dsvc.porcelain.run_artifacts import ArtifactFiles
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.recompute.recompute_command import with_parameter
+from dsvc.porcelain.runs.rerun import NotRepeatableError, RerunFailedError
+from dsvc.porcelain.runs.run import run_manual
+from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
+from dsvc.porcelain.runs.run_spec import RunSpec
+from dsvc.porcelain.state.pending_runs import pending_runs
 from tests.porcelain.working import Work
 from tests.recompute_steps import KEYED, ROWS, again, csv, edited, made, mapped, out, recorded, work
 from tests.recomputing import (

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from dsvc.lineage.fates import UNSPECIFIED
 from dsvc.lineage.validation import Outcome
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain.moment import Moment
-from dsvc.porcelain.release_facts import About, Wanted, collect_facts
-from dsvc.porcelain.verdict import CheckResult
+from dsvc.porcelain.policy.verdict import CheckResult
+from dsvc.porcelain.release.release_facts import About, Wanted, collect_facts
+from dsvc.porcelain.state.moment import Moment
 from dsvc.release.facts import ReleaseFacts
 from tests.lineagekit import Lab, csv
 from tests.porcelain.working import Work

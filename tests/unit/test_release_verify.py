@@ -17,16 +17,16 @@ from dsvc.lineage.validation import Outcome
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import CommitId
 from dsvc.model.run_record import RunId
-from dsvc.porcelain import isolation
-from dsvc.porcelain.isolation import NotIsolatedError, isolating_words
-from dsvc.porcelain.operation_chain import prepare_operation
-from dsvc.porcelain.release_chain import FACTS, release_head, release_part, release_ref
-from dsvc.porcelain.release_tag import tag_text
-from dsvc.porcelain.releases import release_parts
+from dsvc.porcelain.records.operation_chain import prepare_operation
+from dsvc.porcelain.records.release_chain import FACTS, release_head, release_part, release_ref
+from dsvc.porcelain.release.release_tag import tag_text
+from dsvc.porcelain.release.releases import release_parts
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.rerun import Carrier
-from dsvc.porcelain.run import run
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs import isolation
+from dsvc.porcelain.runs.isolation import NotIsolatedError, isolating_words
+from dsvc.porcelain.runs.rerun import Carrier
+from dsvc.porcelain.runs.run import run
+from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.release.facts import ReleaseFacts
 from dsvc.release.facts_codec import decode_facts
 from dsvc.release.mixture import Mixture

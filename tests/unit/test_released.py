@@ -24,8 +24,8 @@ from dsvc.model.release import (
     encode_release_operation,
     status_after,
 )
-from dsvc.porcelain.release_chain import ReleaseStateError, release_head
-from dsvc.porcelain.release_export import FolderNotEmptyError
+from dsvc.porcelain.records.release_chain import ReleaseStateError, release_head
+from dsvc.porcelain.release.release_export import FolderNotEmptyError
 from tests.releasing import OWN, Shop, drop_tag, evaluate, filled, shop
 
 __all__ = ["filled", "shop"]

@@ -26,10 +26,10 @@ from dsvc.model.release import (
     ReleaseStatus,
 )
 from dsvc.model.run_record import RunKind
-from dsvc.porcelain import releases
-from dsvc.porcelain.release_facts import About
-from dsvc.porcelain.release_tag import ReleaseTag
-from dsvc.porcelain.releases import ReleaseNameTakenError
+from dsvc.porcelain.release import releases
+from dsvc.porcelain.release.release_facts import About
+from dsvc.porcelain.release.release_tag import ReleaseTag
+from dsvc.porcelain.release.releases import ReleaseNameTakenError
 from dsvc.release.facts import DefectStanding
 from dsvc.release.facts_codec import facts_digest
 from tests.lineagekit import csv

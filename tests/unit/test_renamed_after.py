@@ -8,9 +8,9 @@ import pytest
 
 from dsvc.lineage.row_set import decode_rows
 from dsvc.model.ids import CommitId
-from dsvc.porcelain.cause_report import cause_report
-from dsvc.porcelain.moved_file import moved_to
-from dsvc.porcelain.repair_target import NothingToRepairError
+from dsvc.porcelain.feedback.cause_report import cause_report
+from dsvc.porcelain.repair.repair_target import NothingToRepairError
+from dsvc.porcelain.tree.moved_file import moved_to
 from tests.feedbackkit import ROWS
 from tests.verifykit import BAD, RepairLab
 

@@ -10,8 +10,8 @@ import pytest
 
 from dsvc.model.defect import DefectStatus, DefectVerb
 from dsvc.model.ids import CommitId
-from dsvc.porcelain.brought_back import brought_back, reopened
-from dsvc.porcelain.pending_runs import add_pending
+from dsvc.porcelain.feedback.brought_back import brought_back, reopened
+from dsvc.porcelain.state.pending_runs import add_pending
 from tests.feedbackkit import ROWS
 from tests.lineagekit import Folder, make_run
 from tests.verifykit import BAD, RepairLab

@@ -10,11 +10,11 @@ from dsvc.lineage.lineage_tree import LineageTree
 from dsvc.model.defect import DefectStatus
 from dsvc.model.repair import RepairOperation, RepairVerb
 from dsvc.model.repair_proof import proof_digest
-from dsvc.porcelain.defect_chain import defect_state
-from dsvc.porcelain.known_run import find_run
-from dsvc.porcelain.repair_apply import RepairApplied
-from dsvc.porcelain.repair_chain import RepairStateError, RepairStatus, append_repair, repair_head
-from dsvc.porcelain.repair_plan import OtherRepairError
+from dsvc.porcelain.records.defect_chain import defect_state
+from dsvc.porcelain.records.repair_chain import RepairStateError, RepairStatus, append_repair, repair_head
+from dsvc.porcelain.repair.repair_apply import RepairApplied
+from dsvc.porcelain.repair.repair_plan import OtherRepairError
+from dsvc.porcelain.runs.known_run import find_run
 from tests import applykit
 from tests.applykit import a_plan, carrier, check_model, check_proof, content, table, told
 from tests.repairkit import Pipeline

@@ -9,17 +9,17 @@ import pytest
 from dsvc.lineage.row_set import decode_rows
 from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 from dsvc.model.repair import PlanStep, Scope, StepKind, StepReason
-from dsvc.porcelain.lineage_target import NoSuchSourceError
-from dsvc.porcelain.repair_chain import repair_ids
-from dsvc.porcelain.repair_edits import RepairValueError, UnflaggedRowsError
-from dsvc.porcelain.repair_plan import (
+from dsvc.porcelain.lineage.lineage_target import NoSuchSourceError
+from dsvc.porcelain.records.repair_chain import repair_ids
+from dsvc.porcelain.repair.repair_edits import RepairValueError, UnflaggedRowsError
+from dsvc.porcelain.repair.repair_plan import (
     PlanBlockedError,
     check_possible,
     plan_edits,
 )
-from dsvc.porcelain.repair_rows import NoCauseError
-from dsvc.porcelain.repair_table import ValueTableError
-from dsvc.porcelain.repair_target import NothingToRepairError, SourceArtifactError
+from dsvc.porcelain.repair.repair_rows import NoCauseError
+from dsvc.porcelain.repair.repair_table import ValueTableError
+from dsvc.porcelain.repair.repair_target import NothingToRepairError, SourceArtifactError
 from tests.porcelain.working import Work
 from tests.repairkit import Pipeline, by_path, flag, pipeline
 

@@ -24,15 +24,15 @@ from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.repair_proof import Proof, decode_proof, encode_proof
 from dsvc.model.run_record import Run, RunId
-from dsvc.porcelain.defect_chain import new_defect_id, prepare, record
-from dsvc.porcelain.file_entry import entry_of_bytes
-from dsvc.porcelain.repair_apply import RepairApplied
-from dsvc.porcelain.repair_plan import plan_edits
-from dsvc.porcelain.repair_proof import prove
+from dsvc.porcelain.records.defect_chain import new_defect_id, prepare, record
+from dsvc.porcelain.repair.repair_apply import RepairApplied
+from dsvc.porcelain.repair.repair_plan import plan_edits
+from dsvc.porcelain.repair.repair_proof import prove
 from dsvc.porcelain.repository import Repository
-from dsvc.porcelain.run import run
-from dsvc.porcelain.run_artifacts import ArtifactFiles
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.run import run
+from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
+from dsvc.porcelain.runs.run_spec import RunSpec
+from dsvc.porcelain.tree.file_entry import entry_of_bytes
 from dsvc.table.kind import recognise
 from dsvc.table.memory_source import MemorySource
 from tests import applykit
@@ -66,7 +66,7 @@ def test_unmatched_rows(before: list[tuple[int, bool]], after: list[int]) -> Non
 
 def test_tables_whose_rows_repeat(tmp_path: Path) -> None:
     """Blocks of rows come again and again, so that pieces of both versions are the same in many places."""
-    from dsvc.porcelain.row_indexes import KnownTable, RowIndexes
+    from dsvc.porcelain.tables.row_indexes import KnownTable, RowIndexes
 
     work, rest = Work(tmp_path / "r"), random.Random(6)
     indexes = RowIndexes(work.repo)

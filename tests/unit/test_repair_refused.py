@@ -11,12 +11,12 @@ from dsvc.lineage.row_set import decode_rows
 from dsvc.model.defect import DefectStatus
 from dsvc.model.errors import PolicyIncompleteError
 from dsvc.model.repair_proof import UnprovedReason
-from dsvc.porcelain.defect_chain import defect_state
-from dsvc.porcelain.repair_carrying import StepDone
-from dsvc.porcelain.repair_chain import RepairStateError, RepairStatus, repair_head
-from dsvc.porcelain.repair_plan import StalePlanError
-from dsvc.porcelain.repair_refusal import RepairNotProvedError
-from dsvc.porcelain.rerun import RerunFailedError
+from dsvc.porcelain.records.defect_chain import defect_state
+from dsvc.porcelain.records.repair_chain import RepairStateError, RepairStatus, repair_head
+from dsvc.porcelain.repair.repair_carrying import StepDone
+from dsvc.porcelain.repair.repair_plan import StalePlanError
+from dsvc.porcelain.repair.repair_refusal import RepairNotProvedError
+from dsvc.porcelain.runs.rerun import RerunFailedError
 from tests import applykit
 from tests.applykit import a_plan, carrier, check_model, check_proof, content
 from tests.repairkit import Pipeline, comment, reject

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from dsvc.model.repair_proof import UnprovedReason
-from dsvc.porcelain.run import run
-from dsvc.porcelain.run_spec import RunSpec
+from dsvc.porcelain.runs.run import run
+from dsvc.porcelain.runs.run_spec import RunSpec
 from tests.applykit import a_plan, carrier, content
 from tests.lineagekit import Lab
 from tests.porcelain.working import Work

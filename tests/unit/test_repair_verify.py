@@ -12,11 +12,11 @@ from dsvc.model.defect import DefectVerb
 from dsvc.model.errors import UsageError
 from dsvc.model.feedback import Metric
 from dsvc.model.repair import RepairVerb
-from dsvc.porcelain.evaluation_pair import pair_of
-from dsvc.porcelain.feedback_chain import NoSuchFeedbackError
-from dsvc.porcelain.repair_chain import NoSuchRepairError, RepairStateError, repair_head
-from dsvc.porcelain.repair_evidence import RepairNotEvaluatedError
-from dsvc.porcelain.repair_verify import VerifyStatus
+from dsvc.porcelain.feedback.evaluation_pair import pair_of
+from dsvc.porcelain.records.feedback_chain import NoSuchFeedbackError
+from dsvc.porcelain.records.repair_chain import NoSuchRepairError, RepairStateError, repair_head
+from dsvc.porcelain.repair.repair_evidence import RepairNotEvaluatedError
+from dsvc.porcelain.repair.repair_verify import VerifyStatus
 from tests.defectkit import record_feedback
 from tests.verifykit import BAD, RepairLab
 

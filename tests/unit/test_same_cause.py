@@ -14,11 +14,11 @@ from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import RunKind
 from dsvc.policy.detectors.shingles import jaccard, shingle_set
-from dsvc.porcelain.cause_report import cause_report
-from dsvc.porcelain.defect_chain import defect_state
-from dsvc.porcelain.near_rows import near_rows
-from dsvc.porcelain.not_flagged import SHOWN, not_flagged
-from dsvc.porcelain.same_cause import selected_rows
+from dsvc.porcelain.feedback.cause_report import cause_report
+from dsvc.porcelain.feedback.near_rows import near_rows
+from dsvc.porcelain.feedback.not_flagged import SHOWN, not_flagged
+from dsvc.porcelain.feedback.same_cause import selected_rows
+from dsvc.porcelain.records.defect_chain import defect_state
 from tests.defectkit import open_defect, record_feedback
 from tests.lineagekit import Lab, csv
 from tests.porcelain.working import Work

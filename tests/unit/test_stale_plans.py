@@ -9,15 +9,15 @@ import pytest
 from dsvc.lineage.row_set import decode_rows
 from dsvc.model.errors import CorruptDataError, MissingDataError, NotFoundError, UsageError
 from dsvc.model.repair import PlanStep, RepairOperation, RepairVerb
-from dsvc.porcelain.known_run import find_run
-from dsvc.porcelain.repair_chain import append_repair, repair_head, repair_ids
-from dsvc.porcelain.repair_plan import (
+from dsvc.porcelain.records.repair_chain import append_repair, repair_head, repair_ids
+from dsvc.porcelain.repair.repair_plan import (
     OtherRepairError,
     StalePlanError,
     check_alone,
     check_current,
 )
-from dsvc.porcelain.repair_target import Base, NothingToRepairError
+from dsvc.porcelain.repair.repair_target import Base, NothingToRepairError
+from dsvc.porcelain.runs.known_run import find_run
 from tests.porcelain.working import Work
 from tests.repairkit import Pipeline, by_path, comment, flag, pipeline, reject
 

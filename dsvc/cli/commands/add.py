@@ -22,7 +22,7 @@ from dsvc.cli.verb import PathWord, verb
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.values import AddResult
+    from dsvc.porcelain.state.values import AddResult
 
 
 def add_fields(result: AddResult) -> dict[str, object]:

@@ -16,7 +16,7 @@ from dsvc.cli.verb import PathWord, verb
 from dsvc.model.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.apply import AppliedFile
+    from dsvc.porcelain.versions.apply import AppliedFile
 
 
 def _read(file: str) -> bytes:

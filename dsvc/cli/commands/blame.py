@@ -18,7 +18,7 @@ from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Commit
-    from dsvc.porcelain.blame import BlameResult
+    from dsvc.porcelain.lineage.blame import BlameResult
 
 VALUE_WIDTH = 32
 NAME_WIDTH = 24
@@ -91,7 +91,7 @@ def _write_origin(session: Session, result: BlameResult) -> None:
     if result.trace is None:
         return
     from dsvc.cli.lineage_words import show_source
-    from dsvc.porcelain.lineage_trace import runs_of
+    from dsvc.porcelain.lineage.lineage_trace import runs_of
 
     output = session.output
     rows = [

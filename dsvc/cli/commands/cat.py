@@ -17,7 +17,7 @@ from dsvc.cli.verb import PathWord, verb
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.row_target import RowTarget
+    from dsvc.porcelain.tables.row_target import RowTarget
 
 BLOCK_BYTES = 1 << 20
 

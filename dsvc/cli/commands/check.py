@@ -22,7 +22,7 @@ from dsvc.model.errors import (
 
 if TYPE_CHECKING:
     from dsvc.lineage.validation import Violation
-    from dsvc.porcelain.verdict import CheckResult
+    from dsvc.porcelain.policy.verdict import CheckResult
 
 _MAX_PACK_BYTES = 4 << 20
 

@@ -19,7 +19,7 @@ from dsvc.cli.verb import PathWord, verb
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.values import CommitResult
+    from dsvc.porcelain.state.values import CommitResult
 
 SCISSORS = "# ------------------------ >8 ------------------------"
 

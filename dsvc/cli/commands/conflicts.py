@@ -17,8 +17,8 @@ from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
     from dsvc.model.manifest import Entry
-    from dsvc.porcelain.table_merge import ConflictRow
-    from dsvc.porcelain.values import ConflictDetail
+    from dsvc.porcelain.state.values import ConflictDetail
+    from dsvc.porcelain.tables.table_merge import ConflictRow
 
 
 def side_fields(entry: Entry | None) -> dict[str, object] | None:

@@ -59,7 +59,7 @@ def list_(
     check: bool,
 ) -> None:
     """List defects."""
-    from dsvc.porcelain.defects import is_overdue, today
+    from dsvc.porcelain.feedback.defects import is_overdue, today
 
     repo = session.repository()
     below = None if path is None else tree_path(path, repo.root)
@@ -83,7 +83,7 @@ def show(session: Session, defect_id: str, limit: int, html: str | None) -> None
     """Show a defect."""
     from dsvc.cli.defect_json import view_fields
     from dsvc.cli.defect_show import show_view
-    from dsvc.porcelain.defects import is_overdue, today
+    from dsvc.porcelain.feedback.defects import is_overdue, today
 
     repo = session.repository()
     view = repo.defect_view(defect_id)

@@ -19,8 +19,8 @@ from dsvc.cli.verb import PathWord, after_dashes, complete_words, verb
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.evaluation_pair import EvaluationPair
-    from dsvc.porcelain.values import DiffResult
+    from dsvc.porcelain.feedback.evaluation_pair import EvaluationPair
+    from dsvc.porcelain.state.values import DiffResult
 
 ROW_LIMIT = 50
 

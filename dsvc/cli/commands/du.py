@@ -11,7 +11,7 @@ from dsvc.cli.sizes import pad, show_bytes, width
 from dsvc.cli.verb import verb
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.usage import Usage
+    from dsvc.porcelain.care.usage import Usage
 
 
 def _saving(text: str, ratio: float) -> str:

@@ -33,7 +33,7 @@ command = VerbGroup(
 
 def _subject(repo: Repository, argument: str) -> str:
     """A subject as the library reads it: paths from the root, a revision as it is."""
-    from dsvc.porcelain.row_target import RowTarget, split_row
+    from dsvc.porcelain.tables.row_target import RowTarget, split_row
 
     if argument.startswith("release:") or split_row(argument)[1] is not None:
         return argument

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dsvc.lineage.validation import Violation
-    from dsvc.porcelain.hook_install import InstalledHook
-    from dsvc.porcelain.hook_run import HookVerdict
+    from dsvc.porcelain.hooks.hook_install import InstalledHook
+    from dsvc.porcelain.hooks.hook_run import HookVerdict
 
 command = VerbGroup(
     "hook",
@@ -57,7 +57,7 @@ def _fields(hook: InstalledHook) -> dict[str, object]:
 
 def _program(session: Session) -> list[str]:
     """How a hook calls dsvc: by its name where the shell finds it, else by the Python that has it."""
-    from dsvc.porcelain.program import find_program
+    from dsvc.porcelain.state.program import find_program
 
     found = find_program("dsvc", session.settings.environ) is not None
     return ["dsvc"] if found else [sys.executable, "-m", "dsvc"]
@@ -81,7 +81,7 @@ def list_(session: Session) -> None:
 @click.option("--force", is_flag=True, help=_("put somebody else's hook aside"))
 def install(session: Session, name: str, place: str | None, force: bool) -> None:
     """Put a hook where git looks for it."""
-    from dsvc.porcelain.hook_install import HookPlace
+    from dsvc.porcelain.hooks.hook_install import HookPlace
 
     hook = session.repository().install_hook(
         name,
@@ -115,7 +115,7 @@ def allow(session: Session, name: str) -> None:
 @click.argument("arguments", nargs=-1, metavar="[ARGUMENT]…")
 def run(session: Session, name: str, arguments: tuple[str, ...]) -> int:
     """Judge what is about to be committed or pushed; git says what, on standard input."""
-    from dsvc.porcelain.hook_run import MAX_INPUT_BYTES, hook_exit_code
+    from dsvc.porcelain.hooks.hook_run import MAX_INPUT_BYTES, hook_exit_code
 
     repo = session.repository()
     data = b""

@@ -13,7 +13,7 @@ from dsvc.cli.sizes import pad, width
 from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.lineage_impact import ImpactResult
+    from dsvc.porcelain.lineage.lineage_impact import ImpactResult
 
 
 @verb("impact", TARGETS)

@@ -13,7 +13,7 @@ from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
     from dsvc.lineage.graph import Node
-    from dsvc.porcelain.lineage_view import LineageView
+    from dsvc.porcelain.lineage.lineage_view import LineageView
 
 
 @verb(

@@ -17,9 +17,9 @@ from dsvc.cli.session import Session
 from dsvc.cli.verb import after_dashes, complete_words, verb
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.feedback_marks import FeedbackMark
-    from dsvc.porcelain.signed_commits import SignatureReader
-    from dsvc.porcelain.values import LogEntry
+    from dsvc.porcelain.feedback.feedback_marks import FeedbackMark
+    from dsvc.porcelain.policy.signed_commits import SignatureReader
+    from dsvc.porcelain.state.values import LogEntry
 
     Marks = Mapping[str, tuple[FeedbackMark, ...]]
 
@@ -99,7 +99,7 @@ def command(
     signatures: bool,
 ) -> None:
     """Show the history."""
-    from dsvc.porcelain.feedback_marks import feedback_marks
+    from dsvc.porcelain.feedback.feedback_marks import feedback_marks
 
     repo = session.repository()
     revisions, paths = split_words(session, words, after_dashes(), at_most=1)
@@ -122,7 +122,7 @@ def command(
 
 
 def _reader(session: Session) -> SignatureReader:
-    from dsvc.porcelain.signed_commits import SignatureReader
+    from dsvc.porcelain.policy.signed_commits import SignatureReader
 
     return SignatureReader(session.repository())
 

@@ -15,8 +15,8 @@ from dsvc.cli.sizes import show_bytes
 from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.catalogue import Found
-    from dsvc.porcelain.values import Listing
+    from dsvc.porcelain.lineage.catalogue import Found
+    from dsvc.porcelain.state.values import Listing
 
 
 def listing_fields(item: Listing) -> dict[str, object]:
@@ -82,7 +82,7 @@ def command(session: Session, target: str | None, recursive: bool, **filters: st
 
 def _list_found(session: Session, files: list[Found]) -> None:
     from dsvc.cli.lineage_words import show_found
-    from dsvc.porcelain.values import Listing
+    from dsvc.porcelain.state.values import Listing
 
     output = session.output
     with session.paged():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dsvc.policy.pack import Pack
-    from dsvc.porcelain.policy_view import PolicyView
+    from dsvc.porcelain.policy.policy_view import PolicyView
 
 _MAX_PACK_BYTES: Final = 4 << 20
 
@@ -56,7 +56,7 @@ def _built_in() -> list[Pack]:
 
 def _view(session: Session) -> PolicyView | None:
     """Find what is in force; None where there is no repository."""
-    from dsvc.porcelain.policy_view import policy_view
+    from dsvc.porcelain.policy.policy_view import policy_view
 
     try:
         return policy_view(session.repository())
@@ -104,7 +104,7 @@ def _speaking(wanted: str | None) -> Iterator[None]:
 def show(session: Session, pack: str | None) -> None:
     """Show what is in force, or a pack."""
     from dsvc.cli.policy_text import show_pack, show_view
-    from dsvc.porcelain.policy_view import policy_view
+    from dsvc.porcelain.policy.policy_view import policy_view
 
     if pack is not None:
         found = _pack(session, pack)

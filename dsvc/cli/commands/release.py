@@ -30,7 +30,7 @@ from dsvc.cli.verb_group import VerbGroup
 from dsvc.model.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.release_rerun import PlannedRerun
+    from dsvc.porcelain.release.release_rerun import PlannedRerun
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MAX_NOTES = 4 << 20
@@ -128,7 +128,7 @@ def create(
     policy: str | None,
 ) -> None:
     """Release a version."""
-    from dsvc.porcelain.release_facts import About
+    from dsvc.porcelain.release.release_facts import About
 
     about = About(
         title=title,
@@ -230,13 +230,13 @@ def show(session: Session, name: str, card: str | None, statement: bool, croissa
 def verify(session: Session, name: str, rerun: int, yes: bool, allow_network: bool, timeout: float) -> int:
     """Verify a release."""
     from dsvc.lineage.validation import Outcome
-    from dsvc.porcelain.rerun import Carrier
+    from dsvc.porcelain.runs.rerun import Carrier
 
     repo = session.repository()
     plan: Sequence[PlannedRerun] = ()
     how = None
     if rerun:
-        from dsvc.porcelain.isolation import isolating_words
+        from dsvc.porcelain.runs.isolation import isolating_words
 
         plan = repo.release_reruns(name, rerun)
         for each in plan:

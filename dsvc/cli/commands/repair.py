@@ -19,7 +19,7 @@ from dsvc.cli.session import Session
 from dsvc.cli.settings import is_terminal
 from dsvc.cli.verb import PathWord, complete_chains
 from dsvc.cli.verb_group import VerbGroup
-from dsvc.porcelain.rerun import Carrier
+from dsvc.porcelain.runs.rerun import Carrier
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -24,7 +24,7 @@ from dsvc.model.errors import UsageError
 from dsvc.model.rights_request import RequestKind
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.requests import Request
+    from dsvc.porcelain.requests.requests import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 KINDS = [kind.value for kind in RequestKind if kind is not RequestKind.REGISTER]

@@ -16,8 +16,8 @@ from dsvc.cli.settings import is_terminal
 from dsvc.cli.stale_text import digest_field
 from dsvc.cli.verb import PathWord, verb
 from dsvc.model.errors import UsageError
-from dsvc.porcelain.rerun import Carrier, NotRerun, RerunResult
-from dsvc.porcelain.run_comparison import OutputDifference, Sameness
+from dsvc.porcelain.runs.rerun import Carrier, NotRerun, RerunResult
+from dsvc.porcelain.runs.run_comparison import OutputDifference, Sameness
 
 _SHOWN = 20
 

@@ -21,7 +21,7 @@ from dsvc.model.errors import UsageError
 @click.option("--hard", is_flag=True, help=_("the working tree too; undo brings back what it overwrites"))
 def command(session: Session, words: tuple[str, ...], soft: bool, mixed: bool, hard: bool) -> None:
     """Move the branch to another commit, or unstage paths."""
-    from dsvc.porcelain.values import ResetMode
+    from dsvc.porcelain.state.values import ResetMode
 
     if soft + mixed + hard > 1:
         raise UsageError(_("choose one of --soft, --mixed and --hard"))

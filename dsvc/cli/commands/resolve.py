@@ -10,7 +10,7 @@ from dsvc.cli.paths import tree_path
 from dsvc.cli.session import Session
 from dsvc.cli.verb import PathWord, verb
 from dsvc.model.errors import UsageError
-from dsvc.porcelain.row_target import RowName, split_row
+from dsvc.porcelain.tables.row_target import RowName, split_row
 
 
 def _report(session: Session, path: bytes, side: str | None, row: RowName | None) -> None:

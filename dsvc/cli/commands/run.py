@@ -19,7 +19,7 @@ from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
     from dsvc.porcelain.repository import Repository
-    from dsvc.porcelain.run_spec import RunSpec
+    from dsvc.porcelain.runs.run_spec import RunSpec
 
 _ESCAPED = re.compile("%(23|3[Aa]|25)")
 
@@ -189,7 +189,7 @@ def _spec(
     **others: Any,
 ) -> RunSpec:
     """Return what the options say that the run shall be; `others` stand for themselves."""
-    from dsvc.porcelain.run_spec import RunSpec, kind_of
+    from dsvc.porcelain.runs.run_spec import RunSpec, kind_of
 
     name = name or kind or default
     if name is None:

@@ -14,18 +14,18 @@ from dsvc.cli.i18n import _, ngettext
 from dsvc.cli.session import Session
 from dsvc.cli.sizes import show_bytes
 from dsvc.cli.verb import complete_refs, verb
-from dsvc.porcelain.recorded_verdict import recorded_verdict
+from dsvc.porcelain.policy.recorded_verdict import recorded_verdict
 
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Commit
+    from dsvc.porcelain.policy.signed_commits import CommitSignature
     from dsvc.porcelain.repository import Repository
-    from dsvc.porcelain.signed_commits import CommitSignature
 
 
 def _signature(repo: Repository, commit: Commit) -> CommitSignature | None:
     if commit.signature is None:
         return None
-    from dsvc.porcelain.signed_commits import SignatureReader
+    from dsvc.porcelain.policy.signed_commits import SignatureReader
 
     return SignatureReader(repo).read(commit)
 

@@ -331,7 +331,7 @@ def _give(session: Session, text: str, output: str | None) -> None:
         session.output.json({"text": text})
         session.output.exact(text.rstrip("\n"))
         return
-    from dsvc.porcelain.output_file import write_output
+    from dsvc.porcelain.state.output_file import write_output
 
     write_output(session.repository(), output, lambda stream: _fill(stream, text))
     session.output.json(path_fields(os.fsencode(output)))

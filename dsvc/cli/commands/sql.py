@@ -42,7 +42,7 @@ _ANY_WIDTH: Final = 1 << 20
 @click.option("-o", "--output", "file", metavar="FILE", type=PathWord(), help=_("write the result to FILE"))
 def command(session: Session, query: str, format_: str | None, file: str | None) -> None:
     """Ask a question of any versions of tables."""
-    from dsvc.porcelain.sql import open_query
+    from dsvc.porcelain.tables.sql import open_query
 
     chosen = _chosen(session, format_, file)
     repo = session.repository()
@@ -54,7 +54,7 @@ def command(session: Session, query: str, format_: str | None, file: str | None)
         elif chosen == "table":
             _as_table(session, reader)
         else:
-            from dsvc.porcelain.sql_output import QueryFormat, write_rows
+            from dsvc.porcelain.tables.sql_output import QueryFormat, write_rows
 
             sys.stdout.flush()
             write_rows(reader, QueryFormat(chosen), sys.stdout.buffer.write)
@@ -87,15 +87,15 @@ def column_fields(schema: pa.Schema) -> list[dict[str, str]]:
 
 
 def _as_json(session: Session, reader: pa.RecordBatchReader) -> None:
-    from dsvc.porcelain.sql_output import json_rows
+    from dsvc.porcelain.tables.sql_output import json_rows
 
     rows = [row for batch in reader for row in json_rows(batch)]
     session.output.json({"columns": column_fields(reader.schema), "rows": rows, "row_count": len(rows)})
 
 
 def _to_file(session: Session, reader: pa.RecordBatchReader, format_: str, file: str) -> None:
-    from dsvc.porcelain.output_file import Output, write_output
-    from dsvc.porcelain.sql_output import QueryFormat, write_rows
+    from dsvc.porcelain.state.output_file import Output, write_output
+    from dsvc.porcelain.tables.sql_output import QueryFormat, write_rows
 
     counts = []
 
@@ -122,7 +122,7 @@ def _as_table(session: Session, reader: pa.RecordBatchReader) -> None:
     from rich.text import Text
 
     from dsvc.cli.cell_text import show_cell, show_column
-    from dsvc.porcelain.sql_output import row_values
+    from dsvc.porcelain.tables.sql_output import row_values
 
     batches = iter(reader)
     rows = (row for batch in batches for row in row_values(batch))

@@ -25,8 +25,8 @@ from dsvc.cli.stale_text import show_stale, stale_fields
 from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
-    from dsvc.porcelain.stale import StaleFile
-    from dsvc.porcelain.values import Status
+    from dsvc.porcelain.runs.stale import StaleFile
+    from dsvc.porcelain.state.values import Status
 
 FINISH = {
     "merge": N_("settle the conflicts, then: dsvc commit; to stop: dsvc merge --abort"),

@@ -13,7 +13,7 @@ from dsvc.cli.verb import PathWord, verb
 
 if TYPE_CHECKING:
     from dsvc.lineage.trace import Gap
-    from dsvc.porcelain.lineage_trace import TracedStep, TraceResult
+    from dsvc.porcelain.lineage.lineage_trace import TracedStep, TraceResult
 
 
 @verb("trace", TARGETS)

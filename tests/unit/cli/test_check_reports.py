@@ -20,8 +20,8 @@ from dsvc.cli.check_sarif import sarif
 from dsvc.cli.check_text import said_of
 from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
 from dsvc.policy.waivers import Standing
-from dsvc.porcelain.verdict import CheckResult, PackInForce, RuleAsked
-from dsvc.porcelain.waivers import WaiverUse
+from dsvc.porcelain.policy.verdict import CheckResult, PackInForce, RuleAsked
+from dsvc.porcelain.policy.waivers import WaiverUse
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 SARIF = json.loads((SCHEMAS / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dsvc.cli.paths import row_target
 from dsvc.model.errors import UsageError
-from dsvc.porcelain.row_target import RowName, RowTarget, parse_target, split_row
+from dsvc.porcelain.tables.row_target import RowName, RowTarget, parse_target, split_row
 
 
 def by(*key: tuple[str, str]) -> RowName:

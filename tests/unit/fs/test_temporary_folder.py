@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dsvc.fs.temporary_folder import temporary_folder
-from dsvc.porcelain.gc import leftovers
+from dsvc.porcelain.care.gc import leftovers
 from dsvc.porcelain.repository import Repository
 
 

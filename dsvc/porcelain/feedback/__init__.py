@@ -1,0 +1,1 @@
+"""Evaluations imported, the defects they open, and what caused these."""

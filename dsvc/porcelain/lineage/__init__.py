@@ -1,0 +1,1 @@
+"""Questions about where data came from and what became of it."""

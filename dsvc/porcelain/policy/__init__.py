@@ -1,0 +1,1 @@
+"""The gate: the case put together, detectors and waivers asked, the verdict."""

@@ -1,0 +1,1 @@
+"""What is recorded beside commits: chains of operations, sources, and what they say of lineage."""

@@ -1,0 +1,1 @@
+"""Commands and steps carried out and recorded: their files, rows, code and environment."""

@@ -1,0 +1,1 @@
+"""Verbs on sources and their evidence."""

@@ -1,0 +1,72 @@
+"""Sparse checkouts: which paths the working tree holds, by patterns with gitignore syntax."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from dsvc.fs import files
+from dsvc.model.encoding import encode
+from dsvc.model.errors import CorruptDataError
+from dsvc.porcelain.state.staging import read_checked, write_checked
+from dsvc.store.layout import Layout
+
+
+class SparsePatterns:
+    """Patterns that choose paths; none, or ``*`` alone, chooses all.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+        gitignore syntax, where a match means *included*.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self.patterns = [] if list(patterns) == ["*"] else list(patterns)
+        self._spec: object | None = None
+        if self.patterns:
+            from pathspec import GitIgnoreSpec  # loaded only for sparse trees
+
+            self._spec = GitIgnoreSpec.from_lines(self.patterns)
+
+    def __bool__(self) -> bool:
+        """Whether anything is left out at all."""
+        return self._spec is not None
+
+    def includes(self, path: bytes) -> bool:
+        """Whether the working tree holds this path."""
+        if self._spec is None:
+            return True
+        return bool(self._spec.match_file(path.decode("utf-8", "surrogateescape")))  # type: ignore[attr-defined]
+
+
+def _path(layout: Layout) -> str:
+    return os.path.join(layout.work, "sparse")
+
+
+def load(layout: Layout) -> SparsePatterns:
+    """Patterns of a working tree.
+
+    Raises
+    ------
+    CorruptDataError
+        If the file that holds them is damaged.
+    """
+    body = read_checked(_path(layout), "sparse patterns")
+    try:
+        return SparsePatterns([] if body is None else msgspec.msgpack.decode(body, type=list[str]))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptDataError(
+            "the sparse patterns are malformed", details={"path": _path(layout)}
+        ) from error
+
+
+def save(layout: Layout, patterns: Sequence[str], *, durable: bool) -> None:
+    """Replace the patterns; ``*`` alone (or none) ends a sparse checkout."""
+    chosen = SparsePatterns(patterns)
+    if chosen:
+        write_checked(_path(layout), encode(chosen.patterns), durable=durable)
+    else:
+        files.unlink(_path(layout), missing_ok=True)

@@ -1,0 +1,1 @@
+"""The working tree: scanned, compared, read, and written."""

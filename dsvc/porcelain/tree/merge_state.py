@@ -1,0 +1,180 @@
+"""An unfinished merge, revert, cherry-pick or stash pop: what it is, and the conflicts still open.
+
+While it lasts, a conflicted path is staged as what was written to the working tree for it (the text with
+conflict markers, or our side), so that staged state and tree agree until a person edits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dsvc.diff.table_conflict import TableConflict
+from dsvc.fs import files
+from dsvc.model.encoding import encode
+from dsvc.model.errors import CorruptDataError
+from dsvc.model.ids import NodeId
+from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, Entry
+from dsvc.porcelain.state.operation_note import NO_MERGE
+from dsvc.porcelain.state.staging import read_checked, write_checked
+from dsvc.porcelain.state.values import ConflictSummary
+from dsvc.store.layout import Layout
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.state.workspace import Workspace
+
+_STATE = b"state"
+
+
+class OpenConflict(msgspec.Struct, array_like=True, frozen=True):
+    """A conflicted path with its three sides; `table` where single rows are in conflict."""
+
+    path: bytes
+    kind: str
+    base: Entry | None
+    ours: Entry | None
+    theirs: Entry | None
+    table: TableConflict | None = None
+
+
+class MergeState(msgspec.Struct, array_like=True, frozen=True):
+    """What is in progress.
+
+    Attributes
+    ----------
+    verb : str
+        ``merge``, ``revert``, ``cherry-pick`` or ``stash pop``.
+    theirs : str or None
+        Commit that is merged in.
+    message : str
+        Message that the commit will have.
+    before : bytes
+        Staged manifest before it began, for ``merge --abort``.
+    conflicts : list of OpenConflict
+        Those that are not settled yet.
+    after : bytes
+        Staged manifest that it came to, conflicted paths included.
+    author : bytes
+        Author that the commit will have, as git writes it; empty: who commits.
+    base : bytes
+        Manifest of the common ancestor; after a criss-cross merge no commit may have it.
+    """
+
+    verb: str
+    theirs: str | None
+    message: str
+    before: bytes
+    conflicts: list[OpenConflict]
+    after: bytes = b""
+    author: bytes = b""
+    base: bytes = b""
+
+    def without(self, paths: set[bytes]) -> MergeState:
+        """Return the state with the conflicts at some paths settled."""
+        left = [conflict for conflict in self.conflicts if conflict.path not in paths]
+        return msgspec.structs.replace(self, conflicts=left)
+
+    def settling(self, conflict: OpenConflict, chosen: Mapping[int, Collection[str] | None]) -> MergeState:
+        """Return the state with rows of a table settled, or only some of their cells."""
+        assert conflict.table is not None
+        left = []
+        for number, row in enumerate(conflict.table.rows):
+            columns = chosen.get(number, frozenset())
+            rest = tuple(name for name in row.columns if columns is not None and name not in columns)
+            if number not in chosen or rest:
+                left.append(row if number not in chosen else msgspec.structs.replace(row, columns=rest))
+        if not left:
+            return self.without({conflict.path})
+        table = msgspec.structs.replace(conflict.table, rows=tuple(left))
+        changed = msgspec.structs.replace(conflict, table=table)
+        conflicts = [changed if each.path == conflict.path else each for each in self.conflicts]
+        return msgspec.structs.replace(self, conflicts=conflicts)
+
+
+def summary(conflict: OpenConflict) -> ConflictSummary:
+    """Name a conflict; of a table with the number of rows."""
+    rows = None if conflict.table is None else len(conflict.table.rows)
+    return ConflictSummary(conflict.path, conflict.kind, rows)
+
+
+def _path(layout: Layout) -> str:
+    return os.path.join(layout.work, "merge")
+
+
+def load(layout: Layout) -> MergeState | None:
+    """State of what is in progress, or None.
+
+    Raises
+    ------
+    CorruptDataError
+        If its file is damaged.
+    """
+    body = read_checked(_path(layout), "merge state")
+    return None if body is None else _decode(body, _path(layout))
+
+
+def _decode(body: bytes, where: str) -> MergeState:
+    try:
+        return msgspec.msgpack.decode(body, type=MergeState)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptDataError("the merge state is malformed", details={"path": where}) from error
+
+
+def save(layout: Layout, state: MergeState, *, durable: bool) -> None:
+    """Replace the state."""
+    write_checked(_path(layout), encode(state), durable=durable)
+
+
+def clear(layout: Layout) -> None:
+    """Forget it."""
+    if os.path.lexists(_path(layout)):
+        files.unlink(_path(layout), missing_ok=True)
+
+
+# For undo
+
+
+def keep(repo: Workspace, state: MergeState | None) -> str:
+    """Store a state with both sides of its conflicts, for the note of the operation that changes it.
+
+    Returns
+    -------
+    str
+        For `bring_back`: the root of a manifest, in hex, or ``none``.
+    """
+    from dsvc.porcelain.tree.file_entry import entry_of_bytes
+    from dsvc.store.manifest_tree import EMPTY_ROOT
+
+    if state is None:
+        return NO_MERGE
+    held = {_STATE: entry_of_bytes(repo.store, _STATE, MODE_FILE, encode(state))}
+    for number, conflict in enumerate(state.conflicts):
+        for side, entry in (("base", conflict.base), ("ours", conflict.ours), ("theirs", conflict.theirs)):
+            if entry is not None and entry.mode != MODE_DIRECTORY:
+                name = f"{side}/{number}".encode()
+                held[name] = msgspec.structs.replace(entry, path=name)
+    root = repo.manifest(EMPTY_ROOT).update(sorted(held.items()))
+    repo.store.publish()
+    return root.hex()
+
+
+def keep_open(repo: Workspace) -> str | None:
+    """Store what is in progress, for a verb that ends it; None where nothing is."""
+    state = load(repo.layout)
+    return None if state is None else keep(repo, state)
+
+
+def bring_back(repo: Workspace, kept: str) -> None:
+    """Make the state again what it was when it was kept."""
+    from dsvc.store.materialize import read_content
+
+    if kept == NO_MERGE:
+        clear(repo.layout)
+        return
+    entry = repo.manifest(NodeId.parse(kept)).get(_STATE)
+    if entry is None:
+        raise CorruptDataError("the kept merge state is malformed", details={"root": kept})
+    save(repo.layout, _decode(read_content(repo.store, entry), kept), durable=repo.durability != "none")

@@ -1,0 +1,1 @@
+"""The methods of `Repository`, by subject; each calls the module that does the work."""

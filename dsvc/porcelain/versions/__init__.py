@@ -1,0 +1,1 @@
+"""Verbs that make, combine and bring back versions."""

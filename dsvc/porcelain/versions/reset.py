@@ -1,0 +1,92 @@
+"""reset: move the branch; by mode also the staged state, and the working tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dsvc.history.refs import RefChange
+from dsvc.model.errors import UsageError, WouldOverwriteError
+from dsvc.porcelain.state.commit_lineage import return_runs
+from dsvc.porcelain.state.staging import Staged
+from dsvc.porcelain.state.values import CheckoutResult, ResetMode
+from dsvc.porcelain.state.workspace import Workspace
+from dsvc.porcelain.tree import merge_state
+from dsvc.porcelain.tree.mirror import Mirror
+from dsvc.porcelain.tree.safekeeping import keep_files
+from dsvc.porcelain.tree.tree_update import TreeUpdate, Updated, tree_result
+from dsvc.porcelain.versions.checkout import SwitchPlan
+from dsvc.porcelain.versions.restore import unstage
+
+
+def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[bytes]) -> CheckoutResult:
+    """Move HEAD's branch to a revision.
+
+    Parameters
+    ----------
+    mode : ResetMode or None
+        ``soft`` keeps staged state and tree, ``mixed`` (the default) resets the staged state, ``hard`` both;
+        ``hard`` stores first what it overwrites.
+    paths : sequence of bytes
+        Reset the staged entries of these instead; the branch stays.
+
+    Raises
+    ------
+    NotFoundError
+        If the revision or a path isn't there.
+    WouldOverwriteError
+        If it is ``soft`` in the middle of a merge, or with conflicts open, as in git.
+    """
+    if paths:
+        if mode not in (None, ResetMode.MIXED):
+            raise UsageError(f"--{mode} takes no paths")
+        return unstage(repo, paths, rev, verb="reset")
+    mode = mode or ResetMode.MIXED
+    with repo.changing():
+        if mode is ResetMode.SOFT:
+            _refuse_in_merge(merge_state.load(repo.layout))
+        head = repo.history.refs.head()
+        if head.commit is None and rev in ("HEAD", "@"):
+            commit, target = None, repo.head_root(head)
+        else:
+            commit = repo.history.revisions.resolve(rev)
+            target = repo.history.read_commit(commit).manifest
+        staged = repo.staged(head)
+        after = staged.root if mode is ResetMode.SOFT else target
+        update: TreeUpdate | None = None
+        discarded, saved = None, 0
+        if mode is ResetMode.HARD:
+            plan = SwitchPlan(repo, staged, target, force=True, patterns=None)
+            update = TreeUpdate(repo, plan.transitions)
+            discarded, saved = keep_files(repo, [*(o.path for o in update.obstacles()), *update.settled])
+        mirror = Mirror(repo, staged.root)
+        changes = []
+        if head.branch is not None and commit is not None and commit != head.commit:
+            changes = [RefChange(head.branch, head.commit, commit)]
+        return_runs(repo, head.commit, commit)
+        operation = repo.record(
+            "reset",
+            arguments=[f"--{mode.value}", rev],
+            changes=changes,
+            head=commit if head.branch is None else None,
+            before=staged.root,
+            after=after,
+            discarded=discarded,
+            tree=update is not None,
+            merge=None if mode is ResetMode.SOFT else merge_state.keep_open(repo),
+            message=f"reset: moving to {rev}",
+        )
+        done = update.apply() if update is not None else Updated()
+        repo.staging.save(Staged(commit, target, after))
+        if mode is not ResetMode.SOFT:
+            merge_state.clear(repo.layout)
+        mirror.follow(after, written={t.path for t in update.transitions} if update else ())
+        return tree_result(commit, head.branch, done, operation, saved)
+
+
+def _refuse_in_merge(state: merge_state.MergeState | None) -> None:
+    """Refuse to move the branch under a merge: its commit would have another parent than what was merged."""
+    if state is not None and (state.verb == "merge" or state.conflicts):
+        raise WouldOverwriteError(
+            f"a {state.verb} is in progress",
+            hint="dsvc commit finishes it, dsvc merge --abort gives it up",
+        )
