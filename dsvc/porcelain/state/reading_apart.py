@@ -8,15 +8,15 @@ digest. It can be lost at any time: then a child reads once more.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from dsvc.fs import files
+from dsvc.fs import cache_files
 from dsvc.fs.child_process import can_start, inside
-from dsvc.model.errors import DsvcError
 from dsvc.model.manifest import Entry
 from dsvc.model.table_kind import TableKind
 
@@ -91,7 +91,7 @@ class _Notes:
     """Digests in a file that is of use only where it was written: a copy of the repository is in doubt."""
 
     def __init__(self, place: str, folder: str, name: str) -> None:
-        self._place, self._folder = place, folder
+        self._place = place
         self._path = os.path.join(folder, name)
         self._known: set[bytes] | None = None
 
@@ -123,9 +123,5 @@ class _Notes:
             self._known = known
             return
         self._known = known | new if len(known | new) <= MAX_NOTES else new
-        try:
-            files.make_folders(self._folder, durable=False)
-            data = self._head() + b"".join(sorted(self._known)[:MAX_NOTES])
-            files.write_atomically(self._path, data, durable=False)
-        except (DsvcError, OSError):
-            return
+        with contextlib.suppress(OSError):
+            cache_files.keep(self._path, self._head() + b"".join(sorted(self._known)[:MAX_NOTES]))
