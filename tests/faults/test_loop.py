@@ -13,7 +13,6 @@ from tests.loop_scenarios import COMMANDS, words
 from tests.loop_world import World
 from tests.slim import in_slim_process
 
-
 MOVES_SEVERAL_REFS = {
     "feedback-import": KILLS[0],
     "defect-join": ERRORS[0],
