@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from dsvc.fs import files
 from dsvc.fs.files import Buffer
@@ -19,7 +20,7 @@ def writable(path: str) -> bool:
     return os.access(path or ".", os.W_OK | os.X_OK)
 
 
-def keep(path: str, data: Buffer) -> bool:
+def keep(path: str, data: Buffer | Sequence[Buffer]) -> bool:
     """Write a file of a cache, with the folders that it is in; tells whether it was kept.
 
     Never fails for want of room or permission: that only costs the time to work it out again.
