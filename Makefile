@@ -13,7 +13,7 @@ ARGS   ?=
 ROWS   := benchmarks/results/matrix.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak reliability bench lint format clean
+.PHONY: help demo test soak coverage mutants reliability bench lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,24 @@ reliability: $(VENV)/.installed-test ## the tests of the fault matrix; writes do
 	scripts/install_test_tools
 	$(PYTEST) -n $(JOBS) --dist worksteal -m 'not soak' --rows-only --rows-results $(ROWS) $(ARGS)
 	$(BIN)/python scripts/reliability.py
+
+# What both look at stands in setup.cfg, [coverage:run] source; these tests run all of it.
+COVERING := tests/contract tests/golden tests/unit/fs tests/unit/history tests/unit/model tests/unit/store \
+  $(addprefix tests/property/test_,paths.py revision_syntax.py store.py) \
+  $(addprefix tests/compat/test_,dulwich.py git.py signed_commits.py) \
+  $(addprefix tests/hostile/test_,caches.py damage.py forged_checksums.py malformed.py paths.py repair.py \
+    special_files.py symlinks.py) \
+  $(addprefix tests/porcelain/test_,archive.py erasure.py read.py)
+
+coverage: $(VENV)/.installed-coverage ## every branch of what keeps data safe is run by a test
+	scripts/install_test_tools
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -q -m 'not soak' $(COVERING) $(ARGS)
+	$(BIN)/coverage report
+
+mutants: $(VENV)/.installed-coverage ## small bugs put into the same code: do the tests notice? Takes hours
+	$(BIN)/python scripts/mutants.py $(COVERING) $(ARGS)
+	$(BIN)/python scripts/mutants_page.py
 
 bench: $(VENV)/.installed-bench ## measure beside the peers (benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -73,6 +91,10 @@ $(VENV)/.installed-demo: setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-test: setup.cfg pyproject.toml $(VENV)/.installed-demo | $(VENV)/bin/python
 	$(PIP) install --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-coverage: setup.cfg pyproject.toml $(VENV)/.installed-test | $(VENV)/bin/python
+	$(PIP) install --editable '.[coverage]'
 	@touch $@
 
 $(VENV)/.installed-lint: setup.cfg pyproject.toml | $(VENV)/bin/python
