@@ -11,6 +11,7 @@ import time
 from typing import Final
 
 from dsvc.fs import files
+from dsvc.fs.boot import boot_seconds
 from dsvc.model.errors import LockedError, StorageError
 
 SUFFIX: Final = ".lock"
@@ -18,18 +19,6 @@ WAIT_SECONDS: Final = 1.0
 STALE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.02
 _ATTEMPTS: Final = 100
-
-
-def boot_seconds() -> float:
-    """Moment of the last start of this machine, seconds since 1970; 0 where that can't be told."""
-    try:
-        with open("/proc/stat", encoding="ascii", errors="replace") as file:
-            for line in file:
-                if line.startswith("btime "):
-                    return float(line.split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    return 0.0
 
 
 def is_stale(path: str) -> bool:

@@ -126,9 +126,12 @@ class Reflogs:
         StorageError
             If the system refuses.
         """
-        known = set(_tail(self._path(ref)))
+        have = _tail(self._path(ref))
         before = [*_tail(self._aside(source)), *_tail(self._path(source))]
-        lines = [line + b"\n" for line in before if line not in known]
+        # What a killed move of the same name had begun stands at the end; an earlier life of the name comes first.
+        most = min(len(have), len(before))
+        begun = next((n for n in range(most, 0, -1) if have[-n:] == before[:n]), 0)
+        lines = [line + b"\n" for line in before[begun:]]
         if lines:
             self.append(ref, b"".join(lines))
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from dsvc.fs import files
+from dsvc.fs.boot import boot_seconds
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import NodeId
 from dsvc.porcelain.state.staging import read_checked, write_checked
@@ -28,7 +29,8 @@ def hold(layout: Layout, root: NodeId) -> str:
     """Keep what a manifest names; returns what `release` takes."""
     files.make_folders(folder(layout), durable=False)
     path = os.path.join(folder(layout), files.temporary_name("held"))
-    write_checked(path, bytes(root), durable=False)
+    # Flushed: after a power cut another process may have this number, and gc reads the file as its own.
+    write_checked(path, bytes(root), durable=True)
     return path
 
 
@@ -37,8 +39,16 @@ def release(path: str) -> None:
     files.discard(path)
 
 
-def is_running(pid: int) -> bool:
-    """Whether a process is there."""
+def is_of_running(path: str, pid: int) -> bool:
+    """Whether the process that made a file or folder, by its name, is still there.
+
+    What is older than the machine's last start is of none, even where another process has that number now.
+    """
+    try:
+        if os.lstat(path).st_mtime < boot_seconds():
+            return False
+    except OSError:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -81,4 +91,5 @@ def _held(layout: Layout) -> Iterator[tuple[str, bool]]:
     for name in names:
         match = _NAME.fullmatch(name)
         if match:
-            yield os.path.join(folder(layout), name), is_running(int(match[1]))
+            path = os.path.join(folder(layout), name)
+            yield path, is_of_running(path, int(match[1]))

@@ -19,6 +19,7 @@ import xxhash
 import zstandard
 
 from dsvc.fs import files
+from dsvc.fs.boot import boot_seconds
 from dsvc.model.encoding import encode
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
@@ -193,7 +194,11 @@ class StatCache:
         files.write_atomically(path, shard.encode(), durable=False)
 
     def state(self, staged: NodeId | None) -> State | None:
-        """State, if the shards mirror the staged manifest `staged`, or (None) any."""
+        """State, if the shards mirror the staged manifest `staged`, or (None) any.
+
+        One from before the machine's last start isn't believed: a power cut may have kept it and lost the
+        shards that it speaks of, or kept them and lost that it was taken back.
+        """
         body = self._read(self._state)
         if body is None:
             return None
@@ -201,10 +206,16 @@ class StatCache:
             state = msgspec.msgpack.decode(body, type=State)
         except msgspec.DecodeError:
             return None
-        if staged is not None and state.root != bytes(staged):
+        if (staged is not None and state.root != bytes(staged)) or self._is_from_before_the_start():
             return None
         self._mirrored = frozenset(state.folders)
         return state
+
+    def _is_from_before_the_start(self) -> bool:
+        try:
+            return os.stat(self._state).st_mtime < boot_seconds()
+        except OSError:
+            return True
 
     def holds(self, folder: bytes) -> bool:
         """Whether the state that was read says that a folder has a shard; if it's gone, it was damaged."""
