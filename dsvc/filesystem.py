@@ -64,11 +64,15 @@ class DsvcFileSystem(AbstractFileSystem):  # type: ignore[misc]
     repo : str or None
         A folder in the repository's working tree. Without it the repository is the one around the current
         folder: a URL has no other way to say which.
+    trusted : bool
+        Whether it is read even if it is another user's.
 
     Raises
     ------
     NoRepositoryError
         If there is no repository.
+    UnsafeRepositoryError
+        If it is another user's, and isn't trusted.
     """
 
     protocol: ClassVar[str] = "dsvc"
@@ -76,15 +80,16 @@ class DsvcFileSystem(AbstractFileSystem):  # type: ignore[misc]
     # The current folder may change, and an instance is made quickly.
     cachable: ClassVar[bool] = False
 
-    def __init__(self, repo: str | None = None, **options: Any) -> None:
+    def __init__(self, repo: str | None = None, *, trusted: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.root = open_repository(repo or ".").root
+        self.root = open_repository(repo or ".", vouches=lambda *_: trusted).root
+        self._trusted = trusted
         self._lock = threading.RLock()
         self._used: tuple[int, Workspace] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled with the repository found, since another process may be in another folder."""
-        return make_instance, (type(self), (), {"repo": self.root})
+        return make_instance, (type(self), (), {"repo": self.root, "trusted": self._trusted})
 
     @contextmanager
     def _workspace(self) -> Iterator[Workspace]:

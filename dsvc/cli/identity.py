@@ -90,8 +90,8 @@ def _repository_config(start: str) -> str | None:
         folder = parent
 
 
-def _config_files(settings: Settings, start: str) -> Iterator[str]:
-    """Yield the files that git reads, the weakest first."""
+def user_config_files(settings: Settings) -> Iterator[str]:
+    """Yield the files of the system and the user that git reads, the weakest first."""
     if settings.variable("GIT_CONFIG_NOSYSTEM") is None:
         yield settings.variable("GIT_CONFIG_SYSTEM") or "/etc/gitconfig"
     home = settings.variable("HOME")
@@ -102,6 +102,11 @@ def _config_files(settings: Settings, start: str) -> Iterator[str]:
         folder = settings.variable("XDG_CONFIG_HOME") or os.path.join(home, ".config")
         yield os.path.join(folder, "git", "config")
         yield os.path.join(home, ".gitconfig")
+
+
+def _config_files(settings: Settings, start: str) -> Iterator[str]:
+    """Yield the files that git reads, the weakest first."""
+    yield from user_config_files(settings)
     repository = _repository_config(start)
     if repository:
         yield repository

@@ -48,11 +48,14 @@ class Session:
         """Open the repository around the current folder, once."""
         if self._repository is None:
             from dsvc.cli.identity import find_identity
+            from dsvc.cli.vouching import Vouching
             from dsvc.porcelain.repository import Repository
             from dsvc.porcelain.state.values import Author
 
             name, email, self._identity_known = find_identity(self.settings)
-            self._repository = Repository.open(".", author=Author(name, email))
+            vouching = Vouching(self.settings)
+            self._repository = Repository.open(".", author=Author(name, email), vouches=vouching.vouches)
+            self._repository.isolate |= vouching.isolates()
             self.output.configured_color = self._repository.config.get("color.ui")
             if self._repository.config.flag("commit.sign"):
                 self._prepare_signing(self._repository)

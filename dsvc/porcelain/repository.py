@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, overload
 
 from dsvc.model.errors import NoRepositoryError
 from dsvc.porcelain.state.config import config_exists
+from dsvc.porcelain.state.placement import Vouches, check_placement, nobody_vouches
 from dsvc.porcelain.verbs.defect_verbs import DefectVerbs
 from dsvc.porcelain.verbs.feedback_verbs import FeedbackVerbs
 from dsvc.porcelain.verbs.hook_verbs import HookVerbs
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
 
 
 def open_repository(
-    path: str = ".", *, author: Author | None = None, lock_timeout: float | None = None
+    path: str = ".",
+    *,
+    author: Author | None = None,
+    lock_timeout: float | None = None,
+    vouches: Vouches = nobody_vouches,
 ) -> Repository:
     """Open the repository that holds `path`; also ``Repository.open``.
 
@@ -46,11 +51,16 @@ def open_repository(
         Who commits where the repository's settings don't say.
     lock_timeout : float or None
         Seconds to wait for locks, in place of ``core.lockTimeout``.
+    vouches : callable
+        Given the working tree and the owner of its ``.dsvc``, says whether to open it although it is another
+        user's, or parts of it are links.
 
     Raises
     ------
     NoRepositoryError
         If no folder upwards has a ``.dsvc``.
+    UnsafeRepositoryError
+        If that is another user's, or parts of it are links, and nobody vouches for it.
     UnsupportedFormatError
         If a newer dsvc made it.
     """
@@ -60,6 +70,7 @@ def open_repository(
         if parent == at:
             raise NoRepositoryError(f"no dsvc repository at {path} or above", hint="dsvc init makes one here")
         at = parent
+    check_placement(at, vouches)
     return Repository(at, author=author, lock_timeout=lock_timeout)
 
 
