@@ -122,7 +122,7 @@ def look(test: Test, files: set[str]) -> None:
             measuring = coverage.Coverage(
                 data_file=data, data_suffix=True, config_file=False, include=[*files]
             )
-            measuring.set_option("run:patch", ["_exit", "fork"])
+            measuring.set_option("run:patch", ["_exit"])
             measuring.set_option("run:disable_warnings", ["no-data-collected"])
             measuring.start()
             passed = run_tests([test])
