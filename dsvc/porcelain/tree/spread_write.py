@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 import blake3
@@ -11,6 +12,7 @@ import msgspec
 
 from dsvc.fs import files
 from dsvc.fs.beneath import Beneath, NotAFolderError
+from dsvc.model.errors import CorruptDataError, MissingDataError, StorageError
 from dsvc.model.manifest import Entry
 from dsvc.store.chunk_list import chunks_of
 from dsvc.store.chunk_store import ChunkStore
@@ -58,12 +60,13 @@ def _places(store: ChunkStore, old: Entry | None) -> dict[bytes, int]:
     if old is None or old.chunks is None:
         return places
     position = 0
-    for chunk in chunks_of(store, old):
-        if chunk.id is not None:
-            places[chunk.id] = position
-        if len(places) > _MOST_PLACES:
-            break
-        position += chunk.length_bytes
+    with suppress(CorruptDataError, MissingDataError, StorageError):  # it only spares work
+        for chunk in chunks_of(store, old):
+            if chunk.id is not None:
+                places[chunk.id] = position
+            if len(places) > _MOST_PLACES:
+                break
+            position += chunk.length_bytes
     return places
 
 

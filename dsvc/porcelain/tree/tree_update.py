@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat as stat_module
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -28,7 +28,15 @@ from dsvc.porcelain.tree.spread_write import SPREAD_BYTES, can_spread, segment_t
 from dsvc.porcelain.tree.stat_cache import UNKNOWN, StatCache
 from dsvc.porcelain.tree.tree_look import Look, Obstacle, Transition, TreeLook
 from dsvc.porcelain.tree.tree_scan import FORK_FROM, Progress, parents
-from dsvc.porcelain.tree.write_worker import WriteTask, WriteWorker, remembered
+from dsvc.porcelain.tree.write_worker import (
+    NOT_TO_BE_HAD,
+    Lost,
+    WriteTask,
+    WriteWorker,
+    Written,
+    lost_files,
+    remembered,
+)
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.ingest import FileStat
 from dsvc.store.workers import Runner
@@ -94,6 +102,7 @@ class TreeUpdate:
         self._replaced: dict[bytes, bool] = {}
         self._done: set[bytes] = set()
         self._cleared: set[bytes] = set()
+        self._lost: dict[bytes, Lost] = {}
         self.settled: list[bytes] = []
         """Paths that held what they shall hold already, uncommitted: what `undo` has to leave alone."""
         self.result = Updated()
@@ -134,21 +143,13 @@ class TreeUpdate:
 
     # Check
 
-    def obstacles(self, known_absent: Callable[[bytes], bool] = lambda _: False) -> list[Obstacle]:
-        """Uncommitted work in the way; also notes which paths are in place already.
-
-        Parameters
-        ----------
-        known_absent : callable
-            Whether a path was just found missing, so that it isn't looked at again.
-        """
+    def obstacles(self) -> list[Obstacle]:
+        """Uncommitted work in the way; also notes which paths are in place already."""
         found: list[Obstacle] = []
         removed = {t.path for t in self.transitions if t.new is None}
         with Beneath(self._root) as tree:
             looker = TreeLook(tree, self.cache, removed)
             for t in self.transitions:
-                if known_absent(t.path):
-                    continue
                 seen = looker.look(t)
                 if isinstance(seen, Obstacle):
                     found.append(seen)
@@ -165,7 +166,14 @@ class TreeUpdate:
     # Apply
 
     def apply(self) -> Updated:
-        """Remove, then write; the caller has dealt with the obstacles and invalidated the stat cache."""
+        """Remove, then write; the caller has dealt with the obstacles and invalidated the stat cache.
+
+        Raises
+        ------
+        CorruptDataError, MissingDataError, ErasedError, UnreadableError
+            If the content of files can't be had: they are named and stay as they were, all others are
+            written.
+        """
         self._remove()
         self._mirror_done()
         runner = Runner(self._make_worker, self._on_reply, fork_now=self._worth_forking())
@@ -177,6 +185,8 @@ class TreeUpdate:
             runner.finish()
         finally:
             runner.abandon()
+        if self._lost:
+            raise lost_files(self._lost)
         return self.result
 
     def _work(self) -> tuple[dict[bytes, list[tuple[Entry, bool]]], list[tuple[Entry, bool, Entry | None]]]:
@@ -210,8 +220,9 @@ class TreeUpdate:
         return WriteWorker(store, self.cache if self._mirror else None, self._root, self._layout.temporary)
 
     def _on_reply(self, data: bytes) -> Iterable[bytes]:
-        _, written, _, _ = msgspec.msgpack.decode(data)
-        self.result.written += written
+        done = msgspec.msgpack.decode(data, type=Written)
+        self.result.written += done.count
+        self._lost.update((each.path, each) for each in done.lost)
         if self._progress is not None:
             self._progress("files", self.result.written, len(self.transitions))
         return ()
@@ -258,10 +269,14 @@ class TreeUpdate:
         fd = files.open_new(temporary, mode=0o777 if entry.mode == MODE_EXECUTABLE else 0o666)
         try:
             files.truncate(fd, entry.size, temporary)
-            for task in segment_tasks(self._store, entry, temporary, old):
-                runner.submit(encode(task))
+            try:
+                for task in segment_tasks(self._store, entry, temporary, old):
+                    runner.submit(encode(task))
+            except NOT_TO_BE_HAD as error:
+                self._lost[entry.path] = Lost.by(entry.path, error)
             runner.run()
-            self._place(temporary, fd, entry, replace)
+            if entry.path not in self._lost:
+                self._place(temporary, fd, entry, replace)
         finally:
             os.close(fd)
             files.discard(temporary)
