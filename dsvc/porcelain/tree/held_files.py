@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 
 from dsvc.fs import files
-from dsvc.fs.boot import boot_seconds
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import NodeId
 from dsvc.porcelain.state.staging import read_checked, write_checked
@@ -39,16 +38,8 @@ def release(path: str) -> None:
     files.discard(path)
 
 
-def is_of_running(path: str, pid: int) -> bool:
-    """Whether the process that made a file or folder, by its name, is still there.
-
-    What is older than the machine's last start is of none, even where another process has that number now.
-    """
-    try:
-        if os.lstat(path).st_mtime < boot_seconds():
-            return False
-    except OSError:
-        return False
+def is_running(pid: int) -> bool:
+    """Whether a process is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -91,5 +82,4 @@ def _held(layout: Layout) -> Iterator[tuple[str, bool]]:
     for name in names:
         match = _NAME.fullmatch(name)
         if match:
-            path = os.path.join(folder(layout), name)
-            yield path, is_of_running(path, int(match[1]))
+            yield os.path.join(folder(layout), name), is_running(int(match[1]))
