@@ -126,12 +126,9 @@ class Reflogs:
         StorageError
             If the system refuses.
         """
-        have = _tail(self._path(ref))
+        known = set(_tail(self._path(ref)))
         before = [*_tail(self._aside(source)), *_tail(self._path(source))]
-        # What a killed move of the same name had begun stands at the end; an earlier life of the name comes first.
-        most = min(len(have), len(before))
-        begun = next((n for n in range(most, 0, -1) if have[-n:] == before[:n]), 0)
-        lines = [line + b"\n" for line in before[begun:]]
+        lines = [line + b"\n" for line in before if line not in known]
         if lines:
             self.append(ref, b"".join(lines))
 

@@ -137,6 +137,13 @@ def test_renamed_back_and_forth_the_reflog_repeats_nothing(two: Work) -> None:
     assert two.repo.reflog("c")[-1].message == "branch: made at HEAD"
 
 
+def test_the_log_of_a_renamed_branch_is_whole(two: Work) -> None:
+    two.repo.rename_branch("main", "主干")
+    two.commit("3", {b"a": b"3"})
+    two.repo.rename_branch("主干", "main")
+    assert not two.repo.fsck().defects
+
+
 def test_each_change_is_one_operation(two: Work) -> None:
     count = len(two.repo.operations())
     two.repo.create_branch("b")

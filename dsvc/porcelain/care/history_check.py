@@ -134,7 +134,9 @@ class HistoryCheck:
                 if entry is None:
                     self._report("F045", f"reflog:{name}:{number}", f"line {number} is torn or malformed")
                     continue
-                if number > 1 and entry.old != before and before is not None:
+                # A renamed branch begins under its new name at the end of the log that it brought along.
+                goes_on = entry.old == before or (entry.old is None and entry.new == before)
+                if number > 1 and not goes_on and before is not None:
                     self._report(
                         "F045", f"reflog:{name}:{number}", f"line {number} does not go on from the one before"
                     )

@@ -117,9 +117,9 @@ def bring_paths(
     with repo.changing():
         head = repo.history.refs.head()
         staged = repo.staged(head)
-        transitions, missing = _path_transitions(repo, staged, paths, source, stage)
+        transitions = _path_transitions(repo, staged, paths, source, stage)
         update = TreeUpdate(repo, transitions, progress=progress, mirror=stage or source == "STAGED")
-        obstacles = update.obstacles(missing.__contains__)
+        obstacles = update.obstacles()
         if obstacles and not force:
             raise refusal(obstacles)
         discarded, saved = keep_files(repo, [*(o.path for o in obstacles), *update.settled])
@@ -158,23 +158,20 @@ def _follow(repo: Workspace, mirror: Mirror, root: NodeId, touched: set[bytes], 
 
 def _path_transitions(
     repo: Workspace, staged: Staged, paths: Sequence[bytes], source: str, stage: bool
-) -> tuple[list[Transition], set[bytes]]:
-    """Transitions, and the paths that are known to be absent from the tree."""
+) -> list[Transition]:
     tracked = repo.manifest(staged.root)
     if source == "STAGED":
         require(tracked, paths, "the staged state")
         scope = [p for p in paths if p == b"" or tracked.get(p) is not None or next(tracked.entries(p), None)]
         found = scan_tree(repo, staged, scope, untracked="no", locked=True)
-        missing = set(found.missing)
-        differing = {p for p, _, _ in found.changed} | missing
+        differing = {*(p for p, _, _ in found.changed), *found.missing}
         if len(differing) > _MANY:
             entries = {e.path: e for p in scope for e in tracked.entries(p) if e.path in differing}
         else:
             entries = {p: e for p in differing if (e := tracked.get(p)) is not None}
-        transitions = [Transition(p, e, e) for p, e in entries.items()]
-        return transitions, missing
+        return [Transition(p, e, e) for p, e in entries.items()]
     wanted = _select(repo, staged, paths, source)
     sparse = repo.sparse
     return [
         Transition(path, tracked.get(path), entry) for path, entry in wanted.items() if sparse.includes(path)
-    ], set()
+    ]
