@@ -86,5 +86,5 @@ class Backend(Protocol):
         ...
 
     def trash_age(self, run: str) -> float:
-        """Seconds since the run's packs were trashed."""
+        """Seconds since the run's packs were trashed; below 0 where a clock went back since."""
         ...

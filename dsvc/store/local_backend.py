@@ -304,7 +304,7 @@ class LocalBackend:
     def trash_age(self, run: str) -> float:
         """Seconds since packs were last moved there, by the journal or by the folder, whichever is younger.
 
-        A clock that went back gives 0: nothing is deleted early.
+        A clock that went back since gives a number below 0.
         """
         folder = self._run_folder(run)
         try:
@@ -316,4 +316,4 @@ class LocalBackend:
             open(os.path.join(folder, JOURNAL), "rb") as stream,
         ):
             moved = max(moved, float(json.load(stream)["at"]))
-        return max(0.0, time.time() - moved)
+        return time.time() - moved

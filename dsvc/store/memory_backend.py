@@ -98,7 +98,7 @@ class MemoryBackend:
         return sum(len(data) for data in self._trash.pop(run, {}).values())
 
     def trash_age(self, run: str) -> float:
-        """Seconds since the run's packs were trashed."""
+        """Seconds since the run's packs were trashed; below 0 where a clock went back since."""
         if run not in self._trash:
             raise MissingDataError(f"there is no run {run!r} in the trash")
-        return max(0.0, time.time() - self._trashed_at[run])
+        return time.time() - self._trashed_at[run]

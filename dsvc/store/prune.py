@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 SMALL_PACK_BYTES: Final = 16 * 1024 * 1024
 DEAD_SHARE: Final = 0.30
 DEFAULT_GRACE_SECONDS: Final = 14 * 24 * 3600.0
+UNLIKELY_SECONDS: Final = 365 * 24 * 3600.0
+SKEW_SECONDS: Final = 24 * 3600.0
+"""How far clocks of honest machines are apart."""
 QUARANTINE: Final = "quarantine"
 """Runs whose name begins so hold packs that repair could not heal wholly; they never expire."""
 REPAIRED: Final = "repaired"
@@ -140,9 +143,27 @@ def plan(uses: Sequence[PackUse]) -> Plan:
 
 
 def expired(backend: Backend, grace_seconds: float) -> list[str]:
-    """Runs in the trash whose grace is over, oldest name first; quarantined packs never are."""
-    runs = (run for run in sorted(backend.list_trash()) if not run.startswith(QUARANTINE))
-    return [run for run in runs if backend.trash_age(run) >= grace_seconds]
+    """Runs in the trash whose grace is over, oldest name first; quarantined packs never are.
+
+    Neither is one that is older by years, or of a time to come: rather a clock is wrong. See `begin_anew`.
+    """
+    found = [(run, backend.trash_age(run)) for run in _collected(backend)]
+    return [run for run, age in found if age >= grace_seconds and not _doubtful(age, grace_seconds)]
+
+
+def begin_anew(backend: Backend, grace_seconds: float) -> None:
+    """Let the grace of runs in the trash begin now where a clock that jumped may have said their age."""
+    for run in _collected(backend):
+        if _doubtful(backend.trash_age(run), grace_seconds):
+            backend.trash([], run)
+
+
+def _collected(backend: Backend) -> list[str]:
+    return [run for run in sorted(backend.list_trash()) if not run.startswith(QUARANTINE)]
+
+
+def _doubtful(age: float, grace_seconds: float) -> bool:
+    return grace_seconds > 0 and not -SKEW_SECONDS <= age < grace_seconds + UNLIKELY_SECONDS
 
 
 def new_run(backend: Backend, prefix: str = "") -> str:
@@ -253,6 +274,7 @@ class _Run:
                     details={"pack": name.hex()},
                 )
         self._step("expire")
+        begin_anew(self._backend, self._grace_seconds)
         needed = {marked.footer.pack for marked in rescued}
         self._delete_expired(sparing=needed)
         self._step("rewrite")

@@ -28,6 +28,8 @@ from dsvc.porcelain.versions.source_batch import Batches, batches
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
 UNVERIFIED: Final = (("Dsvc-No-Verify", "true"),)
+CLOCK_SKEW_SECONDS: Final = 60
+"""How far apart clocks may be before a commit warns."""
 """The trailer of a commit at which the gate was not asked."""
 
 
@@ -171,7 +173,7 @@ def with_verdict(result: CommitResult, found: LetIn) -> CommitResult:
         uncovered=found.coverage.paths,
         uncovered_is_least=found.coverage.is_least,
         uncovered_path=found.coverage.first,
-        warnings=found.warnings,
+        warnings=(*result.warnings, *found.warnings),
     )
 
 
@@ -301,6 +303,7 @@ def _commit_result(
 ) -> CommitResult:
     files, size = repo.manifest(root).totals()
     tally = counts(changes_of(repo, parents, root)) if parents else {**counts([]), "added": files}
+    younger = _younger_parent(repo, commit, parents)
     return CommitResult(
         commit=commit,
         branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
@@ -309,7 +312,31 @@ def _commit_result(
         files=files,
         bytes=size,
         changes=tally,
+        warnings=() if younger is None else (younger,),
     )
+
+
+def _younger_parent(repo: Workspace, commit: CommitId, parents: Sequence[CommitId]) -> str | None:
+    """Say that a commit is dated before one that it descends from; order is that of the graph."""
+    dated = repo.history.read_commit(commit).committer.seconds
+    for parent in parents:
+        before = repo.history.read_commit(parent).committer.seconds
+        if before > dated + CLOCK_SKEW_SECONDS:
+            return (
+                f"the parent {parent[:12]} is dated {_day(before)}, this commit {_day(dated)}: "
+                "a clock is or was wrong; the order of versions doesn't depend on it"
+            )
+    return None
+
+
+def _day(seconds: int) -> str:
+    """A date, of any year that a commit can be dated in."""
+    from datetime import UTC, datetime
+
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return f"at second {seconds}"
 
 
 def changes_of(repo: Workspace, parents: Sequence[CommitId], root: NodeId) -> list[Change]:
