@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dsvc.feedback.importers.importer import FeedbackMalformedError
 from dsvc.fs import child_process
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
 from dsvc.table.source import NotATableError
 from dsvc.testing.faults import tried
+from tests.feedbackkit import FeedbackLab
 
 ROWS = 3000
 
@@ -204,3 +206,30 @@ def test_a_child_that_is_started_answers_as_one_that_is_forked() -> None:
 
 def bad_words() -> None:
     raise DsvcError("不行")
+
+
+@pytest.mark.parametrize("by", ["another user", "the setting"])
+def test_h45_h48_result_files_of_somebody_else_are_read_in_a_child_first(
+    tmp_path: Path, children_crash: None, by: str
+) -> None:
+    lab = FeedbackLab(tmp_path)
+    before = lab.refs()
+    path = lab.result({"suite": "t"}, {"row": {"id": 2}, "symptom": "y"})
+    if by == "the setting":
+        lab.repo.isolate = True
+    elif os.geteuid():
+        pytest.skip("giving files to another user needs root")
+    else:
+        os.chown(path, 1000, 1000)
+    with pytest.raises(FeedbackMalformedError, match="SIGSEGV"):
+        lab.repo.feedback_import(path, subject="a.jsonl")
+    assert lab.refs() == before
+    tried("hostile cases")
+
+
+def test_a_result_file_reads_the_same_in_a_child(tmp_path: Path, beside: bool, children: list[str]) -> None:
+    lab = FeedbackLab(tmp_path)
+    lab.repo.isolate = True
+    found = lab.take({"suite": "s"}, {"row": {"id": 1}, "symptom": "x"})
+    assert found.record.observations == 1
+    assert ("subprocess.Popen" if beside else "os.fork") in children

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import pickle
+import zipfile
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from dsvc.lineage.source_values import SourceFieldError
 from dsvc.porcelain.records import source_chain
 from dsvc.porcelain.records.source_discovery import MAX_COLUMNS, MAX_FORMATS, MAX_LOOKS
+from dsvc.testing.faults import tried
 from tests.porcelain.working import Work, link
 
 FIELDS = {"title": "语料", "acquisition": "crawl", "legal_basis": "licence", "license_expression": "MIT"}
@@ -131,3 +136,43 @@ def test_attesting_again_finds_the_same(work: Work) -> None:
     tree = source_chain.head(work.repo, "源").tree
     assert list(tree.record.discovered) == sorted(seen)
     assert work.repo.fsck(read_data=True).defects == ()
+
+
+class Trap:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (self._place, "w")
+
+
+def test_h47_files_that_run_code_are_flagged_and_never_loaded(work: Work, tmp_path: Path) -> None:
+    trap = tmp_path / "sprung"
+    pickles = [pickle.dumps(Trap(str(trap)), protocol) for protocol in range(6)]
+    objects, numbers, torch = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.save(objects, np.array([Trap(str(trap))], dtype=object), allow_pickle=True)
+    np.save(numbers, np.arange(5))
+    with zipfile.ZipFile(torch, "w") as archive:
+        archive.writestr("archive/data.pkl", pickles[2])
+    files = {f"p{number}__pkl": data for number, data in enumerate(pickles)}
+    files |= {f"hidden{number}__bin": pickles[number] for number in (2, 3, 4, 5)}
+    files |= {"m__joblib": pickles[3], "数组__npy": objects.getvalue(), "plain__npy": numbers.getvalue()}
+    files |= {"net__pt": torch.getvalue(), "weights__data": torch.getvalue(), "x__parquet": pickles[4]}
+    files |= {"y__csv": pickles[0], "z__arrow": pickles[5]}
+    seen = found(work, **files)
+    # Names that promise a table are believed only so far.
+    assert {name: count for name, count in seen.items() if name.startswith("loads_code.")} == {
+        "loads_code.joblib": "1",
+        "loads_code.npy": "1",
+        "loads_code.pickle": "12",
+        "loads_code.torch": "2",
+    }
+    work.repo.add(all=True)
+    work.repo.commit("all of it")
+    work.repo.diff("HEAD", "WORKTREE")
+    assert not trap.exists()
+    pickle.loads(pickles[2]).close()
+    assert trap.exists()
+    tried("hostile cases", len(files))

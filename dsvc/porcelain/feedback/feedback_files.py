@@ -124,6 +124,16 @@ class EvidenceFiles:
         self.main = main
         self._others = others
 
+    @property
+    def paths(self) -> list[str]:
+        """Where they are."""
+        return [each.path for each in (self.main, *self._others)]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(each.stat.size for each in (self.main, *self._others))
+
     @classmethod
     def open(cls, path: str, companions: Sequence[str] = ()) -> Self:
         """Open a file, or a folder as evaluation tools write it: results, and samples beside them.

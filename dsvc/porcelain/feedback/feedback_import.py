@@ -31,6 +31,7 @@ from dsvc.model.feedback import (
 )
 from dsvc.model.ids import CommitId
 from dsvc.porcelain.feedback.brought_back import prepare_reopened
+from dsvc.porcelain.feedback.feedback_apart import is_foreign, read_apart
 from dsvc.porcelain.feedback.feedback_defects import opening_severity, prepare_defects
 from dsvc.porcelain.feedback.feedback_files import EvidenceFile, EvidenceFiles
 from dsvc.porcelain.feedback.feedback_metrics import settle_metrics
@@ -195,6 +196,8 @@ def _import(
     progress: Progress | None,
 ) -> FeedbackImport:
     options = ImportOptions(request.columns, files.companions(), files.main.name)
+    if repo.isolate or is_foreign(files.paths):
+        read_apart(importer, files.main.open, options, files.size)
     imported = importer.read(files.main.open, options)
     suite = request.suite or imported.run.suite
     if not suite or not suite.strip():

@@ -10,6 +10,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from dsvc.diff.manifest_diff import diff_manifests
@@ -19,6 +20,7 @@ from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry, Kind, decode_schema
 from dsvc.model.paths import display_path
 from dsvc.model.table_kind import HEAD_BYTES, Compression, TableFormat, TableKind, kind_by_name, recognise
+from dsvc.porcelain.records.code_in_data import loads_code, loads_code_by_name
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.read import StoredFile
 from dsvc.store.manifest_tree import EMPTY_ROOT
@@ -59,9 +61,10 @@ def discover(repo: Workspace, files: NodeId, before: NodeId = EMPTY_ROOT) -> dic
     Returns
     -------
     dict of str to str
-        ``format.NAME`` and ``encoding.NAME``: how many files; ``rows`` of all tables; ``columns`` of those
-        whose entries name them (Parquet, Arrow), ``column.NAME``: its types. Encodings are counted of the
-        files that were looked into.
+        ``format.NAME`` and ``encoding.NAME``: how many files; ``loads_code.NAME``: how many of a format that
+        runs code where it is loaded, such as ``pickle``, none of which is loaded here; ``rows`` of all
+        tables; ``columns`` of those whose entries name them (Parquet, Arrow), ``column.NAME``: its types.
+        Encodings are counted of the files that were looked into.
     """
     names: Counter[tuple[int, bytes]] = Counter()
     schemas: set[bytes] = set()
@@ -77,9 +80,11 @@ def discover(repo: Workspace, files: NodeId, before: NodeId = EMPTY_ROOT) -> dic
     for (kind, suffixes), count in names.items():
         formats[_named(Kind(kind), suffixes)] += count
     encodings = _look_into(repo, files, before, formats)
+    code = _code_in(repo, files, before, names)
     return {
         **{f"format.{name}": str(count) for name, count in _most(formats).items()},
         **{f"encoding.{name}": str(count) for name, count in encodings.items()},
+        **{f"loads_code.{name}": str(count) for name, count in sorted(code.items())},
         **({} if rows is None else {"rows": str(rows)}),
         **_columns(schemas),
     }
@@ -139,7 +144,7 @@ def _look_into(repo: Workspace, files: NodeId, before: NodeId, formats: Counter[
     """Count encodings, and correct the formats that names had wrong."""
     encodings: Counter[str] = Counter()
     left = {True: MAX_LOOKS, False: MAX_LOOKS}
-    for entry in _to_look_at(repo, files, before):
+    for entry in filter(_tells, _changed_first(repo, files, before)):
         is_text = _is_text(entry)
         if not left[is_text]:
             continue
@@ -159,16 +164,40 @@ def _look_into(repo: Workspace, files: NodeId, before: NodeId, formats: Counter[
     return encodings
 
 
-def _to_look_at(repo: Workspace, files: NodeId, before: NodeId) -> Iterator[Entry]:
-    """Files whose first bytes tell something: those that changed, then the others."""
+def _code_in(
+    repo: Workspace, files: NodeId, before: NodeId, names: Counter[tuple[int, bytes]]
+) -> Counter[str]:
+    """Count files that run code where a program loads them."""
+    found: Counter[str] = Counter()
+    for (_, suffixes), count in names.items():
+        named = loads_code_by_name(suffixes)
+        if named is not None:
+            found[named] += count
+    binary = (
+        entry
+        for entry in _changed_first(repo, files, before)
+        if entry.kind == Kind.BINARY and entry.is_file and not loads_code_by_name(_suffixes(entry))
+    )
+    for entry in islice(binary, MAX_LOOKS):
+        try:
+            with io.BufferedReader(StoredFile(repo.store, entry), SAMPLE_BYTES) as stream:
+                named = loads_code(stream.read(HEAD_BYTES))
+        except DsvcError:
+            continue  # as above
+        if named is not None:
+            found[named] += 1
+    return found
+
+
+def _changed_first(repo: Workspace, files: NodeId, before: NodeId) -> Iterator[Entry]:
+    """All entries: those that changed, then the others."""
     now = repo.manifest(files)
     changed = set()
     for change in diff_manifests(repo.manifest(before), now):
         if change.new is not None:
             changed.add(change.path)
-            if _tells(change.new):
-                yield change.new
-    yield from (entry for entry in now.entries() if entry.path not in changed and _tells(entry))
+            yield change.new
+    yield from (entry for entry in now.entries() if entry.path not in changed)
 
 
 def _tells(entry: Entry) -> bool:
