@@ -47,9 +47,9 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 def _reader(git_dir: str, objects: str | None = None) -> LooseReader:
     def packed() -> ObjectDatabase:
-        from dsvc.history.pygit2_reader import Pygit2Reader
+        from dsvc.history.pack_reader import PackReader
 
-        return Pygit2Reader(git_dir, objects=objects)
+        return PackReader(git_dir, objects=objects)
 
     return LooseReader(git_dir, packed, objects=objects)
 
@@ -281,7 +281,7 @@ class History:
                 check_ref_name(change.ref)
         self._writer.write(new_objects)
         with self.refs.locked():
-            now = self.refs.head().text
+            now = self.refs.head_as_is().text
             filled = _filled(operation, changes, now, head)
             objects, change, recorded = self.operations.prepare(filled)
             for ref, old, _ in changes:

@@ -1,4 +1,4 @@
-"""Three readers, one truth: the loose reader, pygit2 and dulwich return the same for the same objects."""
+"""Three readers, one truth: dsvc's own, libgit2 and dulwich return the same for the same objects."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from dsvc.history.git_object import GitObject, frame, object_id
 from dsvc.history.git_writer import GitWriter, init_bare
 from dsvc.history.loose_reader import LooseReader
 from dsvc.history.odb import ObjectDatabase
-from dsvc.history.pygit2_reader import Pygit2Reader
+from dsvc.history.pack_reader import PackReader
 from dsvc.history.signature import Signature
 from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
 from dsvc.model.ids import CommitId, NodeId
+from tests.pygit2_reader import Pygit2Reader
 
 WHO = Signature(name="张三", email="z@example.org", seconds=1_795_000_000, offset_minutes=-330)
 
@@ -66,7 +67,7 @@ def git_dir(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def readers(git_dir: str, *, whole: bool = True) -> dict[str, ObjectDatabase]:
     return {
-        "loose": LooseReader(git_dir, lambda: Pygit2Reader(git_dir)),
+        "loose": LooseReader(git_dir, lambda: PackReader(git_dir)),
         # libgit2 never returns from a loose object that is cut off.
         "pygit2": Pygit2Reader(git_dir, loose=whole),
         "dulwich": DulwichReader(git_dir),

@@ -1,4 +1,4 @@
-"""Reads packed objects with pygit2; imported only when a repository has packs.
+"""Reads packed objects with libgit2: the second opinion of a differential test.
 
 Loose files are left to `dsvc.history.loose_reader`: libgit2 never returns from one that is cut off.
 """
