@@ -60,18 +60,28 @@ class Terminated(BaseException):
         self.number = number
 
 
-def _terminate(number: int, _frame: object) -> None:
-    # Once is enough: a second signal must not cut the clean-up short.
-    signal.signal(number, signal.SIG_IGN)
+def _end(number: int, _frame: object) -> None:
+    # Once is enough: a second signal, of whatever kind, must not cut the clean-up short. It isn't SIG_IGN
+    # that sees to it, since programs started meanwhile would inherit that.
+    for each in _ENDING:
+        signal.signal(each, _go_on)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     raise Terminated(number)
 
 
+def _go_on(_number: int, _frame: object) -> None:
+    """The process is ending already."""
+
+
+_ENDING: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 def install_signals() -> None:
-    """Turn SIGTERM and SIGHUP into an exception, so that locks and temporary files are cleaned up."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, _terminate)
+    """Turn the first SIGINT, SIGTERM or SIGHUP into an exception, so that locks are freed."""
+    for number in _ENDING:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _end)
 
 
 class Boundary:

@@ -7,6 +7,7 @@ values from it, and what is left to do is done again by the next writer, however
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterable
@@ -181,6 +182,11 @@ class RefMover:
             self._carry_out(transaction, recovering=False)
         except (StorageError, LockedError) as error:
             _log.warning("refs have moved; the rest is left to the next command: %s", error)
+        except BaseException:
+            # Stopped by a signal between two steps, when refs had moved for readers: the rest is done now.
+            with contextlib.suppress(DsvcError, MemoryError):
+                self.recover()
+            raise
 
     def recover(self) -> None:
         """Finish or undo what a killed writer left.
