@@ -210,9 +210,11 @@ def bad_words() -> None:
 
 @pytest.mark.parametrize("by", ["another user", "the setting"])
 def test_h45_h48_result_files_of_somebody_else_are_read_in_a_child_first(
-    tmp_path: Path, children_crash: None, by: str
+    tmp_path: Path, request: pytest.FixtureRequest, by: str
 ) -> None:
     lab = FeedbackLab(tmp_path)
+    lab.take({"suite": "s"}, {"row": {"id": 1}, "symptom": "x"})
+    request.getfixturevalue("children_crash")
     before = lab.refs()
     path = lab.result({"suite": "t"}, {"row": {"id": 2}, "symptom": "y"})
     if by == "the setting":
