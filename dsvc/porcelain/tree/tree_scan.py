@@ -188,6 +188,7 @@ class TreeScan:
                 elif stat is None:
                     self._note_gone(path)
                 else:
+                    self._note_below(path)
                     folder, _, name = path.rpartition(b"/")
                     named.setdefault(folder, []).append(name)
         return [
@@ -216,6 +217,13 @@ class TreeScan:
             raise NotFoundError(
                 f"no file or tracked path {display_path(path)!r}", details={"path": display_path(path)}
             )
+        self._forget_all(entries)
+
+    def _note_below(self, path: bytes) -> None:
+        """Count what was tracked in a folder of whose name a file is now."""
+        self._forget_all([e.path for e in self.manifest.entries(path) if e.path != path])
+
+    def _forget_all(self, entries: Iterable[bytes]) -> None:
         by_folder: dict[bytes, list[bytes]] = {}
         for found in entries:
             folder, _, name = found.rpartition(b"/")
@@ -256,14 +264,14 @@ class TreeScan:
         try:
             tasks = self.tasks(scope)
             self._runner.run(encode(t) for t in tasks)
+            whole = [t.folder for t in tasks if t.only is None]
+            for folder in self.state.folders:
+                if folder not in self.found.visited and self._was_looked_at(folder, whole):
+                    self._forget(folder, None)
+            self._compare_empty_folders(whole)
         except BaseException:
             self.abandon()
             raise
-        whole = [t.folder for t in tasks if t.only is None]
-        for folder in self.state.folders:
-            if folder not in self.found.visited and self._was_looked_at(folder, whole):
-                self._forget(folder, None)
-        self._compare_empty_folders(whole)
         return self.found
 
     def _was_looked_at(self, folder: bytes, whole: list[bytes]) -> bool:
