@@ -39,15 +39,15 @@ def _refuse(path: bytes, why: str) -> None:
 
 
 def is_reserved_name(name: bytes) -> bool:
-    """Whether a file system could take `name` for ``.dsvc`` or ``.git``.
+    """Whether a file system could take `name` for ``.dsvc`` or ``.git``, or for a path into one of them.
 
-    Counts case folding, trailing dots and spaces, NTFS streams and short names, ignorable and
+    Counts case folding, trailing dots and spaces, NTFS streams and short names, backslashes, ignorable and
     compatibility code points.
     """
     text = name.decode("utf-8", "surrogateescape")
     text = unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
-    text = text.split(":", 1)[0].rstrip(". ").casefold()
-    return _RESERVED.fullmatch(text) is not None
+    parts = (part.split(":", 1)[0].rstrip(". ").casefold() for part in text.split("\\"))
+    return any(map(_RESERVED.fullmatch, parts))
 
 
 def check_structure(path: bytes) -> None:
