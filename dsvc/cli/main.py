@@ -41,7 +41,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, or say which one was meant."""
+        """Find the verb; raises `click.UsageError` that says which one was meant."""
         if args and args[0] not in VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise no_such_verb(args[0], VERBS)
         return super().resolve_command(ctx, args)

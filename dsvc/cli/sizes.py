@@ -20,11 +20,6 @@ def show_bytes(count: int) -> str:
     return f"{value:,.{digits}f} {unit}"
 
 
-def show_ratio(whole: int, part: int) -> str:
-    """Return how many times `part` goes into `whole`: ``3.4×``."""
-    return f"{whole / part:.1f}×" if part else "–"
-
-
 def show_date(seconds: int, offset_minutes: int = 0) -> str:
     """Return a moment in the zone of the person: ``2026-11-21 22:00:00 +0800``."""
     try:

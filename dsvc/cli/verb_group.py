@@ -60,7 +60,7 @@ class VerbGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, or say which one was meant."""
+        """Find the verb; raises `click.UsageError` that says which one was meant."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             error = click.UsageError(
                 _("there is no verb '{word}'").format(word=f"{self.name} {args[0]}"), ctx

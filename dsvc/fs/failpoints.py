@@ -47,7 +47,7 @@ class Plan:
     fired: int = 0
 
     def hit(self, name: str, path: str) -> Action:
-        """Count an operation and act; returns the action that a write has to carry out itself."""
+        """Count an operation and act, or raise what was chosen; returns what a write has to do itself."""
         self.seen.append((name, path))
         number = len(self.seen)
         if self.observer is not None:

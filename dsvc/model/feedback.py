@@ -9,18 +9,11 @@ from typing import Final
 import msgspec
 
 from dsvc.model.errors import MalformedInputError
-from dsvc.model.ids import Digest
 
 FORMAT: Final = 1
 
 Scalar = str | int | float | bool | None
 """A value of a key, as JSON has it."""
-
-
-class FeedbackId(Digest):
-    """Root of the manifest that holds everything recorded of an evaluation; names it."""
-
-    __slots__ = ()
 
 
 class PilotKind(StrEnum):

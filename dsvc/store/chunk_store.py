@@ -268,7 +268,13 @@ class ChunkStore:
         return data
 
     def read_at(self, footer: Footer, location: Location) -> bytes | memoryview:
-        """Read the bytes at a location, unchecked; callers compare them with the id."""
+        """Read the bytes at a location, unchecked; callers compare them with the id.
+
+        Raises
+        ------
+        CorruptDataError
+            If the location reaches beyond its block.
+        """
         info = footer.block(location.block)
         end = location.offset + location.length
         if end > info.raw_length:

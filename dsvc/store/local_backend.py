@@ -186,7 +186,13 @@ class LocalBackend:
         return os.fstat(self._fd(pack)).st_size
 
     def read(self, pack: PackId, offset: int, length: int) -> bytes:
-        """Read exactly `length` bytes at `offset`."""
+        """Read exactly `length` bytes at `offset`.
+
+        Raises
+        ------
+        CorruptDataError
+            If the pack is shorter, or the disk refuses to read it.
+        """
         fd = self._fd(pack)
         if offset < 0 or length < 0 or length > os.fstat(fd).st_size - offset:
             raise CorruptDataError(f"pack {pack.short()} is shorter than its index says")
@@ -202,7 +208,13 @@ class LocalBackend:
         return data
 
     def view(self, pack: PackId, offset: int, length: int) -> memoryview:
-        """Map a range of the pack; a small one is read, which is quicker and takes no page more."""
+        """Map a range of the pack; a small one is read, which is quicker and takes no page more.
+
+        Raises
+        ------
+        CorruptDataError
+            If the pack is shorter, or the disk refuses to read it.
+        """
         if length == 0:
             return memoryview(b"")
         fd = self._fd(pack)
@@ -305,6 +317,11 @@ class LocalBackend:
         """Seconds since packs were last moved there, by the journal or by the folder, whichever is younger.
 
         A clock that went back since gives a number below 0.
+
+        Raises
+        ------
+        MissingDataError
+            If there is no such run.
         """
         folder = self._run_folder(run)
         try:

@@ -71,7 +71,13 @@ class Marks:
         self.refresh()
 
     def refresh(self) -> bool:
-        """Take in new packs; returns False where a known one is gone: then the marks are worth nothing."""
+        """Take in new packs; returns False where a known one is gone: then the marks are worth nothing.
+
+        Raises
+        ------
+        CorruptDataError
+            If a pack can't be read: what it holds may be needed.
+        """
         index = self.store.index
         index.reload()
         footers = list(index.footers())

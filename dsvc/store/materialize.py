@@ -23,7 +23,13 @@ _NO_UNNAMED_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, err
 
 
 def content_parts(store: ChunkStore, entry: Entry) -> Iterator[bytes | memoryview | int]:
-    """Content of a file in order: bytes, or the length of a hole; checked chunk by chunk."""
+    """Content of a file in order: bytes, or the length of a hole; checked chunk by chunk.
+
+    Raises
+    ------
+    CorruptDataError
+        If a chunk has another length than its list says, or other bytes than its id.
+    """
     for chunk in chunks_of(store, entry):
         if chunk.id is None:
             yield chunk.length_bytes

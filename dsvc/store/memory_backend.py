@@ -61,7 +61,13 @@ class MemoryBackend:
         return len(self._data(pack))
 
     def read(self, pack: PackId, offset: int, length: int) -> bytes:
-        """Read exactly `length` bytes at `offset`."""
+        """Read exactly `length` bytes at `offset`.
+
+        Raises
+        ------
+        CorruptDataError
+            If the pack is shorter.
+        """
         data = self._data(pack)
         if offset < 0 or length < 0 or offset + length > len(data):
             raise CorruptDataError(f"pack {pack.short()} is shorter than its index says")
@@ -98,7 +104,13 @@ class MemoryBackend:
         return sum(len(data) for data in self._trash.pop(run, {}).values())
 
     def trash_age(self, run: str) -> float:
-        """Seconds since the run's packs were trashed; below 0 where a clock went back since."""
+        """Seconds since the run's packs were trashed; below 0 where a clock went back since.
+
+        Raises
+        ------
+        MissingDataError
+            If there is no such run.
+        """
         if run not in self._trash:
             raise MissingDataError(f"there is no run {run!r} in the trash")
         return time.time() - self._trashed_at[run]

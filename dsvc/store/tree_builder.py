@@ -62,11 +62,6 @@ def encode_node(level: int, items: Sequence[bytes]) -> bytes:
     return b"".join([b"\x92", bytes([level]), head, *items])
 
 
-def is_boundary(level: int, key: bytes, mask: int = BOUNDARY_MASK) -> bool:
-    """Whether a node of `level` ends after the item with this key."""
-    return xxhash.xxh3_64_intdigest(key, level) & mask == 0
-
-
 EMPTY_NODE: Final = b"\x92\x00\x90"
 EMPTY_ROOT: Final = hash_object("node", EMPTY_NODE, NodeId)
 """Manifest without entries: known to everyone, stored nowhere."""
@@ -106,7 +101,13 @@ class TreeBuilder:
         return not any(pending.items for pending in self._levels[: level + 1])
 
     def add(self, path: bytes, encoded: bytes, size: int) -> None:
-        """Add an entry; paths must ascend."""
+        """Add an entry; paths must ascend.
+
+        Raises
+        ------
+        MalformedInputError
+            If a path doesn't come after the one before.
+        """
         if self.last_path is not None and path <= self.last_path:
             raise MalformedInputError(f"manifest entries are not in order at {path[:200]!r}")
         self.last_path = path

@@ -68,7 +68,13 @@ class ColumnarDonor(ABC):
         """Yield every dictionary that a column has in some part; without any, its distinct values."""
 
     def part(self, number: int) -> pa.Table:
-        """One part, which is kept until another is asked for."""
+        """One part, which is kept until another is asked for.
+
+        Raises
+        ------
+        NotATableError
+            If it can't be decoded.
+        """
         if self._held is None or self._held[0] != number:
             self._held = None
             try:
@@ -78,7 +84,13 @@ class ColumnarDonor(ABC):
         return self._held[1]
 
     def locate(self, start: int, count: int) -> Iterator[tuple[int, int, int]]:
-        """Yield part, first row in it and number of rows for each part that holds some of the rows."""
+        """Yield part, first row in it and number of rows for each part that holds some of the rows.
+
+        Raises
+        ------
+        IndexError
+            If there are fewer rows.
+        """
         if start < 0 or start + count > self.rows:
             raise IndexError(f"{self.name} has {self.rows} rows, not {start + count}")
         while count:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 
@@ -118,8 +117,3 @@ def _refused(records: TextRecords, block: RecordBlock, numbers: list[int]) -> It
 
 def _nothing(records: TextRecords) -> pa.Table:
     return pa.table({column: pa.array([], pa.string()) for column in records.columns})
-
-
-def positions_of(block: RecordBlock, places: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Record numbers of places in a block."""
-    return block.first + np.asarray(places, np.int64)

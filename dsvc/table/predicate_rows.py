@@ -50,7 +50,13 @@ class UnknownColumnError(NotFoundError):
 def find_rows(
     predicate: Predicate, source: TableSource, kind: TableKind, index: RowIndex
 ) -> NDArray[np.int64]:
-    """Numbers of the rows that match, ascending; see `dsvc.table.predicate.matching_rows`."""
+    """Numbers of the rows that match, ascending; see `dsvc.table.predicate.matching_rows`.
+
+    Raises
+    ------
+    NotATableError
+        If the table changed while it was read.
+    """
     names = predicate.columns
     _check_known(names, index)
     # A column without any value has no type to be wrong with.

@@ -88,7 +88,13 @@ class TextDonor:
         return self.text(int(self.starts[number]), int(self.ends[number]))
 
     def records_at(self, positions: Sequence[int]) -> list[bytes]:
-        """Texts of records, in the order of `positions`."""
+        """Texts of records, in the order of `positions`.
+
+        Raises
+        ------
+        IndexError
+            If there are fewer records.
+        """
         for position in positions:
             if not 0 <= position < len(self):
                 raise IndexError(f"{self.source.name} has {len(self)} records, not {position + 1}")

@@ -21,6 +21,9 @@ MAX_FUNCTION_LINES = 50
 VAGUE_NAMES = {"utils", "helpers", "common", "misc", "base", "core", "manager"}
 HEAVY_MODULES = {"pyarrow", "lancedb", "networkx", "duckdb", "numpy", "pygit2"}
 
+# A section, a sentence, or the name of the function that says it.
+SAYS_RAISES = re.compile(r"[Rr]aise|[Rr]efuse|[Ee]rrors? |Error\b")
+
 # Writes through these names would go past the seam of dsvc.fs.
 WRITERS = {
     "mkdir",
@@ -69,6 +72,38 @@ def test_no_function_is_too_long() -> None:
                 if lines > MAX_FUNCTION_LINES:
                     long.append(f"{relative(path)}:{node.lineno} {node.name}: {lines} lines")
     assert not long
+
+
+def raised(node: ast.AST) -> Iterator[ast.Raise]:
+    """Yield what a function raises itself, and doesn't catch; not what is raised in functions inside it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Raise) and child.exc is not None:
+            yield child
+        elif isinstance(child, ast.Try):
+            for part in (*child.handlers, *child.orelse, *child.finalbody):
+                yield from raised(part)
+        elif not isinstance(child, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            yield from raised(child)
+
+
+def public_functions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node.body)
+
+
+def test_public_functions_say_what_they_raise() -> None:
+    """Verbs of the command line have exit codes instead."""
+    silent = [
+        f"{relative(path)}:{node.lineno} {node.name}"
+        for path in SOURCES
+        if not relative(path).startswith(("dsvc/cli/commands/", "dsvc/testing/"))
+        for node in public_functions(ast.parse(path.read_text(encoding="utf-8")).body)
+        if any(raised(node)) and not SAYS_RAISES.search(ast.get_docstring(node) or "")
+    ]
+    assert not silent
 
 
 def test_no_module_has_a_vague_name() -> None:

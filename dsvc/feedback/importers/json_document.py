@@ -205,14 +205,26 @@ class JsonObject:
         return all(self.value.get(key) is not None for key in keys)
 
     def text(self, key: str) -> str | None:
-        """Give a string."""
+        """Give a string.
+
+        Raises
+        ------
+        FeedbackMalformedError
+            If it is no string.
+        """
         found = self.value.get(key)
         if found is None or isinstance(found, str):
             return found
         raise self._wrong(key, "not a string")
 
     def scalar(self, key: str) -> str | None:
-        """Give a string, or a number or truth value as JSON writes it: for ids and seeds."""
+        """Give a string, or a number or truth value as JSON writes it: for ids and seeds.
+
+        Raises
+        ------
+        FeedbackMalformedError
+            If it is no plain value.
+        """
         found = self.value.get(key)
         if found is None or isinstance(found, str):
             return found
@@ -226,7 +238,13 @@ class JsonObject:
         return None if found is None else finite(found, self.at(key), nan_is_none=nan_is_none)
 
     def whole(self, key: str) -> int | None:
-        """Give an integer that is not negative and fits into 63 bits."""
+        """Give an integer that is not negative and fits into 63 bits.
+
+        Raises
+        ------
+        FeedbackMalformedError
+            If it is no count.
+        """
         found = self.value.get(key)
         if found is None:
             return None
@@ -235,7 +253,13 @@ class JsonObject:
         return found
 
     def flag(self, key: str) -> bool | None:
-        """Give a truth value."""
+        """Give a truth value.
+
+        Raises
+        ------
+        FeedbackMalformedError
+            If it is neither true nor false.
+        """
         found = self.value.get(key)
         if found is None or isinstance(found, bool):
             return found
@@ -247,7 +271,13 @@ class JsonObject:
         return JsonObject({} if found is None else found, self.at(key))
 
     def array(self, key: str) -> list[Json]:
-        """Give an array; an empty one where there is none."""
+        """Give an array; an empty one where there is none.
+
+        Raises
+        ------
+        FeedbackMalformedError
+            If it is no array.
+        """
         found = self.value.get(key)
         if found is None:
             return []

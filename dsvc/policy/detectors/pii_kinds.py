@@ -26,11 +26,6 @@ class PiiKind(StrEnum):
     CN_LICENCE_PLATE = "cn_licence_plate"
     NETWORK_ADDRESS = "network_address"
 
-    @property
-    def is_sensitive(self) -> bool:
-        """Whether its processing asks for consent of its own: identity documents and accounts of money."""
-        return self in SENSITIVE
-
 
 SENSITIVE: Final = frozenset(
     {PiiKind.CN_ID_CARD, PiiKind.BANK_CARD, PiiKind.IBAN, PiiKind.PASSPORT, PiiKind.US_SSN}

@@ -80,7 +80,13 @@ class Screens:
         self._tally.add(Hit(kind=kind, shown=shown, record=self._rows.record(row), column=column))
 
     def bursts(self, sketcher: Sketcher) -> None:
-        """Screen for clusters of near-duplicates."""
+        """Screen for clusters of near-duplicates.
+
+        Raises
+        ------
+        Unjudged
+            If too many texts are alike to search them.
+        """
         self._enough(len(self._sample), "rows with content")
         content = self._rows.content[self._sample]
         numbers, inverse = np.unique(content, return_inverse=True)
@@ -100,7 +106,13 @@ class Screens:
             raise Unjudged("so many texts are alike that the search was given up")
 
     def triggers(self) -> None:
-        """Screen for n-grams that go with a label."""
+        """Screen for n-grams that go with a label.
+
+        Raises
+        ------
+        Unjudged
+            If no column holds labels, if there are too few or too many, or too many n-grams go with one.
+        """
         labels = self._column(LABEL)
         if labels is None:
             raise Unjudged("no column plays the part of label")
@@ -129,7 +141,13 @@ class Screens:
             raise Unjudged("too many n-grams go with a label to look at each")
 
     def history(self, paths: Sequence[bytes]) -> None:
-        """Screen for what changed since the version before."""
+        """Screen for what changed since the version before.
+
+        Raises
+        ------
+        Unjudged
+            If no column holds labels, or no labelled row of the version before is found again.
+        """
         labels = self._column(LABEL)
         if labels is None:
             raise Unjudged("no column plays the part of label")

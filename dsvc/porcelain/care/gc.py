@@ -276,7 +276,13 @@ def work_roots(layout: Layout) -> Iterator[bytes]:
 
 
 def leftovers(layout: Layout) -> list[str]:
-    """Temporary files and folders of processes that are gone; files also from an hour on."""
+    """Temporary files and folders of processes that are gone; files also from an hour on.
+
+    Raises
+    ------
+    StorageError
+        If a folder can't be listed.
+    """
     found = held_files.abandoned(layout)
     for folder in _folders(layout):
         try:

@@ -137,7 +137,13 @@ def pre_push(repo: Workspace, folder: str, environ: Mapping[str, str], data: byt
 
 
 def pre_receive(repo: Workspace, folder: str, environ: Mapping[str, str], data: bytes) -> list[HookVerdict]:
-    """Judge what a push brings into dsvc's own history: the old value of each ref is where it goes to."""
+    """Judge what a push brings into dsvc's own history: the old value of each ref is where it goes to.
+
+    Raises
+    ------
+    HookEnvironmentError
+        If git doesn't run it, or not in the history of dsvc.
+    """
     if not _is_own(repo, folder, environ):
         raise HookEnvironmentError(
             "pre-receive judges what comes into the history of dsvc, and runs in .dsvc/git",

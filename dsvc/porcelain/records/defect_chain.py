@@ -122,6 +122,11 @@ def new_defect_id(repo: Workspace, *facts: object, taken: Sequence[str] = ()) ->
         The first evaluation, the path and the symptom; equal ones give the same id in every copy.
     taken : sequence of str
         Ids of further defects that are being opened.
+
+    Raises
+    ------
+    MalformedInputError
+        If the same defect is opened twice.
     """
     hex_ = blake3.blake3(encode(facts)).hexdigest()
     for digits in _DIGITS:

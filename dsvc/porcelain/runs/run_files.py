@@ -126,7 +126,13 @@ class RunFiles:
         return hash_file(name, folder)[0]
 
     def below(self, folder: bytes) -> Iterator[bytes]:
-        """Files and links below a folder, but ignored ones that are not tracked; all where it is ignored."""
+        """Files and links below a folder, but ignored ones that are not tracked; all where it is ignored.
+
+        Raises
+        ------
+        StorageError
+            If a folder can't be listed.
+        """
         everything = any(self._ignore.ignored(at, is_folder=True) for at in _upwards(folder))
         pending = [folder]
         while pending:

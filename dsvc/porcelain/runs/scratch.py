@@ -123,7 +123,13 @@ class ScratchSource:
         self.digest = entry.digest
 
     def open(self) -> BinaryIO:
-        """Open the file."""
+        """Open the file.
+
+        Raises
+        ------
+        StorageError
+            If it can't be read.
+        """
         try:
             return open(self._path, "rb")
         except OSError as error:

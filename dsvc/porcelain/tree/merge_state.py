@@ -168,7 +168,13 @@ def keep_open(repo: Workspace) -> str | None:
 
 
 def bring_back(repo: Workspace, kept: str) -> None:
-    """Make the state again what it was when it was kept."""
+    """Make the state again what it was when it was kept.
+
+    Raises
+    ------
+    CorruptDataError
+        If what was kept is malformed.
+    """
     from dsvc.store.materialize import read_content
 
     if kept == NO_MERGE:

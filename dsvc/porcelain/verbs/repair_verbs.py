@@ -60,6 +60,11 @@ class RepairVerbs(Workspace):
             Columns by which these name rows; those of ``dsvc.toml`` by default.
         rerun : str or None
             Id or name of a run, with `parameters`, or `code`: new files by the paths of the old ones.
+
+        Raises
+        ------
+        UsageError
+            If `scope` is none; else as `repair_plan.plan_repair`.
         """
         from dsvc.model.errors import UsageError
         from dsvc.model.repair import Scope

@@ -71,7 +71,13 @@ def checkout(
 def target_head(
     repo: Workspace, rev: str | None, new_branch: str | None, head: Head
 ) -> tuple[str | CommitId | None, CommitId | None]:
-    """Where HEAD goes: a full branch name or a commit, and the commit."""
+    """Where HEAD goes: a full branch name or a commit, and the commit.
+
+    Raises
+    ------
+    UsageError
+        If the new branch exists already.
+    """
     if rev is None or rev in ("HEAD", "@"):
         where: str | CommitId | None = head.branch if head.branch is not None else head.commit
         commit = head.commit
@@ -108,7 +114,7 @@ def _switch(
     patterns: Sequence[str] | None,
     progress: Progress | None,
 ) -> CheckoutResult:
-    head = repo.history.refs.head()
+    head = repo.history.refs.head_as_is()
     where, commit = target_head(repo, rev, new_branch, head)
     staged = repo.staged(head)
     if commit != head.commit and merge_state.load(repo.layout) is not None and not force:

@@ -113,6 +113,11 @@ def bring_paths(
         Stage what is written too.
     force : bool
         Overwrite uncommitted work; it's stored first.
+
+    Raises
+    ------
+    WouldOverwriteError
+        If uncommitted work would be lost, and `force` is not set.
     """
     with repo.changing():
         head = repo.history.refs.head()
