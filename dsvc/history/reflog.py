@@ -12,7 +12,7 @@ import msgspec
 from dsvc.fs import files
 from dsvc.history.git_object import ZERO_ID
 from dsvc.history.signature import Signature
-from dsvc.model.errors import MalformedInputError
+from dsvc.model.errors import MalformedInputError, MissingDataError
 from dsvc.model.ids import CommitId
 
 MAX_READ_BYTES: Final = 32 * 1024 * 1024
@@ -90,6 +90,22 @@ class Reflogs:
                 if entry is not None:
                     found.append(entry)
         return found
+
+    def expect_none(self, ref: str, text: str) -> None:
+        """Expect `ref`, which stands on a branch without commit, to have had none.
+
+        Raises
+        ------
+        MissingDataError
+            If its log says that it was at a commit last.
+        """
+        last = next(iter(self.read(ref, 1)), None)
+        if last is not None and last.new is not None:
+            raise MissingDataError(
+                f"{text} is missing; the log says that {ref} is at {last.new[:12]}",
+                hint=f"dsvc checkout BRANCH goes to one that is there; dsvc reset {last.new[:12]} makes it",
+                details={"ref": text, "commit": str(last.new)},
+            )
 
     def append(self, ref: str, line: bytes) -> None:
         """Append a line that `encode_line` made, once: written again after a crash, it stays one.

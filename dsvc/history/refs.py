@@ -97,14 +97,16 @@ class Refs:
         self._depth = 0
 
     def head(self) -> Head:
-        """Read HEAD.
+        """Read HEAD as `head_as_is`; `MissingDataError` where its branch is gone and the log knows better."""
+        found = self.head_as_is()
+        if found.commit is None:
+            self._reflogs.expect_none(HEAD, found.text)
+        return found
 
-        Raises
-        ------
-        CorruptDataError
-            If HEAD, or the file of its branch, is missing or empty.
-        MalformedInputError
-            If one of them holds what no ref holds.
+    def head_as_is(self) -> Head:
+        """Read HEAD; a branch that isn't there has no commit yet.
+
+        Raises as `get`, and `CorruptDataError` where there is no HEAD.
         """
         pending = self._mover.pending()
         value = self._files.loose(HEAD)
@@ -298,7 +300,7 @@ class Refs:
         head: str | CommitId | None,
         head_old: str | None,
     ) -> Transaction:
-        before = self.head()
+        before = self.head_as_is()
         if head_old is not None and before.text != head_old:
             raise RefMovedError(
                 f"HEAD is at {before.text}, not at {head_old}: another command moved it",

@@ -187,7 +187,7 @@ class Revisions:
     def _entry(self, name: str, number: int, text: str) -> CommitId:
         """Value of a ref `number` moves ago; without a name, of the current branch."""
         if name in ("", HEAD, "@"):
-            ref: str | None = (self._refs.head().branch or HEAD) if name == "" else HEAD
+            ref: str | None = (self._refs.head_as_is().branch or HEAD) if name == "" else HEAD
         else:
             ref = self._ref(name)
         if ref is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from dsvc.fs import files, locks
 from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.model.errors import DsvcError, StorageError
+from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.porcelain.care.gc import exclusive, leftovers, work_roots
 from dsvc.porcelain.care.history_check import HistoryCheck
+from dsvc.porcelain.care.last_whole import last_whole
 from dsvc.porcelain.feedback.feedback_check import FeedbackCheck
 from dsvc.porcelain.lineage.lineage_check import LineageCheck
 from dsvc.porcelain.records.request_chain import known_salt
@@ -53,6 +55,8 @@ class FsckResult:
         Chunks of versions that were erased on purpose; no defect, reading them says so.
     repaired : Repaired or None
         What a repair did.
+    last_whole : Mapping of str to CommitId
+        Branches whose commit is missing or lacks something, with the newest whole commit of their logs.
     """
 
     ok: bool
@@ -62,6 +66,7 @@ class FsckResult:
     leftovers: tuple[str, ...] = ()
     erased: int = 0
     repaired: Repaired | None = None
+    last_whole: Mapping[str, CommitId] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -112,6 +117,7 @@ def fsck(
             repaired = _repair(repo, found)
             found = _examine(repo, read_data, progress)
         left = tuple(leftovers(repo.layout))
+        whole = last_whole(repo) if found.defects else {}
     return FsckResult(
         ok=not found.defects,
         objects=found.objects,
@@ -120,6 +126,7 @@ def fsck(
         leftovers=left,
         erased=found.erased,
         repaired=repaired,
+        last_whole=whole,
     )
 
 

@@ -32,6 +32,7 @@ def command(session: Session, read_data: bool, repair: bool) -> int:
             "leftovers": list(result.leftovers),
             "erased": result.erased,
             "repaired": None if result.repaired is None else result.repaired.healed,
+            "last_whole": [{"ref": ref, "commit": id_} for ref, id_ in result.last_whole.items()],
         }
     )
     objects = ngettext("{n} object", "{n} objects", result.objects)
@@ -42,6 +43,9 @@ def command(session: Session, read_data: bool, repair: bool) -> int:
         output.answer(
             f"{output.style(str(defect.id), 'error')} {show_line(defect.object)}: {show_line(defect.message)}"
         )
+    for ref, id_ in result.last_whole.items():
+        name = show_line(ref.removeprefix("refs/heads/"))
+        output.line(_("the last whole commit of {name} is {commit}").format(name=name, commit=id_))
     if result.erased:
         output.line(
             ngettext("{n} chunk was erased on purpose", "{n} chunks were erased on purpose", result.erased)

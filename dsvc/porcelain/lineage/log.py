@@ -157,7 +157,7 @@ def _comparer(repo: Workspace, paths: Sequence[bytes]) -> Callable[[NodeId, Node
 
 def refs_by_commit(repo: Workspace) -> dict[CommitId, tuple[str, ...]]:
     """Short names of what points at each commit: a detached ``HEAD``, the current branch, others, tags."""
-    head = repo.history.refs.head()
+    head = repo.history.refs.head_as_is()
     names: dict[CommitId, list[str]] = {}
     if head.branch is None and head.commit is not None:
         names[head.commit] = [HEAD]

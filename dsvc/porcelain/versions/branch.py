@@ -19,7 +19,7 @@ from dsvc.porcelain.state.workspace import Workspace
 
 def branches(repo: Workspace) -> list[RefInfo]:
     """List branches by name; one without a commit yet isn't listed."""
-    current = repo.history.refs.head().branch
+    current = repo.history.refs.head_as_is().branch
     return [
         RefInfo(name=ref.removeprefix(HEADS), commit=commit, current=ref == current)
         for ref, commit in repo.history.refs.list(HEADS).items()
@@ -57,7 +57,7 @@ def create(repo: Workspace, name: str, rev: str | None = None, *, force: bool = 
                 hint=f"dsvc checkout {name} moves to it; --force moves the branch",
                 details={"ref": ref},
             )
-        if ref == repo.history.refs.head().branch:
+        if ref == repo.history.refs.head_as_is().branch:
             raise CurrentBranchError(
                 f"HEAD stands on the branch {name}", hint=f"dsvc reset {rev or 'REV'} moves it"
             )

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dsvc.history.refs import RefChange
-from dsvc.model.errors import UsageError, WouldOverwriteError
+from dsvc.history.refs import Head, RefChange
+from dsvc.model.errors import (
+    CorruptDataError,
+    MalformedInputError,
+    MissingDataError,
+    UsageError,
+    WouldOverwriteError,
+)
 from dsvc.porcelain.state.commit_lineage import return_runs
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import CheckoutResult, ResetMode
@@ -44,13 +50,14 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
     with repo.changing():
         if mode is ResetMode.SOFT:
             _refuse_in_merge(merge_state.load(repo.layout))
-        head = repo.history.refs.head()
+        head = repo.history.refs.head_as_is()
         if head.commit is None and rev in ("HEAD", "@"):
             commit, target = None, repo.head_root(head)
         else:
             commit = repo.history.revisions.resolve(rev)
             target = repo.history.read_commit(commit).manifest
-        staged = repo.staged(head)
+        lost = mode is not ResetMode.SOFT and _is_lost(repo, head)
+        staged = Staged(commit, target, target) if lost else repo.staged(head)
         after = staged.root if mode is ResetMode.SOFT else target
         update: TreeUpdate | None = None
         discarded, saved = None, 0
@@ -62,7 +69,8 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         changes = []
         if head.branch is not None and commit is not None and commit != head.commit:
             changes = [RefChange(head.branch, head.commit, commit)]
-        return_runs(repo, head.commit, commit)
+        if not lost:
+            return_runs(repo, head.commit, commit)
         operation = repo.record(
             "reset",
             arguments=[f"--{mode.value}", rev],
@@ -81,6 +89,15 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
             merge_state.clear(repo.layout)
         mirror.follow(after, written={t.path for t in update.transitions} if update else ())
         return tree_result(commit, head.branch, done, operation, saved)
+
+
+def _is_lost(repo: Workspace, head: Head) -> bool:
+    """Whether HEAD's commit can't be read any more: nothing is compared with it then, the way out is open."""
+    try:
+        repo.head_root(head)
+    except (CorruptDataError, MalformedInputError, MissingDataError):
+        return True
+    return False
 
 
 def _refuse_in_merge(state: merge_state.MergeState | None) -> None:
