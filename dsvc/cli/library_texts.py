@@ -69,6 +69,7 @@ HINTS: Final = (
     N_("two dots compare with STAGED or WORKTREE"),
     N_("two dots compare them"),
     N_("wait until the other command ends, or raise core.lockTimeout"),
+    N_("the two places are on different file systems: copy instead; .dsvc must lie on one"),
     N_("dsvc config hook.timeout SECONDS gives it more time"),
     N_("look at what is there now (dsvc log), then run the command again"),
     N_("run the command again"),

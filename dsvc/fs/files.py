@@ -26,6 +26,7 @@ _HINTS = {
     errno.EROFS: "the file system is mounted read-only",
     errno.EACCES: "check the owner and the permissions",
     errno.EPERM: "check the owner and the permissions",
+    errno.EXDEV: "the two places are on different file systems: copy instead; .dsvc must lie on one",
     errno.EIO: "the disk reports an error; check it, then run dsvc fsck --read-data",
 }
 _IOV_MAX = 512

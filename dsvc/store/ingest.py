@@ -6,7 +6,9 @@ processes hash and compress them (`dsvc.store.large_file`).
 
 from __future__ import annotations
 
+import errno
 import os
+from stat import S_ISDIR, S_ISREG
 from typing import Final, NamedTuple
 
 import blake3
@@ -146,8 +148,19 @@ def store_symlink(store: ChunkStore, path: bytes, target: bytes) -> Entry:
 
 
 def open_file(name: bytes, dir_fd: int) -> int:
-    """Open a regular file for reading, never a link, a FIFO or a device."""
-    return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
+    """Open a regular file for reading, never a link; what became a FIFO or a device meanwhile is not read.
+
+    Raises
+    ------
+    OSError
+        If it can't be opened, or is no regular file: then nothing was read (EISDIR, ENXIO).
+    """
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
+    mode = os.fstat(fd).st_mode
+    if not S_ISREG(mode):
+        os.close(fd)
+        raise OSError(errno.EISDIR if S_ISDIR(mode) else errno.ENXIO, "it is no file", name)
+    return fd
 
 
 def read_stable(name: bytes, dir_fd: int, seen: FileStat | None = None) -> tuple[bytes, FileStat]:

@@ -6,10 +6,9 @@ import ctypes
 import os
 import shutil
 import struct
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from dsvc.porcelain.records.repair_chain import repairs
 from dsvc.testing.faults import Image, run_in_child, tried
 from tests import loop_scenarios
 from tests.faultkit import AUTHOR, repository, write
+from tests.mountkit import read_only
 from tests.outside import watched
 
 
@@ -85,19 +85,6 @@ class Whole:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return Whole(tmp_path_factory.mktemp("read-only"))
-
-
-@contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    """Mount a folder over itself, read-only."""
-    mount = ["mount", "--bind", str(folder), str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("nothing can be mounted here")
-    try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True, capture_output=True)
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def be_ordinary() -> None:

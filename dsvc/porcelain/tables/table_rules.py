@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat as stat_module
 from typing import TYPE_CHECKING, Final
 
 from dsvc.fs.beneath import Beneath, NotAFolderError
@@ -77,8 +76,6 @@ def read_settings_file(root: str, path: bytes, limit: int, kind: type[UsageError
             folder, last = tree.split(path)
             fd = open_file(last, folder)
             try:
-                if not stat_module.S_ISREG(os.fstat(fd).st_mode):
-                    raise kind(f"{name} is no file", details={"path": name})
                 with open(fd, "rb", closefd=False) as stream:
                     data = stream.read(limit + 1)
             finally:
@@ -86,7 +83,7 @@ def read_settings_file(root: str, path: bytes, limit: int, kind: type[UsageError
     except (FileNotFoundError, NotAFolderError):
         return None
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise kind(f"{name} is a link or no file; it is not followed", details={"path": name}) from error
         raise storage_error(error, "read", name) from error
     if len(data) > limit:

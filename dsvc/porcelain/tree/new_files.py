@@ -106,6 +106,9 @@ def _read(name: bytes, folder_fd: int, size: int, packed: bytes) -> bytes | None
     except OSError:
         return None
     try:
+        # It may have become a FIFO or a device since it was listed: these are not read.
+        if os.fstat(fd).st_mode & _TYPE_MASK != _REGULAR:
+            return None
         data = os.read(fd, size + 1)
         s = os.fstat(fd)
     except OSError:
