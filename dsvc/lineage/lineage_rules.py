@@ -83,11 +83,11 @@ class LineageRules:
         return rules
 
     def _check(self, name: str) -> None:
-        from pathspec import GitIgnoreSpec
+        from dsvc.model.path_patterns import PatternError, path_patterns
 
         try:
-            self._spec = GitIgnoreSpec.from_lines(self.project)
-        except ValueError as error:
+            self._spec = path_patterns(self.project)
+        except PatternError as error:
             raise LineageRulesError(
                 f"{name}: [lineage] project: {error}", details={"path": name, "section": "lineage"}
             ) from error
@@ -99,9 +99,9 @@ class LineageRules:
         if self.project == PROJECT:
             return _IS_PROJECT.search(path) is not None
         if self._spec is None:
-            from pathspec import GitIgnoreSpec
+            from dsvc.model.path_patterns import path_patterns
 
-            self._spec = GitIgnoreSpec.from_lines(self.project)
+            self._spec = path_patterns(self.project)
         return self._spec.match_file(path.decode("utf-8", "surrogateescape"))
 
 

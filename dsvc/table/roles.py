@@ -139,13 +139,13 @@ class _Reader:
         return self._compiled(glob), TableRule(key, MappingProxyType(columns))
 
     def _compiled(self, glob: str) -> GitIgnoreSpec:
-        from pathspec import GitIgnoreSpec
+        from dsvc.model.path_patterns import PatternError, path_patterns
 
         if not glob.strip() or glob.startswith(("!", "#")) or "\n" in glob:
             raise self.error(glob, None, "this glob matches no path", _HINT)
         try:
-            return GitIgnoreSpec.from_lines([glob])
-        except ValueError as error:
+            return path_patterns([glob])
+        except PatternError as error:
             raise self.error(glob, None, f"no valid glob: {error}", None) from error
 
     def _unknown(self, glob: str, key: str) -> TableRulesError:

@@ -7,11 +7,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dsvc.fs import files
 from dsvc.model.encoding import encode
-from dsvc.model.errors import CorruptDataError
-from dsvc.porcelain.state.staging import read_checked, write_checked
+from dsvc.model.errors import CorruptDataError, UsageError
+from dsvc.porcelain.state.staging import read_checked, remove_checked, write_checked
 from dsvc.store.layout import Layout
+
+
+class SparsePatternError(UsageError):
+    """A pattern of a sparse checkout can't be read."""
+
+    code = "sparse-pattern"
 
 
 class SparsePatterns:
@@ -21,15 +26,23 @@ class SparsePatterns:
     ----------
     patterns : sequence of str
         gitignore syntax, where a match means *included*.
+
+    Raises
+    ------
+    SparsePatternError
+        If one can't be read, or there are too many.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self.patterns = [] if list(patterns) == ["*"] else list(patterns)
         self._spec: object | None = None
         if self.patterns:
-            from pathspec import GitIgnoreSpec  # loaded only for sparse trees
+            from dsvc.model.path_patterns import PatternError, path_patterns  # loaded only for sparse trees
 
-            self._spec = GitIgnoreSpec.from_lines(self.patterns)
+            try:
+                self._spec = path_patterns(self.patterns)
+            except PatternError as error:
+                raise SparsePatternError(str(error)) from error
 
     def __bool__(self) -> bool:
         """Whether anything is left out at all."""
@@ -57,7 +70,7 @@ def load(layout: Layout) -> SparsePatterns:
     body = read_checked(_path(layout), "sparse patterns")
     try:
         return SparsePatterns([] if body is None else msgspec.msgpack.decode(body, type=list[str]))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, SparsePatternError) as error:
         raise CorruptDataError(
             "the sparse patterns are malformed", details={"path": _path(layout)}
         ) from error
@@ -69,4 +82,4 @@ def save(layout: Layout, patterns: Sequence[str], *, durable: bool) -> None:
     if chosen:
         write_checked(_path(layout), encode(chosen.patterns), durable=durable)
     else:
-        files.unlink(_path(layout), missing_ok=True)
+        remove_checked(_path(layout), durable=durable)

@@ -6,10 +6,19 @@ import os
 from typing import Final
 
 from dsvc.fs.beneath import Beneath, NotAFolderError
+from dsvc.fs.files import storage_error
+from dsvc.model.errors import MalformedInputError
+from dsvc.model.paths import display_path
 from dsvc.store.ingest import open_file
 
 IGNORE_FILE: Final = b".dsvcignore"
 _MAX_BYTES = 1 << 20
+
+
+class IgnoreFileError(MalformedInputError):
+    """A ``.dsvcignore`` is beyond the limits."""
+
+    code = "ignore-file"
 
 
 class IgnoreRules:
@@ -37,15 +46,21 @@ class IgnoreRules:
         except (OSError, NotAFolderError):
             return None
         try:
-            text = os.read(fd, _MAX_BYTES)
-        finally:
-            os.close(fd)
+            # Not os.read, which may stop short: a rule that isn't read would let a file in.
+            with open(fd, "rb") as stream:
+                text = stream.read(_MAX_BYTES)
+        except OSError as error:
+            raise storage_error(error, "read", os.path.join(folder, IGNORE_FILE)) from error
         lines = text.decode("utf-8", "surrogateescape").splitlines()
         if not any(line.strip() and not line.startswith("#") for line in lines):
             return None
-        from pathspec import GitIgnoreSpec  # loaded only where a rule exists
+        from dsvc.model.path_patterns import PatternError, path_patterns  # loaded only where a rule exists
 
-        return GitIgnoreSpec.from_lines(lines)
+        try:
+            return path_patterns(lines, strict=False)
+        except PatternError as error:
+            name = display_path(folder + b"/" + IGNORE_FILE if folder else IGNORE_FILE)
+            raise IgnoreFileError(f"{name}: {error}", details={"path": name}) from error
 
     def chain(self, folder: bytes) -> list[tuple[bytes, object]]:
         """Specs that apply in `folder`, deepest first, each with its own folder."""
