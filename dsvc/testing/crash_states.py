@@ -22,8 +22,9 @@ import os
 import random
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 from dsvc.testing.write_log import Content, FileMade, FileWrite, Flush, Foreign, NameChange, Step
@@ -113,6 +114,11 @@ class Disk:
     def _foreign(self, step: Foreign) -> None:
         """What others changed is durable, with the folders that it stands in."""
         self._contents.update(step.contents)
+        places = {(folder, name) for folder, name, _ in step.names}
+        # What was there before them came first.
+        self._make_durable(
+            n for n, p in self._pending.items() if any((f, name) in places for f, name, _ in p.names)
+        )
         above = {folder for folder, _, _ in step.names}
         while True:
             found = {n for n, p in self._pending.items() if any(node in above for _, _, node in p.names)}
@@ -134,25 +140,40 @@ class Disk:
 
     # The states
 
-    def states(self, rng: random.Random, more: int = _RANDOM_STATES) -> Iterator[Tree]:
+    def states(self, rng: random.Random, limit: int | None = None) -> Iterator[Tree]:
         """States that the disk may be in now: the extremes, each name alone or missing, some at random.
 
-        The same state may come twice.
+        The same state may come twice. With a `limit` it is that many of them.
         """
+        plans = self._plans(rng)
+        for plan in plans if limit is None or limit > len(plans) else rng.sample(plans, limit):
+            yield plan()
+
+    def _plans(self, rng: random.Random) -> list[Callable[[], Tree]]:
         everything = frozenset(self._pending)
-        kinds = [self._kind(kind) for kind in range(-1, 4)]
-        for contents in kinds:
-            yield self.tree(everything, contents)
-        yield self.tree(frozenset(), kinds[0])
-        yield self.tree(frozenset(), self._random_contents(rng))
-        for number in self._pending:
-            yield self.tree(frozenset(self._closure([number])), self._random_contents(rng))
-            without = {n for n in everything if number not in self._closure([n])}
-            yield self.tree(frozenset(without), self._random_contents(rng))
-        for _ in range(more if self._pending or self._writes else 0):
+
+        def alone(number: int) -> Tree:
+            return self.tree(self._closure([number]), self._random_contents(rng))
+
+        def without(number: int) -> Tree:
+            left = (n for n in everything if number not in self._closure([n]))
+            return self.tree(left, self._random_contents(rng))
+
+        def mixed() -> Tree:
             share = rng.random()
             chosen = [n for n in self._pending if rng.random() < share]
-            yield self.tree(frozenset(self._closure(chosen)), self._random_contents(rng))
+            return self.tree(self._closure(chosen), self._random_contents(rng))
+
+        plans: list[Callable[[], Tree]] = [partial(self._alike, everything, kind) for kind in range(-1, 4)]
+        plans += [partial(self._alike, frozenset(), -1), partial(self._alike, frozenset(), 0)]
+        for number in self._pending:
+            plans += [partial(alone, number), partial(without, number)]
+        if self._pending or self._writes:
+            plans += [mixed] * _RANDOM_STATES
+        return plans
+
+    def _alike(self, kept: Iterable[int], kind: int) -> Tree:
+        return self.tree(kept, self._kind(kind))
 
     def _kind(self, kind: int) -> dict[int, Content]:
         """All files that are not flushed, treated alike."""
@@ -176,7 +197,7 @@ class Disk:
         found = [durable, _zeroed(durable, writes, 1), torn, _zeroed(durable, writes, 2)]
         return [*found, *prefixes[1:-1][:: max(1, len(prefixes) // 3)], whole]
 
-    def tree(self, kept: frozenset[int], contents: Mapping[int, Content]) -> dict[str, Content | None]:
+    def tree(self, kept: Iterable[int], contents: Mapping[int, Content]) -> dict[str, Content | None]:
         """The state with some of the pending names, and with contents of files that are not flushed."""
         names = {}
         for number in sorted(kept):

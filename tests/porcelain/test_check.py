@@ -69,7 +69,7 @@ def altered(lab: Lab, made: Made, change: Callable[[Run], Run], **parts: bytes |
         sides.append([Files(files(number), False) for number in range(count)])
     id_ = store_run(lab.repo.store, change(tree.run), inputs=sides[0], outputs=sides[1], parts=kept)
     lab.repo.store.publish()
-    remove_pending(lab.repo.layout, [made.id])
+    remove_pending(lab.repo.layout, [made.id], durable=False)
     add_pending(lab.repo.layout, id_, durable=False)
     return id_
 
@@ -97,7 +97,7 @@ def test_nothing_at_all_passes(lab: Lab) -> None:
 def test_staged_is_judged_with_the_runs_that_wait(lab: Lab) -> None:
     chain(lab)
     assert lab.repo.check(staged=True).outcome is Outcome.PASS
-    remove_pending(lab.repo.layout, pending_runs(lab.repo.layout))
+    remove_pending(lab.repo.layout, pending_runs(lab.repo.layout), durable=False)
     result = lab.repo.check(staged=True)
     assert result.gate_exit_code == 22
     assert {each.subject for each in result.violations} == {b"clean.csv", b"final.csv"}

@@ -369,7 +369,7 @@ def note_pending(repo: Workspace, result: RunResult) -> None:
     try:
         repo.record("run", arguments=words, before=staged, after=staged, runs=[result.id])
     except DsvcError:
-        remove_pending(repo.layout, [result.id])
+        remove_pending(repo.layout, [result.id], durable=repo.durability != "none")
         raise
 
 

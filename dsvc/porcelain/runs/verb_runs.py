@@ -199,4 +199,8 @@ def forget_merge_runs(repo: Workspace) -> None:
     from dsvc.lineage.run_tree import RunTree
 
     waiting = pending_runs(repo.layout)
-    remove_pending(repo.layout, [id_ for id_ in waiting if RunTree(repo.store, id_).run.kind in _OF_MERGES])
+    remove_pending(
+        repo.layout,
+        [id_ for id_ in waiting if RunTree(repo.store, id_).run.kind in _OF_MERGES],
+        durable=repo.durability != "none",
+    )

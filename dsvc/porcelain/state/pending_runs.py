@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dsvc.fs import files
 from dsvc.model.errors import CorruptDataError, MalformedInputError
 from dsvc.model.run_record import RunId
-from dsvc.porcelain.state.staging import read_checked, write_checked
+from dsvc.porcelain.state.staging import read_checked, remove_checked, write_checked
 from dsvc.store.layout import Layout
 
 
@@ -54,7 +54,7 @@ def add_pending(layout: Layout, id_: RunId, *, durable: bool) -> None:
     write_checked(os.path.join(folder(layout), id_.hex()), bytes(id_), durable=durable)
 
 
-def remove_pending(layout: Layout, ids: Iterable[RunId]) -> None:
-    """Forget runs that a commit has taken."""
+def remove_pending(layout: Layout, ids: Iterable[RunId], *, durable: bool) -> None:
+    """Forget runs that a commit has taken, or that were taken back."""
     for id_ in ids:
-        files.unlink(os.path.join(folder(layout), id_.hex()), missing_ok=True)
+        remove_checked(os.path.join(folder(layout), id_.hex()), durable=durable)

@@ -61,6 +61,14 @@ def write_checked(path: str, body: bytes, *, durable: bool) -> None:
     files.write_atomically(path, _MAGIC + xxhash.xxh3_128_digest(body) + body, durable=durable)
 
 
+def remove_checked(path: str, *, durable: bool) -> None:
+    """Remove a file that `write_checked` wrote, if it's there."""
+    if os.path.lexists(path):
+        files.unlink(path, missing_ok=True)
+        if durable:
+            files.sync_folder(os.path.dirname(path))
+
+
 class Staging:
     """Reads and replaces the staged state.
 
@@ -111,10 +119,7 @@ class Staging:
     def save(self, staged: Staged) -> None:
         """Replace the staged state; with nothing staged the file goes."""
         if staged.base_root == staged.root:
-            if os.path.lexists(self._path):
-                files.unlink(self._path, missing_ok=True)
-                if self._durable:
-                    files.sync_folder(os.path.dirname(self._path))
+            remove_checked(self._path, durable=self._durable)
             return
         commit = None if staged.base_commit is None else str(staged.base_commit)
         body = encode([commit, bytes(staged.base_root), bytes(staged.root)])

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from dsvc.diff.table_conflict import TableConflict
-from dsvc.fs import files
 from dsvc.model.encoding import encode
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, Entry
 from dsvc.porcelain.state.operation_note import NO_MERGE
-from dsvc.porcelain.state.staging import read_checked, write_checked
+from dsvc.porcelain.state.staging import read_checked, remove_checked, write_checked
 from dsvc.porcelain.state.values import ConflictSummary
 from dsvc.store.layout import Layout
 
@@ -128,10 +127,9 @@ def save(layout: Layout, state: MergeState, *, durable: bool) -> None:
     write_checked(_path(layout), encode(state), durable=durable)
 
 
-def clear(layout: Layout) -> None:
+def clear(layout: Layout, *, durable: bool) -> None:
     """Forget it."""
-    if os.path.lexists(_path(layout)):
-        files.unlink(_path(layout), missing_ok=True)
+    remove_checked(_path(layout), durable=durable)
 
 
 # For undo
@@ -178,7 +176,7 @@ def bring_back(repo: Workspace, kept: str) -> None:
     from dsvc.store.materialize import read_content
 
     if kept == NO_MERGE:
-        clear(repo.layout)
+        clear(repo.layout, durable=repo.durability != "none")
         return
     entry = repo.manifest(NodeId.parse(kept)).get(_STATE)
     if entry is None:

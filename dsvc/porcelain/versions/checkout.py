@@ -141,7 +141,7 @@ def _switch(
     if patterns is not None:
         sparse.save(repo.layout, patterns, durable=True)
     if force:
-        merge_state.clear(repo.layout)
+        merge_state.clear(repo.layout, durable=repo.durability != "none")
     mirror.follow(plan.staged_root, written={t.path for t in update.transitions})
     branch = str(where) if str(where).startswith("refs/heads/") else None
     return tree_result(commit, branch, done, operation, saved)

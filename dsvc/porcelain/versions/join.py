@@ -192,7 +192,7 @@ def join_into_head(
     )
     result = result if let_in is None else with_verdict(result, let_in)
     repo.staging.save(Staged(result.commit, merged.root, plan.staged_root))
-    merge_state.clear(repo.layout)
+    merge_state.clear(repo.layout, durable=repo.durability != "none")
     mirror.follow(plan.staged_root, written={t.path for t in update.transitions})
     return MergeOutcome(commit=result.commit, conflicts=[], result=result)
 
@@ -209,7 +209,7 @@ def _asked(
     try:
         return join_gate(repo, join.parents, root, lineage, None if signer is None else signer.public)
     except DsvcError:
-        remove_pending(repo.layout, runs)
+        remove_pending(repo.layout, runs, durable=repo.durability != "none")
         raise
 
 

@@ -86,7 +86,7 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         done = update.apply() if update is not None else Updated()
         repo.staging.save(Staged(commit, target, after))
         if mode is not ResetMode.SOFT:
-            merge_state.clear(repo.layout)
+            merge_state.clear(repo.layout, durable=repo.durability != "none")
         mirror.follow(after, written={t.path for t in update.transitions} if update else ())
         return tree_result(commit, head.branch, done, operation, saved)
 

@@ -205,7 +205,7 @@ def _move_runs(
         if change.ref == head.branch:
             return_runs(repo, change.old, change.new)
     if not comes_back:
-        remove_pending(repo.layout, runs)
+        remove_pending(repo.layout, runs, durable=repo.durability != "none")
     for run in runs if comes_back else ():
         add_pending(repo.layout, run, durable=repo.durability != "none")
 
