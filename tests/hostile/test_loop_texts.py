@@ -77,7 +77,7 @@ def plain(text: str) -> None:
     tried("hostile cases")
 
 
-def test_texts_for_people_and_programs(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_h54_texts_for_people_and_programs(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     defect = lab.take_evil()
     feedback = lab.repo.feedbacks()[0].id
     root = lab.root
@@ -104,7 +104,7 @@ def test_texts_for_people_and_programs(lab: Lab, capsys: pytest.CaptureFixture[s
                 json.loads(line)
 
 
-def test_the_page_of_a_defect_runs_nothing(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_h52_the_page_of_a_defect_runs_nothing(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     defect = lab.take_evil()
     page = lab.files / "page.html"
     plain(said(capsys, lab.root, "defect", "show", defect, "--html", str(page)))
@@ -117,7 +117,7 @@ def test_the_page_of_a_defect_runs_nothing(lab: Lab, capsys: pytest.CaptureFixtu
         assert outside not in text.lower(), outside
 
 
-def test_the_documents_of_a_release(
+def test_h54_the_documents_of_a_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -209,7 +209,7 @@ MEMBERS = [
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_members_of_a_zip_are_read_by_their_names_alone(tmp_path: Path, name: str) -> None:
+def test_h48_members_of_a_zip_are_read_by_their_names_alone(tmp_path: Path, name: str) -> None:
     """None is ever written anywhere, and a name that is none of a log's changes nothing."""
     lab = FeedbackLab(tmp_path)
     before, around = lab.refs(), sorted(os.listdir(tmp_path))

@@ -136,7 +136,7 @@ def outside(tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch) -> dict
 
 
 @pytest.mark.parametrize("query", READS)
-def test_no_query_reads_what_is_no_version(query: str, work: Work, outside: dict[str, str]) -> None:
+def test_h50_no_query_reads_what_is_no_version(query: str, work: Work, outside: dict[str, str]) -> None:
     secret_of_the_program = __import__("pyarrow").table({"a": [SECRET]})
     secret_frame = __import__("pandas").DataFrame({"a": [SECRET]})
     tally["hostile cases"] += 1
@@ -148,7 +148,7 @@ def test_no_query_reads_what_is_no_version(query: str, work: Work, outside: dict
 
 
 @pytest.mark.parametrize("query", WRITES)
-def test_no_query_writes_or_changes_settings(query: str, work: Work, outside: dict[str, str]) -> None:
+def test_h50_no_query_writes_or_changes_settings(query: str, work: Work, outside: dict[str, str]) -> None:
     tally["hostile cases"] += 1
     before = work.everything(), sorted(os.listdir(outside["folder"]))
     with pytest.raises(UsageError):
@@ -170,7 +170,7 @@ def test_folders_that_extensions_would_be_in_are_not_made(
 @pytest.mark.parametrize(
     "name", ["it's.csv", 'a"b.csv', "a;b.csv", "--.csv", "a\nb.csv", "\\x.csv", "表 格.csv"]
 )
-def test_names_cannot_break_out_of_their_quotes(name: str, work: Work) -> None:
+def test_h50_names_cannot_break_out_of_their_quotes(name: str, work: Work) -> None:
     work.commit("names", {os.fsencode(name): b"a\n1\n"})
     quoted = name.replace("'", "''")
     assert work.repo.sql(f"FROM dsvc('{quoted}')").to_pydict() == {"a": [1]}
@@ -179,7 +179,7 @@ def test_names_cannot_break_out_of_their_quotes(name: str, work: Work) -> None:
 
 
 @pytest.mark.parametrize("column", ['x"; DROP TABLE t; --', "x'; SELECT 1; --", "", "a\nb", "💥"])
-def test_columns_cannot_break_out_of_their_quotes(column: str, work: Work) -> None:
+def test_h50_columns_cannot_break_out_of_their_quotes(column: str, work: Work) -> None:
     import json
 
     work.commit("columns", {b"a.jsonl": json.dumps({column: 1}).encode() + b"\n"})
@@ -188,7 +188,7 @@ def test_columns_cannot_break_out_of_their_quotes(column: str, work: Work) -> No
     assert found.column(0).to_pylist() == [1]
 
 
-def test_settings_seen_from_inside_are_locked(work: Work, outside: dict[str, str]) -> None:
+def test_h50_settings_seen_from_inside_are_locked(work: Work, outside: dict[str, str]) -> None:
     found = work.repo.sql(
         "SELECT name, value FROM duckdb_settings() WHERE name IN "
         "('enable_external_access', 'lock_configuration', 'temp_directory', 'python_enable_replacements')"

@@ -156,7 +156,7 @@ def test_a_missing_chunk_is_no_malformed_table(name: str, error: DsvcError, shar
             work()
 
 
-def test_verbs_on_a_hostile_table_say_so_and_change_nothing(tmp_path: Path) -> None:
+def test_h43_verbs_on_a_hostile_table_say_so_and_change_nothing(tmp_path: Path) -> None:
     root = tmp_path / "repository"
     repo = Repository.init(str(root))
     good = parquet(pa.table({"a": range(100)}))

@@ -73,7 +73,7 @@ def added(work: Work, files: dict[bytes, bytes]) -> dict[bytes, Entry]:
     return {entry.path: entry for entry in work.repo.manifest(work.repo.staged().root).entries()}
 
 
-def test_a_footer_may_claim_any_number_of_rows() -> None:
+def test_h43_a_footer_may_claim_any_number_of_rows() -> None:
     assert describe_bytes(PARQUET, with_footer(forged([element(b"a", None)], 10**9)))[0] == 10**9
     # An odd zigzag number is negative.
     footer = forged([element(b"a", None)], 3).replace(b"\x16\x06", b"\x16\x05")
@@ -81,12 +81,12 @@ def test_a_footer_may_claim_any_number_of_rows() -> None:
 
 
 @pytest.mark.parametrize("depth", [1000, 9_000, 200_000])
-def test_a_schema_as_deep_as_a_file_allows(depth: int) -> None:
+def test_h43_a_schema_as_deep_as_a_file_allows(depth: int) -> None:
     footer = forged([element(b"a", 1)] * depth + [element(b"x", None)], 1)
     assert describe_bytes(PARQUET, with_footer(footer)) == (None, None)
 
 
-def test_a_million_columns_leave_no_schema() -> None:
+def test_h43_a_million_columns_leave_no_schema() -> None:
     for columns, rows in ((9_000, 7), (900_000, None)):
         footer = forged([element(b"c", None)] * columns, 7, columns)
         assert describe_bytes(PARQUET, with_footer(footer)) == (rows, None)
@@ -108,11 +108,11 @@ def test_a_million_columns_leave_no_schema() -> None:
         parquet_file()[:-300] + parquet_file()[-290:],
     ],
 )
-def test_a_damaged_parquet_file_has_no_number(data: bytes) -> None:
+def test_h43_a_damaged_parquet_file_has_no_number(data: bytes) -> None:
     assert describe_bytes(PARQUET, data) == (None, None)
 
 
-def test_no_flipped_byte_makes_an_error() -> None:
+def test_h43_no_flipped_byte_makes_an_error() -> None:
     generator = random.Random(7)
     for kind, whole in (
         (PARQUET, parquet_file()),
@@ -130,7 +130,7 @@ def test_no_flipped_byte_makes_an_error() -> None:
             assert rows is None or rows <= 1000
 
 
-def test_an_arrow_file_of_endless_batches() -> None:
+def test_h41_an_arrow_file_of_endless_batches() -> None:
     whole = arrow_file(ipc.new_stream)
     schema, batch = whole[: whole.index(b"\xff\xff\xff\xff", 8)], whole[whole.index(b"\xff\xff\xff\xff", 8) :]
     one = batch[: batch.index(b"\xff\xff\xff\xff", 8)]
@@ -147,7 +147,7 @@ def test_an_arrow_file_of_endless_batches() -> None:
 
 
 @pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
-def test_bombs_are_not_unpacked_to_their_end(compression: Compression) -> None:
+def test_h44_bombs_are_not_unpacked_to_their_end(compression: Compression) -> None:
     packer = zstandard.ZstdCompressor(level=1)
     zeros = bytes(1 << 24)
     one = gzip.compress(zeros, 1, mtime=0) if compression is Compression.GZIP else packer.compress(zeros)
@@ -156,7 +156,7 @@ def test_bombs_are_not_unpacked_to_their_end(compression: Compression) -> None:
     assert describe_bytes(kind, one[:-20] + b"\0" * 20)[0] is None
 
 
-def test_all_of_them_are_stored(work: Work) -> None:
+def test_h41_h43_all_of_them_are_stored(work: Work) -> None:
     files = {
         b"lying.parquet": with_footer(forged([element(b"a", None)], 10**9)),
         b"deep.parquet": with_footer(forged([element(b"a", 1)] * 5000 + [element(b"x", None)], 1)),

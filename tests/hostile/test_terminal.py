@@ -198,7 +198,7 @@ def test_h6_json_has_every_name_exactly(folder: Path) -> None:
         assert ("path_b64" in item) == ("\ufffd" in item["path"])
 
 
-def test_the_page_of_a_diff_runs_nothing(committed: Path) -> None:
+def test_h52_the_page_of_a_diff_runs_nothing(committed: Path) -> None:
     assert piped(committed, "diff", "HEAD~1", "HEAD", "--html", "../page.html").returncode == 0
     page = (committed.parent / "page.html").read_text(encoding="utf-8")
     assert "<script" not in page.lower()

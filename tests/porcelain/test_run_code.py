@@ -158,7 +158,7 @@ def test_another_interpreter_is_asked(tmp_path: Path) -> None:
     assert (probe.result().python, probe.result().packages) == ("", {})
 
 
-def test_only_variables_that_matter_are_recorded() -> None:
+def test_h51_only_variables_that_matter_are_recorded() -> None:
     environ = {
         "LANG": "zh_CN.UTF-8",
         "LC_ALL": "C",
@@ -178,7 +178,7 @@ def test_only_variables_that_matter_are_recorded() -> None:
     assert kept["HF_ENDPOINT"].endswith("&n=1")
 
 
-def test_secrets_in_words_are_taken_out() -> None:
+def test_h51_secrets_in_words_are_taken_out() -> None:
     command = [
         "curl",
         "--password=geheim",
@@ -240,7 +240,7 @@ def test_which_names_are_secret(name: str, secret: bool) -> None:
     assert is_secret_name(name) is secret
 
 
-def test_values_are_redacted_by_name_and_by_shape() -> None:
+def test_h51_values_are_redacted_by_name_and_by_shape() -> None:
     found = redacted_mapping({"password": "x", "url": "s3://key:secret@host/p", "n": "5"})
     assert found == {"password": REDACTED, "url": f"s3://{REDACTED}@host/p", "n": "5"}
     assert redacted("nothing of the kind, a@b.org, C:/x") == "nothing of the kind, a@b.org, C:/x"
