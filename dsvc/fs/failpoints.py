@@ -22,9 +22,13 @@ class Action(Enum):
     KILL = "kill"
     EIO = "eio"
     ENOSPC = "enospc"
+    EDQUOT = "edquot"
     SHORT_WRITE = "short-write"
     TORN_WRITE = "torn-write"
     MEMORY = "memory"
+
+
+_ERRORS = {Action.EIO: errno.EIO, Action.ENOSPC: errno.ENOSPC, Action.EDQUOT: errno.EDQUOT}
 
 
 @dataclass(slots=True)
@@ -59,10 +63,9 @@ class Plan:
         self.fired += 1
         if self.action is Action.KILL:
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.action is Action.EIO:
-            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
-        if self.action is Action.ENOSPC:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        if self.action in _ERRORS:
+            code = _ERRORS[self.action]
+            raise OSError(code, os.strerror(code), path)
         if self.action is Action.MEMORY:
             raise MemoryError(f"failpoint at operation {number}")
         return self.action

@@ -47,6 +47,11 @@ def storage_error(error: OSError, doing: str, path: Path) -> StorageError:
     )
 
 
+def is_full(error: StorageError) -> bool:
+    """Whether it says that the disk or the quota is used up."""
+    return error.details.get("errno") in ("ENOSPC", "EDQUOT")
+
+
 def _fail(error: OSError, doing: str, path: Path) -> NoReturn:
     raise storage_error(error, doing, path) from error
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import json
+import logging
 import mmap
 import os
 import time
@@ -14,13 +15,14 @@ from collections.abc import Sequence
 from functools import cache
 
 from dsvc.fs import files
-from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
+from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError, StorageError
 from dsvc.model.ids import PackId
 from dsvc.store.backend import Buffer, UnreadableError
 from dsvc.store.layout import Layout
 
 SUFFIX = ".pack"
 JOURNAL = "journal.json"
+_log = logging.getLogger(__name__)
 _MAX_OPEN = 64
 _SMALL_BYTES = 16 << 10
 _PROBE_BYTES = 1 << 20
@@ -259,12 +261,18 @@ class LocalBackend:
         files.make_folders(folder)
         names = sorted({pack.hex() for pack in (*packs, *self._list(folder))})
         journal = {"run": run, "at": time.time(), "packs": names}
-        files.write_atomically(
-            os.path.join(folder, JOURNAL),
-            json.dumps(journal).encode(),
-            durable=self.durable,
-            temporary=self.layout.temporary,
-        )
+        try:
+            files.write_atomically(
+                os.path.join(folder, JOURNAL),
+                json.dumps(journal).encode(),
+                durable=self.durable,
+                temporary=self.layout.temporary,
+            )
+        except StorageError as error:
+            if not files.is_full(error):
+                raise
+            # Collecting must work on a full disk: then the names and the time of the folder have to do.
+            _log.warning("the trash keeps no journal: %s", error)
         for pack in packs:
             name = pack.hex() + SUFFIX
             source = os.path.join(self.layout.packs, name)

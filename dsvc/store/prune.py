@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from dsvc.model.errors import CorruptDataError, NotFoundError
+from dsvc.fs import files
+from dsvc.model.errors import CorruptDataError, NotFoundError, StorageError
 from dsvc.model.ids import PackId
 from dsvc.store.backend import Backend
 from dsvc.store.chunk_store import ChunkStore
@@ -281,8 +282,15 @@ class _Run:
         # What has nothing alive goes first: where trash is deleted at once, that makes room for the rest.
         carried = [self._by_name[name] for name in decided.drop if self._must_carry(name)]
         self._trash([name for name in decided.drop if self._by_name[name] not in carried])
-        self._rewrite([*rescued, *carried, *(self._by_name[name] for name in decided.rewrite)])
-        self._delete_expired(sparing=set())
+        try:
+            self._rewrite([*rescued, *carried, *(self._by_name[name] for name in decided.rewrite)])
+            needed = set()
+        except StorageError as error:
+            if not files.is_full(error):
+                raise
+            # What has nothing alive is gone; packs that are alive in part stay whole until there is room.
+            logger.warning("no room to write packs anew that are needed in part; they stay: %s", error)
+        self._delete_expired(sparing=needed)
         self._store.forget()
         return Collected(
             candidates=decided.candidates,

@@ -18,7 +18,7 @@ from dsvc.model.manifest import MODE_EXECUTABLE, MODE_FILE
 from dsvc.testing.checker import commit_contents
 from dsvc.testing.faults import BrokenPromiseError, run_in_child, tried
 from tests import loop_scenarios, scenarios
-from tests.faultkit import Scenario, open_in, repository
+from tests.faultkit import Scenario, open_in, repository, write
 from tests.faultkit import state as state_of
 from tests.loop_world import World
 from tests.slim import in_slim_process
@@ -113,6 +113,8 @@ def test_f10_answers_are_whole_where_reads_are_short(fast_path: Path) -> None:
     scenario = scenarios.make("checkout-force", fast_path / "scenario")
     root = str(fast_path / "case")
     scenario.image.lay_out(root)
+    ignored = b"".join(b"nothing%d\n" % n for n in range(300)) + b"mine\n"
+    write(root, {b".dsvcignore": ignored, b"data/.dsvcignore": ignored, b"data/mine": b"ignored"})
     usual = _answers(root)
 
     def short() -> None:
