@@ -233,10 +233,11 @@ def _be_child(
             sys.stdout = sys.stderr = io.TextIOWrapper(
                 io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="surrogateescape"
             )
-            pages = int(Path("/proc/self/statm").read_text().split()[0])
-            limit = pages * resource.getpagesize() + memory
-            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
             for at, (name, case) in enumerate(cases):
+                # Beyond what is mapped already: libraries that the cases before have loaded stay.
+                pages = int(Path("/proc/self/statm").read_text().split()[0])
+                limit = pages * resource.getpagesize() + memory
+                resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
                 used = resource.getrusage(resource.RUSAGE_SELF)
                 until = int(used.ru_utime + used.ru_stime) + seconds + 1
                 resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))

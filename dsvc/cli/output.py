@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -33,6 +34,9 @@ _STYLES = {
     "tag": "1;33",
 }
 
+# Control characters of eight bits, which JSON lets pass, and marks that turn the direction of what follows.
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
 
 def open_streams() -> None:
     """Open standard streams that are closed, to nowhere, so that no other file takes their numbers."""
@@ -55,8 +59,9 @@ def force_utf8() -> None:
 
 
 def encode_json(value: object) -> str:
-    """Return one line of JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    """Return one line of JSON; what commands or misleads a terminal is escaped, which changes no value."""
+    text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class Output:

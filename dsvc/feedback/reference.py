@@ -26,7 +26,8 @@ from dsvc.model.paths import check_structure, display_path
 FIELD: Final = "dsvc_ref"
 """What the field is called in samples that are given to other tools."""
 MAX_LENGTH: Final = 64 << 10
-_CONTROL: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+# Control characters, and marks that turn the direction of what a terminal shows after them.
+_CONTROL: Final = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _IN_PATH: Final = re.compile(rf"[#:{_CONTROL}]|%(?=[0-9A-Fa-f]{{2}})")
 _IN_VALUE: Final = re.compile(rf"[%#,{_CONTROL}]")
 _IN_NAME: Final = re.compile(rf"[%#,={_CONTROL}]")

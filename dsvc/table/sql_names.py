@@ -65,6 +65,10 @@ def query_names(connection: DuckDBPyConnection, query: str) -> QueryNames:
     if "\0" in query:
         raise SqlError("the query holds a null character")
     try:
+        query.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SqlError("the query holds bytes that are not UTF-8") from error
+    try:
         statements = connection.extract_statements(query)
         [(text,)] = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()
     except (duckdb.Error, UnicodeError) as error:
