@@ -10,6 +10,7 @@ import msgspec
 
 from dsvc.history import merge_base, walk
 from dsvc.history.commit_codec import BLOB_NAME, Commit, Sign, decode_commit, encode_commit, manifest_blob
+from dsvc.history.git_format import check_git_format
 from dsvc.history.git_object import GitObject, object_id, parse_commit, parse_tag, parse_tree, signed_payload
 from dsvc.history.git_writer import GitWriter
 from dsvc.history.loose_reader import LooseReader
@@ -112,7 +113,14 @@ class History:
         *,
         incoming: str | None = None,
     ) -> Self:
-        """Open what `dsvc.history.git_writer.init_bare` made, and finish what a killed writer left."""
+        """Open what `dsvc.history.git_writer.init_bare` made, and finish what a killed writer left.
+
+        Raises
+        ------
+        UnsupportedFormatError
+            If git keeps it in a format that is not read here.
+        """
+        check_git_format(git_dir)
         history = cls(git_dir, lock_path, durable, lock_timeout, incoming=incoming)
         history.refs.recover()
         return history

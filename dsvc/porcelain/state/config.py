@@ -13,6 +13,9 @@ from dsvc.model.errors import CorruptDataError, NotFoundError, UnsupportedFormat
 from dsvc.store.layout import FEATURES, FORMAT_VERSION
 
 
+OBJECT_FORMAT: Final = "sha1"
+
+
 class Setting(NamedTuple):
     """A known setting: its default and how a value is checked."""
 
@@ -114,8 +117,12 @@ class Config:
         except ValueError as error:
             raise CorruptDataError(f"{self._path} names no format version") from error
         features = set(filter(None, values.get("repository.features", "").split(",")))
-        if version != FORMAT_VERSION or features - FEATURES:
-            missing = ", ".join(sorted(features - FEATURES)) or f"format {version}"
+        objects = values.get("repository.objectFormat", OBJECT_FORMAT)
+        unknown = sorted(features - FEATURES) + (
+            [] if objects == OBJECT_FORMAT else [f"objects by {objects}"]
+        )
+        if version != FORMAT_VERSION or unknown:
+            missing = ", ".join(unknown) or f"format {version}"
             raise UnsupportedFormatError(f"this repository needs {missing}", hint="install a newer dsvc")
         return version
 
@@ -233,7 +240,7 @@ def initial() -> bytes:
         {
             "repository.format": str(FORMAT_VERSION),
             "repository.features": ",".join(sorted(FEATURES)),
-            "repository.objectFormat": "sha1",
+            "repository.objectFormat": OBJECT_FORMAT,
         }
     )
 

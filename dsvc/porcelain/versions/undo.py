@@ -80,6 +80,9 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         obstacles = update.obstacles()
         if obstacles:
             raise refusal(obstacles)
+        # What can't be read any more is nothing to go back to: that is known before anything moves.
+        for each in (staged.root, root):
+            repo.manifest(each).totals()
         mirror = Mirror(repo, staged.root)
         repo.store.publish()
         _move_runs(repo, head, changes, runs, comes_back=comes_back)
