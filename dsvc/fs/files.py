@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 from collections.abc import Sequence
 from typing import NoReturn
@@ -317,6 +318,17 @@ def discard(path: Path, *, dir_fd: int | None = None) -> None:
         recording.of_name("unlink", path, dir_fd)
     except OSError:
         return
+
+
+def discard_own(folder: str) -> None:
+    """Remove the temporary files of this process in a folder, by their names; never fails, as `discard`."""
+    own = re.compile(rf"[A-Za-z]+-{os.getpid()}-[0-9a-f]{{16}}")
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in filter(own.fullmatch, names):
+        discard(os.path.join(folder, name))
 
 
 def append(path: str, data: Buffer, *, durable: bool = True) -> None:

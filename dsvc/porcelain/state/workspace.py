@@ -13,7 +13,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dsvc.fs import locks
+from dsvc.fs import files, locks
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain.state.config import Config
 from dsvc.porcelain.state.operation_note import Note
@@ -155,7 +155,15 @@ class Workspace:
                 locks.hold(self.layout.lock("store"), what="store", shared=True, timeout=self.lock_timeout)
             )
             self.store.index.reload()
-            yield
+            try:
+                yield
+            except Exception:
+                raise
+            except BaseException:
+                # A signal asks the process to end: nobody will publish what was begun.
+                self.store.abandon()
+                files.discard_own(self.layout.temporary)
+                raise
 
     def signature(self) -> Signature:
         """Who acts, now: the repository's settings, else what `open` was given."""

@@ -29,7 +29,11 @@ def hold(layout: Layout, root: NodeId) -> str:
     files.make_folders(folder(layout), durable=False)
     path = os.path.join(folder(layout), files.temporary_name("held"))
     # Flushed: after a power cut another process may have this number, and gc reads the file as its own.
-    write_checked(path, bytes(root), durable=True)
+    try:
+        write_checked(path, bytes(root), durable=True)
+    except BaseException:
+        files.discard(path)
+        raise
     return path
 
 
