@@ -153,7 +153,7 @@ def test_json(data: st.DataObject, rows: Rows) -> None:
 
 @SETTINGS
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_h50_any_text_is_read_or_refused(text: str) -> None:
     try:
         found = parse(text)
     except PredicateError:

@@ -98,7 +98,7 @@ PLANTED = {
 CASES = [(kind, make()) for kind, make in PLANTED.items() for _ in range(6)]
 
 
-def test_every_plugin_of_the_library_has_a_pattern_and_a_case() -> None:
+def test_h51_every_plugin_of_the_library_has_a_pattern_and_a_case() -> None:
     asked = plugins(entropy=False, settings=False)
     assert {plugin.kind for plugin in asked} == set(PLANTED)
     assert {type(plugin.plugin).__name__ for plugin in asked} == set(LINES)
@@ -135,7 +135,7 @@ def test_choosing_lines_first_finds_the_same(lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("kind", "value"), CASES[::6])
-def test_each_kind_is_found_in_files_of_every_sort(kind: str, value: str) -> None:
+def test_h51_each_kind_is_found_in_files_of_every_sort(kind: str, value: str) -> None:
     record = json.dumps({"t": f"text\n{value}\nmore 中文"})
     assert kind in kinds(SECRETS, f"first\n{value}\n")
     assert kind in kinds(SECRETS, record, "a.jsonl")
@@ -152,7 +152,7 @@ def test_every_password_of_a_long_line_is_found() -> None:
     assert kinds(SECRETS, text) == {"secret_keyword": 30}
 
 
-def test_no_comment_in_the_data_hides_a_secret() -> None:
+def test_h51_no_comment_in_the_data_hides_a_secret() -> None:
     for mark in (
         "# pragma: allowlist secret",
         "// pragma: allowlist nextline secret",
@@ -176,7 +176,7 @@ def test_no_comment_in_the_data_hides_a_secret() -> None:
         "114.114.114.114",
     ],
 )
-def test_near_misses_are_left_alone(text: str) -> None:
+def test_h51_near_misses_are_left_alone(text: str) -> None:
     assert kinds(SECRETS, f"{text}\n") == {}
 
 
@@ -192,7 +192,7 @@ def test_a_private_key_over_several_lines_is_one_hit() -> None:
     assert kinds(SECRETS, json.dumps({"k": text}), "a.jsonl") == {"private_key": 1}
 
 
-def test_a_hit_shows_its_front_only() -> None:
+def test_h51_a_hit_shows_its_front_only() -> None:
     value = "AKIA" + "ABCDEFGHIJ234567"
     assert only_hit(SECRETS, f"x {value}").shown == "AKI*****************"
 
