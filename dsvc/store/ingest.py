@@ -214,7 +214,8 @@ def hash_file(name: bytes, dir_fd: int, seen: FileStat | None = None) -> tuple[b
             try:
                 before = seen or FileStat.of(os.fstat(fd))
                 strong, quick, total = blake3.blake3(), xxhash.xxh3_128(), 0
-                while part := os.read(fd, _READ_BYTES):
+                # Not to its end: one that grows as fast as it is read has none.
+                while total <= before.size and (part := os.read(fd, _READ_BYTES)):
                     strong.update(part)
                     quick.update(part)
                     total += len(part)
@@ -263,7 +264,7 @@ def _examine(path: bytes, fd: int, size: int, old: Entry | None, describe: Descr
     strong, quick, total = blake3.blake3(), xxhash.xxh3_128(), 0
     look = sniff(path, os.pread(fd, SNIFF_BYTES, 0))
     describer: Describer | None = None if look.table is None else describe(look.table, size)
-    while part := os.read(fd, _READ_BYTES):
+    while total <= size and (part := os.read(fd, _READ_BYTES)):
         strong.update(part)
         quick.update(part)
         total += len(part)

@@ -1,4 +1,4 @@
-"""The pool of forked workers: every task is done once, errors arrive as they were, nothing is left running."""
+"""The pool of forked workers: each task is done once, errors arrive as raised, nothing is left running."""
 
 from __future__ import annotations
 
