@@ -192,7 +192,7 @@ def _flagged(lab: FeedbackLab) -> str:
     return defect
 
 
-def test_a_repair_that_would_touch_unflagged_rows(lab: FeedbackLab) -> None:
+def test_h60_a_repair_that_would_touch_unflagged_rows(lab: FeedbackLab) -> None:
     defect, patch = _flagged(lab), lab.files / "p.csv"
     patch.write_text("id,label\n7,9\n3,9\n")
     with Unchanged(lab, "unflagged-rows", 2):

@@ -149,7 +149,7 @@ EVERY = pytest.param(True, marks=pytest.mark.soak, id="all")
 
 
 @pytest.mark.parametrize("every", [SOME, EVERY])
-def test_each_part_that_is_exchanged_is_named(root: str, fast_path: Path, every: bool) -> None:
+def test_h23_h60_each_part_that_is_exchanged_is_named(root: str, fast_path: Path, every: bool) -> None:
     for number, (ref, path) in enumerate(_places()):
         prefix = _chain(ref)
         assert prefix is not None
