@@ -128,6 +128,8 @@ def _switch(
     if obstacles and not force:
         raise refusal(obstacles)
     discarded, saved = keep_files(repo, [*(o.path for o in obstacles), *update.settled])
+    # Staged work that is carried over is a manifest of its own.
+    repo.store.publish()
     changes = [RefChange(str(where), None, commit)] if new_branch is not None and commit is not None else []
     move = _Move(rev or new_branch or "HEAD", where, commit, changes)
     mirror = Mirror(repo, staged.root)

@@ -24,7 +24,7 @@ from dsvc.porcelain.tree import merge_state
 from dsvc.porcelain.tree.merge_state import MergeState
 from dsvc.porcelain.tree.mirror import Mirror
 from dsvc.porcelain.tree.safekeeping import keep_files
-from dsvc.porcelain.tree.tree_look import Transition
+from dsvc.porcelain.tree.tree_look import Obstacle, Transition
 from dsvc.porcelain.tree.tree_scan import Progress
 from dsvc.porcelain.tree.tree_update import TreeUpdate
 from dsvc.porcelain.versions.checkout import SwitchPlan, refusal
@@ -139,6 +139,14 @@ def checked_update(
     return update
 
 
+def staged_in_conflict(repo: Workspace, staged: Staged, paths: Sequence[bytes]) -> list[Obstacle]:
+    """Staged changes of paths that come into conflict: settling these would lose them."""
+    if staged.root == staged.base_root or not paths:
+        return []
+    before, now = repo.manifest(staged.base_root), repo.manifest(staged.root)
+    return [Obstacle(p, "it has staged changes") for p in paths if before.get(p) != now.get(p)]
+
+
 def join_into_head(
     repo: Workspace, head: Head, staged: Staged, join: Join, progress: Progress | None = None
 ) -> MergeOutcome:
@@ -161,6 +169,7 @@ def join_into_head(
     plan = SwitchPlan(repo, staged, merged.root, force=False, patterns=None)
     sparse = repo.sparse
     still = [Transition(c.path, c.ours, c.ours) for c in merged.conflicts if sparse.includes(c.path)]
+    plan.conflicts += staged_in_conflict(repo, staged, [c.path for c in merged.conflicts])
     update = checked_update(repo, plan, still, progress)
     repo.store.publish()
     runs = record_made(repo, join.verb, merged.made, argument=join.argument)

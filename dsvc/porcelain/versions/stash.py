@@ -30,7 +30,13 @@ from dsvc.porcelain.tree.status import scan_tree
 from dsvc.porcelain.tree.tree_look import Transition
 from dsvc.porcelain.tree.tree_update import TreeUpdate
 from dsvc.porcelain.versions.checkout import SwitchPlan, refusal
-from dsvc.porcelain.versions.join import checked_update, found_in_place, leave_conflicts, refuse_second
+from dsvc.porcelain.versions.join import (
+    checked_update,
+    found_in_place,
+    leave_conflicts,
+    refuse_second,
+    staged_in_conflict,
+)
 from dsvc.porcelain.versions.three_way import Names, merge_roots
 
 REF: Final = "refs/dsvc/stash"
@@ -188,6 +194,7 @@ def pop(repo: Workspace) -> MergeOutcome:
         plan = SwitchPlan(repo, staged, merged.root, force=False, patterns=None)
         sparse = repo.sparse
         still = [Transition(c.path, c.ours, c.ours) for c in merged.conflicts if sparse.includes(c.path)]
+        plan.conflicts += staged_in_conflict(repo, staged, [c.path for c in merged.conflicts])
         update = checked_update(repo, plan, still)
         repo.store.publish()
         record_made(repo, "stash pop", merged.made)
