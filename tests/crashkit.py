@@ -166,7 +166,7 @@ def _on_copy(root: str, copy: str, look: Callable[[str], Any]) -> Any:
 class Crashes:
     """Tries the states that crashes in the last command of a recorded script may leave.
 
-    `thorough` looks at each state in every way; else caches, gc and going on are tried at a third each.
+    `thorough` looks at each state in every way; else fsck and caches, gc, or going on are tried.
     `also` is told the folder and whether the command had returned, and checks more.
     """
 
@@ -251,10 +251,12 @@ class Crashes:
             self._check_refs(repo, before, after, returned)
             self._check_dirty(repo, before, after)
             check_history(repo, expected)
-            check_fsck(repo)
         if self._also is not None:
             self._also(self._root, returned)
-        way = self._rng.randrange(3)
+        way = self._rng.randrange(4)
+        if way in (0, 3) or self._thorough:
+            with repository(self._root) as repo:
+                check_fsck(repo)
         if way == 0 or self._thorough:
             check_caches(self._root)
         if way == 1 or self._thorough:
@@ -264,7 +266,6 @@ class Crashes:
         if way == 2 or self._thorough:
             self._go_on()
             with repository(self._root) as repo:
-                check_fsck(repo)
                 if any(commit_contents(repo, commit) != commits[commit] for commit in commits):
                     raise BrokenPromiseError("after going on an acknowledged commit has other content")
 

@@ -39,7 +39,7 @@ def _cases() -> list[object]:
     """By first command: scripts of one and two commands, some of them; at night all of up to three."""
     night = _NIGHT_STATES // len(ALPHABET)
     return [
-        *(pytest.param(first, 2, 4, 150, id=first) for first in ALPHABET),
+        *(pytest.param(first, 2, 4, 165, id=first) for first in ALPHABET),
         *(
             pytest.param(first, 3, None, night, id=f"{first}-night", marks=pytest.mark.soak)
             for first in ALPHABET
@@ -65,8 +65,8 @@ def test_f4_f5_any_state_of_the_disk(
         crashes.run(max(5, states // len(scripts)))
 
 
-_OTHERS = ("rm", "mv", "clean", "merge-conflict", "source-update", "commit-runs", "run-manual", "waive")
-_LOOP = ("feedback-import", "repair-apply", "repair-verify", "release-create")
+_OTHERS = ("rm", "mv", "clean", "merge-conflict", "commit-runs", "waive")
+_LOOP = ("feedback-import", "release-create")
 _NIGHT_OTHERS = [each for each in (*scenarios.COMMANDS, *loop_scenarios.COMMANDS) if each not in ALPHABET]
 
 
