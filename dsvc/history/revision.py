@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from dsvc.history.merge_base import ReadCommit, merge_bases
+from dsvc.history.merge_base import ReadCommit
 from dsvc.history.ref_name import HEADS, TAGS, is_ref_format, short_name
 from dsvc.history.ref_transaction import HEAD
 from dsvc.history.refs import Refs
@@ -106,11 +106,11 @@ class Revisions:
                 if commit is not None:
                     raise UnknownRevisionError(f"{text!r} is not a revision: @{{N}} follows a name")
                 commit = self._entry(text[: base.end() if base else 0], _number(found["entry"], text), text)
-            elif commit is not None:
+            else:
+                assert commit is not None, "where nothing is named an entry comes first"
                 commit = self._step(commit, found, text)
             at = found.end()
-        if commit is None:
-            raise UnknownRevisionError(f"{text!r} is not a revision")
+        assert commit is not None
         return commit
 
     def _step(self, commit: CommitId, suffix: re.Match[str], text: str) -> CommitId:
@@ -214,14 +214,6 @@ class Revisions:
         if close:
             return "did you mean " + " or ".join(close) + "?"
         return "dsvc log, dsvc branch and dsvc tag list what there is"
-
-    def merge_bases(self, a: CommitId, b: CommitId) -> list[CommitId]:
-        """Find every best common ancestor; several after a criss-cross merge."""
-        return merge_bases(self._read, a, b)
-
-    def merge_base(self, a: CommitId, b: CommitId) -> CommitId | None:
-        """Find one best common ancestor, or None for unrelated histories."""
-        return next(iter(self.merge_bases(a, b)), None)
 
 
 def _number(digits: str, text: str) -> int:
