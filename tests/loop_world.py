@@ -74,3 +74,13 @@ class World:
             self.check(root)
             count += outcome.fired
         return count
+
+
+_made: dict[str, World] = {}
+
+
+def make(name: str, folder: Path) -> World:
+    """A world, prepared in a folder that is made for it; once in each process, since none is changed."""
+    if name not in _made:
+        _made[name] = World(name, folder)
+    return _made[name]

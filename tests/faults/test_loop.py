@@ -10,7 +10,7 @@ import pytest
 from dsvc.testing.checker import check
 from dsvc.testing.faults import ERRORS, KILLS, Fault, run_in_child
 from tests.loop_scenarios import COMMANDS, words
-from tests.loop_world import World
+from tests.loop_world import make as make_world
 from tests.slim import in_slim_process
 
 MOVES_SEVERAL_REFS = {
@@ -25,7 +25,7 @@ MOVES_SEVERAL_REFS = {
 @pytest.mark.parametrize("name", MOVES_SEVERAL_REFS)
 @in_slim_process
 def test_f1_f7_faults_where_refs_move(fast_path: Path, name: str) -> None:
-    world = World(name, fast_path / "world")
+    world = make_world(name, fast_path / "world")
     step = max(1, world.operations // 5)
     assert world.loop(fast_path, MOVES_SEVERAL_REFS[name], step=step, first=world.operations - step)
 
@@ -38,7 +38,7 @@ def test_f1_f7_faults_where_refs_move(fast_path: Path, name: str) -> None:
 @in_slim_process
 def test_f1_killed_at_every_operation(fast_path: Path, name: str, pieces: bool, step: int) -> None:
     """What kills leave, in every run of the tests at some operations; with pieces also inside of writes."""
-    assert World(name, fast_path / "world").walk(fast_path, pieces=pieces, step=step)
+    assert make_world(name, fast_path / "world").walk(fast_path, pieces=pieces, step=step)
 
 
 @pytest.mark.soak
@@ -46,7 +46,7 @@ def test_f1_killed_at_every_operation(fast_path: Path, name: str, pieces: bool, 
 @pytest.mark.parametrize("name", COMMANDS)
 @in_slim_process
 def test_f7_faults_at_every_operation(fast_path: Path, name: str, fault: Fault) -> None:
-    assert World(name, fast_path / "world").loop(fast_path, fault, step=1, first=1)
+    assert make_world(name, fast_path / "world").loop(fast_path, fault, step=1, first=1)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_f7_faults_at_every_operation(fast_path: Path, name: str, fault: Fault) 
 @in_slim_process
 def test_two_at_once(fast_path: Path, name: str) -> None:
     """Two processes do the same: together they come to what one comes to, and the other one says why not."""
-    world = World(name, fast_path / "world")
+    world = make_world(name, fast_path / "world")
     root = str(fast_path / "both")
     world.image.lay_out(root)
     pids = []

@@ -20,7 +20,7 @@ from dsvc.testing.faults import BrokenPromiseError, run_in_child, tried
 from tests import loop_scenarios, scenarios
 from tests.faultkit import Scenario, open_in, repository, write
 from tests.faultkit import state as state_of
-from tests.loop_world import World
+from tests.loop_world import make as make_world
 from tests.slim import in_slim_process
 
 # Less than asked
@@ -90,7 +90,7 @@ def test_f10_less_than_asked_at_every_call(fast_path: Path, name: str, seed: int
         with repository(root) as repo:
             assert state_of(repo) == scenario.end
     else:
-        world = World(name, fast_path / "world")
+        world = make_world(name, fast_path / "world")
         world.image.lay_out(root)
         _ran(partial(world.run, root), partial(_stop_short, seed))
         assert loop_scenarios.words(root) == world.after

@@ -9,6 +9,7 @@ is noted outside.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import pickle
@@ -30,8 +31,13 @@ from dsvc.model.ids import CommitId
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.state.values import ResetMode
 from dsvc.testing.checker import Expected, check, tree_state
-from dsvc.testing.faults import run_in_child, tried
-from tests.faultkit import open_in, repository, write
+from dsvc.testing.faults import BrokenPromiseError, run_in_child, tried
+from dsvc.testing.lineage_checker import provenance
+from tests import scenarios
+from tests.faultkit import Scenario, open_in, repository, write
+from tests.loop_scenarios import words
+from tests.loop_world import World
+from tests.loop_world import make as make_world
 
 pytestmark = pytest.mark.power
 
@@ -264,7 +270,7 @@ def _checked(disk: Disk, book: Book) -> None:
 
 
 @pytest.mark.parametrize("flag", [LOG_FLUSHED, NOTHING_FLUSHED])
-def test_cut_after_each_command(disk: Disk, tmp_path: Path, flag: int) -> None:
+def test_f3_cut_after_each_command(disk: Disk, tmp_path: Path, flag: int) -> None:
     book, rng = Book(tmp_path / "book"), random.Random(3)
     root = disk.root
     commands: list[Callable[[], object]] = [
@@ -289,7 +295,7 @@ def test_cut_after_each_command(disk: Disk, tmp_path: Path, flag: int) -> None:
 
 
 @pytest.mark.parametrize("flag", [LOG_FLUSHED, NOTHING_FLUSHED])
-def test_staged_state_survives(disk: Disk, flag: int) -> None:
+def test_f3_staged_state_survives(disk: Disk, flag: int) -> None:
     """What add acknowledged can be committed after a cut, even where the file itself is lost."""
     root = disk.root
     run_in_child(lambda: Repository.init(root))
@@ -350,12 +356,49 @@ def _kill_all(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
+LATER = ("run", "source-add", "feedback-import", "repair-apply", "release-create")
+
+
 @pytest.mark.parametrize("flag", [LOG_FLUSHED, NOTHING_FLUSHED])
-def test_cut_at_random_times(disk: Disk, tmp_path: Path, flag: int) -> None:
+def test_f3_cut_after_what_is_recorded_beside_commits(disk: Disk, fast_path: Path, flag: int) -> None:
+    """Runs, sources, evaluations, repairs and releases are there once the command has said so."""
+    for name in LATER:
+        made: Scenario | World = (
+            scenarios.make(name, fast_path / name)
+            if name in scenarios.COMMANDS
+            else make_world(name, fast_path / name)
+        )
+        made.image.lay_out(disk.root + name)
+        os.sync()
+        outcome = run_in_child(lambda: made.run(disk.root + name))  # noqa: B023
+        assert outcome.error is None
+        disk.cut(flag)
+        disk.boot()
+        outcome = run_in_child(lambda: _recorded(made, disk.root + name))  # noqa: B023
+        assert outcome.error is None, outcome.error
+
+
+def _recorded(made: Scenario | World, root: str) -> None:
+    """Everything is recorded as after the command, and whole; files of the tree may be cut short."""
+    if isinstance(made, World):
+        if words(root) != made.after:
+            raise BrokenPromiseError(f"after a cut there is {words(root)}, not {made.after}")
+        check(root, dataclasses.replace(made.expected, files=None))
+        return
+    with repository(root) as repo:
+        found = provenance(repo, repo.history.refs.head().commit)
+        if found != made.end[4]:
+            raise BrokenPromiseError(f"after a cut there is {found}, not {made.end[4]}")
+    check(root, Expected(commits=made.commits, possible=made.possible))
+
+
+@pytest.mark.parametrize("rounds", [10, pytest.param(480, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("flag", [LOG_FLUSHED, NOTHING_FLUSHED])
+def test_f4_cut_at_random_times(disk: Disk, tmp_path: Path, flag: int, rounds: int) -> None:
     seed = int(os.environ.get("DSVC_SEED") or random.SystemRandom().getrandbits(32))
     print(f"seed {seed}")
     book, rng = Book(tmp_path / "book"), random.Random(seed)
-    for round_ in range(4):
+    for round_ in range(rounds):
         pid = _start(lambda number=round_: _live(book, disk.root, seed + number))  # type: ignore[misc]
         time.sleep(rng.uniform(0.0, 0.4))
         working = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None

@@ -18,7 +18,7 @@ from dsvc.testing.checker import Expected, check, leftovers, tree_state, unchang
 from dsvc.testing.faults import BrokenPromiseError, Image, count_operations, tried
 from tests import scenarios
 from tests.faultkit import commit_all, open_in, repository, write
-from tests.loop_world import World
+from tests.loop_world import make as make_world
 from tests.slim import in_slim_process
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
@@ -80,7 +80,7 @@ def _world(verb: str, folder: Path) -> _World:
         return _Init(folder)
     if verb in scenarios.COMMANDS:
         return scenarios.make(verb, folder)
-    return World(verb, folder)
+    return make_world(verb, folder)
 
 
 class Ended(NamedTuple):
