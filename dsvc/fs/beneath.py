@@ -20,6 +20,11 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CACHED_FOLDERS = 32
 
 
+def _refuse_if_too_many(error: OSError, path: str | bytes) -> None:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        raise files.storage_error(error, "open folder", path) from error
+
+
 class NotAFolderError(WouldOverwriteError):
     """Something other than a folder stands where a folder is needed."""
 
@@ -31,11 +36,22 @@ class Beneath:
     ----------
     root : str
         The working tree; the root itself may be reached through links, nothing below it.
+
+    Raises
+    ------
+    StorageError
+        If no more files can be opened.
+    OSError
+        As the system says, where it can't be opened for another reason.
     """
 
     def __init__(self, root: str) -> None:
         self._open: OrderedDict[bytes, int] = OrderedDict()
-        self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            _refuse_if_too_many(error, root)
+            raise
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -74,6 +90,8 @@ class Beneath:
             If it isn't there and `create` is false.
         NotAFolderError
             If a component is a file or a symlink.
+        StorageError
+            If no more files can be opened.
         """
         if not path:
             return self.root_fd
@@ -90,6 +108,7 @@ class Beneath:
                 raise NotAFolderError(
                     f"{display_path(path)} is not a folder", details={"path": display_path(path)}
                 ) from error
+            _refuse_if_too_many(error, path)
             raise
         self._open[path] = fd
         if len(self._open) > _CACHED_FOLDERS:

@@ -9,6 +9,7 @@ import json
 import logging
 import mmap
 import os
+import resource
 import time
 import weakref
 from collections.abc import Sequence
@@ -129,6 +130,9 @@ class LocalBackend:
         self.layout = layout
         self.durable = durable
         self._open: dict[PackId, int] = {}
+        # A quarter of what the process may open, so that packs leave room for all else.
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most_open = _MAX_OPEN if allowed < 0 else max(1, min(_MAX_OPEN, allowed // 4))
 
     def list_packs(self) -> list[PackId]:
         """Names of the published packs, sorted."""
@@ -164,7 +168,7 @@ class LocalBackend:
         fd = self._open.get(pack)
         if fd is None:
             fd = self._opened(pack)
-            if len(self._open) >= _MAX_OPEN:
+            if len(self._open) >= self._most_open:
                 os.close(self._open.pop(next(iter(self._open))))
             self._open[pack] = fd
         return fd
