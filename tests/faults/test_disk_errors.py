@@ -66,7 +66,7 @@ def test_f7_init(fast_path: Path, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("action", [Action.ENOSPC, Action.EDQUOT], ids=lambda action: action.value)
-@pytest.mark.parametrize("name", ["add", "commit", "checkout", "source-add"])
+@pytest.mark.parametrize("name", ["add", "commit", "checkout"])
 @in_slim_process
 def test_f7_an_error_is_told_and_names_what_to_do(fast_path: Path, name: str, action: Action) -> None:
     """Without an error of its own a command that met ENOSPC throughout has done its work."""
@@ -90,11 +90,11 @@ def test_f7_an_error_is_told_and_names_what_to_do(fast_path: Path, name: str, ac
 @pytest.mark.parametrize(
     "name",
     [
-        *("add", "commit", "gc", "merge", "tag", "run"),
+        *("add", "commit", "gc", "merge", "tag"),
         *(
             pytest.param(name, marks=pytest.mark.soak)
             for name in scenarios.COMMANDS
-            if name not in ("add", "commit", "gc", "merge", "tag", "run")
+            if name not in ("add", "commit", "gc", "merge", "tag")
         ),
     ],
 )

@@ -40,7 +40,7 @@ def test_f1_killed_at_every_operation(fast_path: Path, name: str, pieces: bool) 
     """Each state that a kill leaves; with pieces also those inside of writes."""
     scenario = scenarios.make(name, fast_path / "scenario")
     # Of what the commands on runs and sources share with others enough is seen there.
-    step = 3 if name in lineage_scenarios.COMMANDS and not pieces else 1
+    step = 6 if name in lineage_scenarios.COMMANDS and not pieces else 1
     assert scenario.walk(fast_path, pieces=pieces, step=step) > 10
 
 

@@ -32,7 +32,7 @@ def test_f1_f7_faults_where_refs_move(fast_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "pieces", "step"),
-    [pytest.param(name, False, 12, id=name) for name in COMMANDS]
+    [pytest.param(name, False, 25, id=name) for name in COMMANDS]
     + [pytest.param(name, True, 1, id=f"{name}-pieces", marks=pytest.mark.soak) for name in COMMANDS],
 )
 @in_slim_process

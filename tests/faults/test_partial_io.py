@@ -17,7 +17,7 @@ from dsvc.model.errors import DsvcError
 from dsvc.model.manifest import MODE_EXECUTABLE, MODE_FILE
 from dsvc.testing.checker import commit_contents
 from dsvc.testing.faults import BrokenPromiseError, run_in_child, tried
-from tests import loop_scenarios, scenarios
+from tests import lineage_scenarios, loop_scenarios, scenarios
 from tests.faultkit import Scenario, open_in, repository, write
 from tests.faultkit import state as state_of
 from tests.loop_world import make as make_world
@@ -62,6 +62,8 @@ def _interrupt() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 
 
+LATER = lineage_scenarios.COMMANDS.keys() | loop_scenarios.COMMANDS.keys()
+ALWAYS = (scenarios.COMMANDS.keys() - LATER) | {"run", "source-add", "repair-apply", "release-create"}
 SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 30))]
 
 
@@ -78,7 +80,13 @@ def _ran(run: Callable[[], object], trouble: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", [*scenarios.COMMANDS, *loop_scenarios.COMMANDS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ALWAYS else pytest.param(name, marks=pytest.mark.soak)
+        for name in (*scenarios.COMMANDS, *loop_scenarios.COMMANDS)
+    ],
+)
 @in_slim_process
 def test_f10_less_than_asked_at_every_call(fast_path: Path, name: str, seed: int) -> None:
     print(f"seed {seed}")

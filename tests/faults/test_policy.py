@@ -40,7 +40,7 @@ def state(root: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("action", [None, Action.ENOSPC, Action.EIO])
 @pytest.mark.parametrize("name", ["good", "secret"])
-def test_a_check_needs_no_place_and_changes_nothing(
+def test_f7_f8_a_check_needs_no_place_and_changes_nothing(
     fast_path: Path, name: str, action: Action | None
 ) -> None:
     for waits in (True, False):
@@ -111,7 +111,7 @@ def test_a_check_beside_others_is_of_one_state(fast_path: Path) -> None:
 
 
 @in_slim_process
-def test_a_commit_under_policy_is_killed_at_every_write(fast_path: Path) -> None:
+def test_f1_a_commit_under_policy_is_killed_at_every_write(fast_path: Path) -> None:
     warm()
 
     def prepare(root: str) -> None:

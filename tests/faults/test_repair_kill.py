@@ -121,14 +121,14 @@ class _World:
     ("fault", "step", "first"), [(KILLS[0], 67, 31), (KILLS[1], 29, 12)], ids=["kill", "torn"]
 )
 @in_slim_process
-def test_killed_at_some_operations(fast_path: Path, fault: Fault, step: int, first: int) -> None:
+def test_f1_killed_at_some_operations(fast_path: Path, fault: Fault, step: int, first: int) -> None:
     assert RepairStatus.PLANNED in _World(fast_path / "world").loop(fast_path, fault, step=step, first=first)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", KILLS, ids=lambda fault: fault.action.value)
 @in_slim_process
-def test_killed_at_every_operation(fast_path: Path, fault: Fault) -> None:
+def test_f1_killed_at_every_operation(fast_path: Path, fault: Fault) -> None:
     assert _World(fast_path / "world").loop(fast_path, fault, step=1, first=1) == {
         RepairStatus.PLANNED,
         RepairStatus.APPLYING,

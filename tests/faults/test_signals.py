@@ -16,7 +16,7 @@ from dsvc.fs import failpoints
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import Expected, check, leftovers, tree_state, unchanged
 from dsvc.testing.faults import BrokenPromiseError, Image, count_operations, tried
-from tests import scenarios
+from tests import lineage_scenarios, loop_scenarios, scenarios
 from tests.faultkit import commit_all, open_in, repository, write
 from tests.loop_world import make as make_world
 from tests.slim import in_slim_process
@@ -199,9 +199,21 @@ def _look_at(root: str, ended: Ended, codes: set[int], what: str) -> None:
             pass
 
 
-@pytest.mark.parametrize("points", [1, pytest.param(None, marks=pytest.mark.soak, id="every")])
-@pytest.mark.parametrize("how", SIGNALS)
-@pytest.mark.parametrize("verb", VERBS)
+def _cases() -> list[object]:
+    """Verbs that take long meet two of the cases in every run of the tests."""
+    long = VERBS.keys() & {*loop_scenarios.COMMANDS, *lineage_scenarios.COMMANDS}
+    some = [pytest.mark.soak]
+    return [
+        pytest.param(verb, how, 1, marks=some if verb in long and how not in ("term", "int-term") else [])
+        for verb in VERBS
+        for how in SIGNALS
+    ]
+
+
+_EVERY = [pytest.param(verb, how, None, marks=pytest.mark.soak) for verb in VERBS for how in SIGNALS]
+
+
+@pytest.mark.parametrize(("verb", "how", "points"), _cases() + _EVERY)
 @in_slim_process
 def test_f2_a_signal_ends_it_and_nothing_is_left(
     fast_path: Path, verb: str, how: str, points: int | None

@@ -201,7 +201,7 @@ def test_wrong_bytes_from_the_working_tree_heal_nothing() -> None:
     assert not clean(store, root)
 
 
-def test_repair_of_a_healthy_store_changes_nothing() -> None:
+def test_f44_repair_of_a_healthy_store_changes_nothing() -> None:
     store, backend, root = store_of(small_tree(3))
     packs = dict(backend.packs)
     done = repair(store, root)

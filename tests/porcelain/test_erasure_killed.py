@@ -70,7 +70,7 @@ def settled(work: Work) -> None:
     assert fresh.open_file(b"a.csv", "HEAD~3").read().count(b"\n") == 31, "the version without the person"
 
 
-def test_killed_anywhere(prepared: Path, tmp_path: Path) -> None:
+def test_f1_killed_anywhere(prepared: Path, tmp_path: Path) -> None:
     at, killed = int(os.environ.get("DSVC_TEST_ERASURE_FIRST", "2")), True
     while killed:
         shutil.copytree(prepared, tmp_path / str(at))
@@ -82,7 +82,7 @@ def test_killed_anywhere(prepared: Path, tmp_path: Path) -> None:
     assert at > 100
 
 
-def test_out_of_space(prepared: Path, tmp_path: Path) -> None:
+def test_f7_out_of_space(prepared: Path, tmp_path: Path) -> None:
     for at in (60, 210):
         shutil.copytree(prepared, tmp_path / str(at))
         work = Work(tmp_path / str(at))

@@ -53,7 +53,7 @@ def killed_at(work: Work, at: int) -> bool:
 
 
 @in_slim_process
-def test_killed_anywhere(fast_path: Path) -> None:
+def test_f1_killed_anywhere(fast_path: Path) -> None:
     at, killed = 1, True
     while killed:
         work = prepared(fast_path / str(at))
@@ -72,7 +72,7 @@ def test_killed_anywhere(fast_path: Path) -> None:
 
 @pytest.mark.parametrize("persistent", [False, True])
 @in_slim_process
-def test_out_of_space_anywhere(fast_path: Path, persistent: bool) -> None:
+def test_f7_out_of_space_anywhere(fast_path: Path, persistent: bool) -> None:
     at, failed = 2, True
     while failed:
         work = prepared(fast_path / str(at))

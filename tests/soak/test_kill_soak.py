@@ -1,29 +1,34 @@
-"""Every command, every fault, every operation; then commands at random until ten thousand kill points."""
+"""Every command, every fault, every operation; then commands at random until so many kill points are seen.
+
+``DSVC_SOAK_POINTS`` says how many, 10,000 if it isn't set.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
-from dsvc.fs.failpoints import Action
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.state.values import ResetMode
 from dsvc.testing.checker import Expected, check, commit_contents, opened
-from dsvc.testing.faults import ERRORS, KILLS, Fault, Image, points, tally
+from dsvc.testing.faults import ERRORS, KILLS, Fault, Image, tally
+from dsvc.testing.walk import walk
 from tests import scenarios
-from tests.faultkit import Command, commit_all, open_in, write
+from tests.faultkit import Command, commit_all, look_at, open_in, write
+from tests.slim import in_slim_process
 
-pytestmark = pytest.mark.soak
 KILL_POINTS = int(os.environ.get("DSVC_SOAK_POINTS", "10000"))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("fault", [*KILLS, *ERRORS], ids=lambda f: f.action.value + "+" * f.persistent)
 @pytest.mark.parametrize("name", scenarios.COMMANDS)
-def test_every_fault_at_every_operation(fast_path: Path, name: str, fault: Fault) -> None:
+def test_f1_f7_every_fault_at_every_operation(fast_path: Path, name: str, fault: Fault) -> None:
     scenarios.make(name, fast_path / "scenario").loop(fast_path, fault)
 
 
@@ -49,8 +54,12 @@ def _commands(rest: random.Random) -> list[tuple[str, Command]]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_ten_thousand_kill_points(fast_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "wanted"),
+    [(0, 250), *(pytest.param(seed, KILL_POINTS // 2, marks=pytest.mark.soak) for seed in (1, 2))],
+)
+@in_slim_process
+def test_f1_commands_at_random_killed_everywhere(fast_path: Path, seed: int, wanted: int) -> None:
     """A repository grows by random commands; each is killed at each of its operations, then carried out."""
     print(f"seed {seed}")
     rest = random.Random(seed)
@@ -60,7 +69,7 @@ def test_ten_thousand_kill_points(fast_path: Path, seed: int) -> None:
     write(first, {b"a/0": b"first\n"})
     commit_all(open_in(str(first)), "first")
     image, start, number = Image(str(first)), tally["kill points"], 0
-    while tally["kill points"] - start < KILL_POINTS // 2:
+    while tally["kill points"] - start < wanted:
         number += 1
         root = str(fast_path / f"step{number}")
         image.lay_out(root)
@@ -81,8 +90,10 @@ def test_ten_thousand_kill_points(fast_path: Path, seed: int) -> None:
         folder = fast_path / f"points{number}"
         folder.mkdir()
         expected = Expected(commits=commits, possible=possible)
-        kill = Fault(action=rest.choice([Action.KILL, Action.TORN_WRITE]))
-        for left, _ in points(before, str(folder), lambda path, run=command: run(open_in(path)), kill):
-            check(left, expected)
+        found = walk(
+            before, str(folder), lambda path, run=command: run(open_in(path)), pieces=rest.random() < 0.5
+        )
+        look_at(found, folder, lambda left, expected=expected: check(left, expected))
+        shutil.rmtree(folder)
         if len(known) < 30:
             image = Image(root)
