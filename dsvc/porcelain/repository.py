@@ -52,17 +52,12 @@ def open_repository(
     lock_timeout : float or None
         Seconds to wait for locks, in place of ``core.lockTimeout``.
     vouches : callable
-        Given the working tree and the owner of its ``.dsvc``, says whether to open it although it is another
-        user's, or parts of it are links.
+        Says whether to open it although it is another user's or parts of it are links; see `Vouches`.
 
     Raises
     ------
-    NoRepositoryError
-        If no folder upwards has a ``.dsvc``.
-    UnsafeRepositoryError
-        If that is another user's, or parts of it are links, and nobody vouches for it.
-    UnsupportedFormatError
-        If a newer dsvc made it.
+    NoRepositoryError, UnsafeRepositoryError, UnsupportedFormatError
+        If no folder upwards has a ``.dsvc``; if nobody vouches for it; if a newer dsvc made it.
     """
     at = os.path.realpath(path)
     while not config_exists(os.path.join(at, ".dsvc")):
