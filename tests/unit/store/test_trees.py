@@ -1,0 +1,485 @@
+"""Manifests and chunk lists that don't hold together, and stores that change under a reader."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterable, Iterator
+
+import blake3
+import pytest
+import xxhash
+
+from dsvc.model.encoding import encode, hash_object
+from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError
+from dsvc.model.ids import ChunkId, ListId, NodeId
+from dsvc.model.manifest import MODE_FILE, MODE_TREE, ChunkClass, ChunkRef, Entry, Kind
+from dsvc.store import block
+from dsvc.store.block import BlockInfo, Codec, ItemType
+from dsvc.store.chunk_list import chunks_of, read_list, write_list
+from dsvc.store.chunk_map import ChunkMap
+from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.content import sniff
+from dsvc.store.erase import erase
+from dsvc.store.manifest_tree import Child, Manifest, TreeBuilder, encode_node
+from dsvc.store.mark import Marks
+from dsvc.store.memory_backend import MemoryBackend
+from dsvc.store.pack import Footer
+from dsvc.store.prune import collect
+from dsvc.store.tree_check import TreeCheck
+from tests.storekit import noise, prose, put_file, put_manifest, read_manifest, reopened
+
+DATA = noise(4000, 1)
+CHUNK = blake3.blake3(DATA).digest()
+
+
+@pytest.fixture
+def store() -> ChunkStore:
+    return ChunkStore(MemoryBackend())
+
+
+def object_of(store: ChunkStore, kind: str, data: bytes) -> bytes:
+    id_ = hash_object(kind, data, NodeId if kind == "node" else ListId)
+    store.put_object(id_, data, ItemType.NODE if kind == "node" else ItemType.LIST)
+    return bytes(id_)
+
+
+def list_node(store: ChunkStore, level: int, items: Iterable[ChunkRef | Child]) -> bytes:
+    return object_of(store, "list", encode_node(level, [encode(item) for item in items]))
+
+
+def file_of(store: ChunkStore, root: bytes, size: int, digest: bytes = b"d" * 32) -> Entry:
+    return Entry(b"file", MODE_FILE, size, digest, b"x" * 16, ChunkClass.RAW, root, Kind.BINARY)
+
+
+def manifest_of(store: ChunkStore, *entries: Entry) -> NodeId:
+    root = object_of(store, "node", encode_node(0, [encode(entry) for entry in entries]))
+    store.publish()
+    return NodeId(root)
+
+
+def defects(store: ChunkStore, root: NodeId, *, read_data: bool = True) -> list[str]:
+    check = TreeCheck(reopened(store), read_data=read_data)
+    check.check([root])
+    return [defect.id for defect in check.defects]
+
+
+def chunk(store: ChunkStore, data: bytes = DATA) -> ChunkRef:
+    id_ = blake3.blake3(data).digest()
+    store.put_chunk(id_, data, raw=True)
+    return ChunkRef(len(data), id_)
+
+
+# Chunk lists
+
+
+def wrong_level(store: ChunkStore) -> bytes:
+    leaf = list_node(store, 0, [chunk(store)])
+    return list_node(store, 5, [Child(CHUNK, leaf, 1, 4000)])
+
+
+def wrong_sum(store: ChunkStore) -> bytes:
+    leaf = list_node(store, 0, [chunk(store)])
+    return list_node(store, 1, [Child(CHUNK, leaf, 2, 4000)])
+
+
+def no_list(store: ChunkStore) -> bytes:
+    return object_of(store, "list", b"\x93\x00\x90")
+
+
+def short_child(store: ChunkStore) -> bytes:
+    return object_of(store, "list", encode([1, [[b"k", b"short", 1, 4000]]]))
+
+
+def no_children(store: ChunkStore) -> bytes:
+    return object_of(store, "list", encode([1, []]))
+
+
+def level_without_bound(store: ChunkStore) -> bytes:
+    return object_of(store, "list", b"\x92\x0c\x90")
+
+
+@pytest.mark.parametrize(
+    "make", [wrong_level, wrong_sum, no_list, short_child, no_children, level_without_bound]
+)
+def test_chunk_lists_that_are_wrong(store: ChunkStore, make: Callable[[ChunkStore], bytes]) -> None:
+    root = make(store)
+    manifest = manifest_of(store, file_of(store, root, 4000))
+    assert defects(store, manifest) == ["F026"]
+    if make is wrong_sum:
+        return  # what it says beside its length concerns only the check
+    with pytest.raises(MalformedInputError):
+        list(read_list(store, root, 4000))
+    with pytest.raises(MalformedInputError):
+        Marks(reopened(store)).manifests([manifest])
+    with pytest.raises(MalformedInputError):
+        ChunkMap(store, file_of(store, root, 4000)).at(0)
+
+
+def test_a_list_that_is_missing(store: ChunkStore) -> None:
+    manifest = manifest_of(store, file_of(store, b"m" * 32, 4000))
+    assert defects(store, manifest) == ["F024"]
+
+
+def test_a_list_of_another_length_than_its_file(store: ChunkStore) -> None:
+    root = list_node(store, 0, [chunk(store), ChunkRef(10, None)])
+    for size in (3999, 4000, 4009, 4011):
+        manifest = manifest_of(store, file_of(store, root, size))
+        assert defects(store, manifest, read_data=False) == ["F027"]
+
+
+def test_a_file_of_other_bytes_than_its_digest(store: ChunkStore) -> None:
+    root = list_node(store, 0, [chunk(store), ChunkRef(3 << 20, None)])
+    data = DATA + bytes(3 << 20)
+    right = blake3.blake3(data).digest()
+    good = Entry(b"a", MODE_FILE, len(data), right, xxhash.xxh3_128_digest(data), 1, root, 1)
+    assert defects(store, manifest_of(store, good)) == []
+    bad = file_of(store, root, len(data), right)
+    assert defects(store, manifest_of(store, bad)) == ["F030"]
+    assert defects(store, manifest_of(store, bad), read_data=False) == []
+
+
+def test_an_empty_file_with_the_digest_of_another(store: ChunkStore) -> None:
+    entry = Entry(b"a", MODE_FILE, 0, b"d" * 32, b"x" * 16, 0, None, 0)
+    assert defects(store, manifest_of(store, entry)) == ["F031"]
+
+
+@pytest.mark.parametrize(("size", "number"), [(3999, "F029"), (4001, "F029"), (4000, None)])
+def test_a_chunk_of_another_length(store: ChunkStore, size: int, number: str | None) -> None:
+    chunk(store)
+    entry = Entry(b"a", MODE_FILE, size, CHUNK, xxhash.xxh3_128_digest(DATA), 1, None, 1)
+    assert defects(store, manifest_of(store, entry)) == ([number] if number else [])
+
+
+def test_a_chunk_that_is_a_node(store: ChunkStore) -> None:
+    node = object_of(store, "node", encode_node(0, []) + b"")
+    entry = Entry(b"a", MODE_FILE, 3, node, b"x" * 16, 1, None, 1)
+    root = manifest_of(store, entry)
+    assert defects(store, root) == ["F029"]
+    with pytest.raises(CorruptDataError, match="another type"):
+        Marks(reopened(store)).manifests([root])
+
+
+def test_a_missing_and_an_erased_chunk(store: ChunkStore) -> None:
+    gone = noise(5000, 9)
+    refs = [chunk(store), chunk(store, gone), ChunkRef(50, b"m" * 32)]
+    root = list_node(store, 0, refs)
+    manifest = manifest_of(store, file_of(store, root, 9050))
+    erase(reopened(store), [ChunkId(blake3.blake3(gone).digest())])
+    check = TreeCheck(reopened(store), read_data=True)
+    check.check([manifest, manifest])
+    assert [defect.id for defect in check.defects] == ["F028"]
+    assert check.erased == {blake3.blake3(gone).digest()}
+    assert set(check.missing) == {b"m" * 32}
+    need = check.missing[b"m" * 32]
+    assert (need.length, need.offset, need.entry.path) == (50, 9000, b"file")
+
+
+def test_where_chunks_are_needed_is_noted_for_repair(store: ChunkStore) -> None:
+    refs = [ChunkRef(100, None), chunk(store), chunk(store, noise(500, 2))]
+    manifest = manifest_of(store, file_of(store, list_node(store, 0, refs), 4600))
+    check = TreeCheck(reopened(store), read_data=False, wanted=lambda id_: id_ == CHUNK)
+    check.check([manifest])
+    assert {id_: (need.length, need.offset) for id_, need in check.needs.items()} == {CHUNK: (4000, 100)}
+
+
+# Chunks by offset
+
+
+@pytest.mark.parametrize("count", [1, 3, 5000])
+def test_any_byte_is_found(store: ChunkStore, count: int) -> None:
+    generator = random.Random(count)
+    refs = [
+        ChunkRef(generator.randint(1, 9), None if generator.random() < 0.2 else number.to_bytes(32, "big"))
+        for number in range(count)
+    ]
+    root = bytes(write_list(store, refs))
+    store.publish()
+    size = sum(ref.length_bytes for ref in refs)
+    starts, at = [], 0
+    for ref in refs:
+        starts += [(at, ref)] * ref.length_bytes
+        at += ref.length_bytes
+    found = ChunkMap(store, file_of(store, root, size))
+    for offset in [0, size - 1, *generator.choices(range(size), k=300), *range(min(size, 50))]:
+        extent = found.at(offset)
+        assert (extent.start, extent.chunk) == starts[offset]
+        assert extent.end == extent.start + extent.chunk.length_bytes
+    for wrong in (size - 1, size + 1):
+        with pytest.raises(MalformedInputError, match="another length"):
+            ChunkMap(store, file_of(store, root, wrong)).at(0)
+
+
+def test_bytes_of_chunks_and_holes(store: ChunkStore) -> None:
+    root = list_node(store, 0, [ChunkRef(7, None), chunk(store), ChunkRef(3999, CHUNK)])
+    store.publish()
+    found = ChunkMap(store, file_of(store, root, 7 + 4000 + 3999))
+    assert found.read(found.at(6)) == b""
+    assert found.read(found.at(7)) == DATA
+    with pytest.raises(CorruptDataError, match="another length"):
+        found.read(found.at(5000))
+    one = Entry(b"a", MODE_FILE, 4000, CHUNK, b"x" * 16, 1, None, 1)
+    assert ChunkMap(store, one).at(3999) == (0, ChunkRef(4000, CHUNK))
+
+
+def test_chunks_of_files_without_a_list(store: ChunkStore) -> None:
+    assert list(chunks_of(store, Entry(b"a", MODE_FILE, 0, b"d" * 32, b"x" * 16, 0, None, 0))) == []
+    one = Entry(b"a", MODE_FILE, 9, b"d" * 32, b"x" * 16, 0, None, 0)
+    assert list(chunks_of(store, one)) == [ChunkRef(9, b"d" * 32)]
+
+
+# Manifests
+
+
+def large(count: int, seed: int = 0) -> dict[bytes, bytes]:
+    return {b"folder/%06d" % n: b"%d" % (n + seed) for n in range(count)}
+
+
+def test_paths_must_ascend(store: ChunkStore) -> None:
+    builder = TreeBuilder(store)
+    builder.add(b"b", b"", 0)
+    for path in (b"b", b"a"):
+        with pytest.raises(MalformedInputError, match="not in order"):
+            builder.add(path, b"", 0)
+
+
+def test_a_tree_has_no_needless_levels(store: ChunkStore) -> None:
+    root = put_manifest(store, large(3000))
+    manifest = Manifest(store, root)
+    for keep in (1, 2, 40):
+        gone = [(path, None) for path in sorted(large(3000))[keep:]]
+        smaller = manifest.update(gone)
+        store.publish()
+        assert smaller == put_manifest(reopened(store), dict(sorted(large(3000).items())[:keep]))
+        store.index.reload()
+
+
+def test_a_tree_where_only_files_can_be(store: ChunkStore) -> None:
+    below = put_manifest(store, {b"a": b"x"})
+    root = manifest_of(store, Entry(b"run", MODE_TREE, 0, bytes(below), bytes(16), 0, None, 0))
+    with pytest.raises(MalformedInputError, match="a tree where only files"):
+        list(Manifest(store, root).entries())
+    assert [entry.is_tree for entry in Manifest(store, root, trees=True).entries()] == [True]
+    assert defects(store, root) == []
+    marks = Marks(reopened(store))
+    marks.manifests([root])
+    assert marks.marked_place(bytes(below)) is not None
+
+
+def lying_parent(store: ChunkStore, change: Callable[[Child], Child], *, twice: bool = False) -> NodeId:
+    """A root above two leaves, of which one is spoken of wrongly."""
+    leaves = []
+    for names in ((b"a", b"b"), (b"c", b"d")):
+        entries = [Entry(name, MODE_FILE, 0, b"d" * 32, b"x" * 16, 0, None, 0) for name in names]
+        data = encode_node(0, [encode(entry) for entry in entries])
+        leaves.append(Child(names[-1], object_of(store, "node", data), 2, 0))
+    second = Child(b"e", leaves[0].id, 2, 0) if twice else change(leaves[1])
+    root = object_of(store, "node", encode_node(1, [encode(leaves[0]), encode(second)]))
+    store.publish()
+    return NodeId(root)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: Child(b"z", said.id, said.files, said.size),
+        lambda said: Child(said.last, said.id, 3, said.size),
+        lambda said: Child(said.last, said.id, said.files, 1),
+    ],
+)
+def test_a_node_that_is_not_what_is_said_of_it(store: ChunkStore, change: Callable[[Child], Child]) -> None:
+    root = lying_parent(store, change)
+    with pytest.raises(MalformedInputError, match="not what its parent says"):
+        list(Manifest(store, root).entries())
+    assert "F023" in defects(store, root)
+
+
+def test_a_node_that_comes_twice(store: ChunkStore) -> None:
+    root = lying_parent(store, lambda said: said, twice=True)
+    with pytest.raises(MalformedInputError):
+        list(Manifest(store, root).entries())
+    assert "F023" in defects(store, root)
+
+
+# Stores that change
+
+
+def test_an_object_that_moved_to_another_pack_is_found_again(store: ChunkStore) -> None:
+    backend = store.backend
+    assert isinstance(backend, MemoryBackend)
+    tree = {b"a": noise(50_000, 1), b"b": noise(50_000, 2)}
+    root = put_manifest(store, tree, raw=True)
+    put_manifest(reopened(store), {b"c": noise(50_000, 3)}, raw=True)
+    reader = reopened(store)
+    first = Manifest(reader, root).get(b"a")
+    assert first is not None
+    collect(reopened(store), lambda: [root], contextlib.nullcontext, grace_seconds=0)
+    assert len(backend.list_packs()) == 1
+    assert read_manifest(reader, root) == tree
+
+
+def test_a_damaged_copy_gives_way_to_a_whole_one(store: ChunkStore) -> None:
+    backend = store.backend
+    assert isinstance(backend, MemoryBackend)
+    data = noise(100_000, 5)
+    root = put_manifest(store, {b"a": data}, raw=True)
+    (first,) = backend.list_packs()
+    backend.trash([first], "000001-x")
+    put_manifest(reopened(store), {b"a": data, b"z": b"z"}, raw=True)
+    backend.recover("000001-x")
+    for victim in backend.list_packs():
+        whole = backend.packs[victim]
+        backend.packs[victim] = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
+        assert read_manifest(reopened(store), root) == {b"a": data}
+        backend.packs[victim] = whole
+    for victim in backend.list_packs():
+        whole = backend.packs[victim]
+        backend.packs[victim] = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
+    with pytest.raises(DsvcError):
+        read_manifest(reopened(store), root)
+
+
+def test_gc_begins_anew_where_a_pack_went_meanwhile(store: ChunkStore) -> None:
+    backend = store.backend
+    tree = {b"a": noise(50_000, 1)}
+    root = put_manifest(store, tree, raw=True)
+
+    @contextlib.contextmanager
+    def meanwhile() -> Iterator[None]:
+        other = reopened(store)
+        put_manifest(other, {b"b": b"b"})
+        collect(other, lambda: [root], contextlib.nullcontext, grace_seconds=0)
+        yield
+
+    put_manifest(reopened(store), {b"dead": noise(50_000, 2)}, raw=True)
+    collect(reopened(store), lambda: [root], meanwhile, grace_seconds=0)
+    assert read_manifest(reopened(store), root) == tree
+    assert len(backend.list_packs()) == 1
+
+
+def test_gc_deletes_nothing_from_a_pack_whose_footer_is_wrong(store: ChunkStore) -> None:
+    backend = store.backend
+    assert isinstance(backend, MemoryBackend)
+    first = put_manifest(store, {b"a": noise(50_000, 1), b"b": noise(50_000, 3)}, raw=True)
+    put_manifest(reopened(store), {b"dead": noise(50_000, 2)}, raw=True)
+    second = put_manifest(reopened(store), {b"c": noise(50_000, 4)}, raw=True)
+
+    def roots() -> list[NodeId]:
+        return [first, second]
+
+    for victim in backend.list_packs():
+        footer = Footer(backend, victim)
+        at = backend.size(victim) - 64 - footer.length + 10
+        whole = backend.packs[victim]
+        backend.packs[victim] = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        before = dict(backend.packs)
+        # It was to be deleted, or to be merged with the other.
+        with pytest.raises(CorruptDataError, match="nothing was deleted"):
+            collect(reopened(store), roots, contextlib.nullcontext, grace_seconds=0)
+        assert backend.packs == before
+        backend.packs[victim] = whole
+
+
+def test_an_object_in_the_trash_is_still_reachable(store: ChunkStore) -> None:
+    backend = store.backend
+    root = put_manifest(store, {b"a": noise(50_000, 1)}, raw=True)
+    backend.trash(backend.list_packs(), "000001-x")
+    marks = Marks(reopened(store))
+    marks.manifests([root])
+    assert [marked.trashed for marked in marks.rescued()] == [True]
+    with pytest.raises(MissingDataError, match="reachable and missing"):
+        marks.mark(b"m" * 32, ItemType.CHUNK)
+    with pytest.raises(MissingDataError):
+        marks.place(b"m" * 32)
+    assert marks.marked_place(b"m" * 32) is None
+
+
+# Blocks, and what files are
+
+
+@pytest.mark.parametrize(
+    ("codec", "raw_length", "stored"),
+    [
+        (Codec.RAW, 5, b"1234"),
+        (Codec.RAW, block.MAX_RAW_BYTES + 1, b""),
+        (Codec.ZSTD, 5, b"no frame"),
+        (Codec.ZSTD, 5, block.Compressor().store([b"a" * 100])[1][0]),
+        (7, 4, b"1234"),
+    ],
+)
+def test_blocks_that_are_none(codec: int, raw_length: int, stored: bytes) -> None:
+    with pytest.raises(CorruptDataError, match="the block"):
+        block.decode(BlockInfo(0, len(stored), raw_length, 1, codec, b""), stored, "the block")
+
+
+@pytest.mark.parametrize("data", [b"a" * 100_000, prose(50_000), noise(70_000), b"", b"x"])
+def test_blocks_come_back(data: bytes) -> None:
+    for parts in ([data], [data[: len(data) // 2], data[len(data) // 2 :]]):
+        codec, stored = block.Compressor().store(parts)
+        whole = b"".join(stored)
+        assert block.stored_checksum(stored) == xxhash.xxh3_128_digest(whole)
+        info = BlockInfo(0, len(whole), len(data), len(parts), codec, b"")
+        assert bytes(block.decode(info, whole, "block")) == data
+    assert codec is (Codec.RAW if data in (b"", b"x", noise(70_000)) else Codec.ZSTD)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0", Kind.IMAGE),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", Kind.IMAGE),
+        (b"\xff\xd8\xff without zeros", Kind.IMAGE),
+        (b"GIF89a\x01\0", Kind.IMAGE),
+        (b"GIF87a without", Kind.IMAGE),
+        (b"BM\x36\0\0\0", Kind.IMAGE),
+        (b"BMW, and other text", Kind.TEXT),
+        (b"BM" + b"x" * 40 + b"\0", Kind.BINARY),
+        (b"II*\0\x08\0", Kind.IMAGE),
+        (b"MM\0*\0\0", Kind.IMAGE),
+        (b"RIFF\0\0\0\0WEBPVP8 ", Kind.IMAGE),
+        (b"RIFF\0\0\0\0WAVEfmt ", Kind.BINARY),
+        (b"\0\0\0\x1cftypavif", Kind.IMAGE),
+        (b"\0\0\0\x1cftypheic", Kind.IMAGE),
+        (b"\0\0\0\x1cftypisom", Kind.BINARY),
+        (b"\0\0\x01\0\x01\0", Kind.IMAGE),
+        (b"%PDF-1.7 text", Kind.BINARY),
+        (b"\0", Kind.BINARY),
+        (b"", Kind.TEXT),
+        ("文字".encode(), Kind.TEXT),
+        (b"\xff not a picture", Kind.TEXT),
+    ],
+)
+def test_what_a_file_is_at_first_sight(head: bytes, kind: Kind) -> None:
+    look = sniff(b"name", head)
+    assert look.kind is kind
+    assert look.chunk_class is (ChunkClass.TEXT if kind is Kind.TEXT else ChunkClass.RAW)
+
+
+def varints(*numbers: bytes) -> bytes:
+    return b"PAR1" + b"".join(b"\x15" + number for number in numbers) + b"\0" * 20
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (varints(b"\x00", b"\x80\x10", b"\x80\x10"), ChunkClass.PAGED),
+        (varints(b"\x00", b"\x80\x10", b"\x80\x80\x08"), ChunkClass.PAGED),
+        (varints(b"\x00", b"\x80\x10", b"\x82\x80\x08"), ChunkClass.RAW),
+        (varints(b"\x00", b"\x80\x10", b"\x00"), ChunkClass.RAW),
+        (varints(b"\x00", b"\x80\x10"), ChunkClass.RAW),
+        (varints(b"\x00", b"\x80\x10", b"\x80\x80\x80\x80\x80"), ChunkClass.RAW),
+        (varints(b"\x00", b"\x80\x10", b"\x80\x80\x80\x80\x00"), ChunkClass.RAW),
+    ],
+)
+def test_small_pages_up_to_64_kib(head: bytes, expected: ChunkClass) -> None:
+    assert sniff(b"t.parquet", head).chunk_class is expected
+
+
+def test_erased_content_is_not_there(store: ChunkStore) -> None:
+    entry = put_file(store, b"a", DATA, raw=True)
+    assert store.has(entry.digest), "put, though not published yet"
+    store.publish()
+    assert store.has(entry.digest)
+    assert not store.has(b"m" * 32)
+    erase(reopened(store), [ChunkId(entry.digest)])
+    assert not reopened(store).has(entry.digest)
