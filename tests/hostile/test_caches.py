@@ -100,7 +100,7 @@ def _expected(image: Image, root: str) -> tuple[list[object], dict[bytes, bytes]
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_each_file_damaged(case: Any, kind: str) -> None:
+def test_f19_f20_each_file_damaged(case: Any, kind: str) -> None:
     image, root = case
     told, committed = _expected(image, root)
     image.lay_out(root)
@@ -118,7 +118,7 @@ def test_each_file_damaged(case: Any, kind: str) -> None:
             shutil.rmtree(root)
 
 
-def test_files_swapped(case: Any) -> None:
+def test_f19_f20_files_swapped(case: Any) -> None:
     image, root = case
     told, committed = _expected(image, root)
     image.lay_out(root)
@@ -137,7 +137,7 @@ def test_files_swapped(case: Any) -> None:
             shutil.rmtree(root)
 
 
-def test_the_whole_cache_of_another_repository(case: Any, fast_path: Path) -> None:
+def test_f19_f20_the_whole_cache_of_another_repository(case: Any, fast_path: Path) -> None:
     image, root = case
     told, committed = _expected(image, root)
     _prepare(str(fast_path / "other"), other=b"!")
@@ -148,7 +148,7 @@ def test_the_whole_cache_of_another_repository(case: Any, fast_path: Path) -> No
     assert _committed(root) == committed
 
 
-def test_a_cache_of_another_time(fast_path: Path) -> None:
+def test_f20_a_cache_of_another_time(fast_path: Path) -> None:
     """The cache is restored from a backup after versions with other folders were checked out."""
     root = str(fast_path / "repo")
     os.makedirs(root)
@@ -175,7 +175,7 @@ def test_a_cache_of_another_time(fast_path: Path) -> None:
         }
 
 
-def test_state_lost_after_a_folder_went(fast_path: Path) -> None:
+def test_f20_state_lost_after_a_folder_went(fast_path: Path) -> None:
     """A shard of a folder that is in no version checked out speaks for nothing."""
     root = str(fast_path / "repo")
     os.makedirs(root)
@@ -200,7 +200,7 @@ def test_state_lost_after_a_folder_went(fast_path: Path) -> None:
         assert repo.add(all=True).added == 1
 
 
-def test_the_folder_gone_altogether(case: Any) -> None:
+def test_f19_f20_the_folder_gone_altogether(case: Any) -> None:
     image, root = case
     told, committed = _expected(image, root)
     image.lay_out(root)
@@ -212,7 +212,7 @@ def test_the_folder_gone_altogether(case: Any) -> None:
         repo.checkout("HEAD~1")
 
 
-def test_a_large_new_file_beside_a_lost_state(fast_path: Path) -> None:
+def test_f20_a_large_new_file_beside_a_lost_state(fast_path: Path) -> None:
     root = str(fast_path / "repo")
     os.makedirs(root)
     Repository.init(root)
@@ -228,7 +228,7 @@ def test_a_large_new_file_beside_a_lost_state(fast_path: Path) -> None:
         assert [c.path for c in status.staged] == [b"folder/large"]
 
 
-def test_a_clean_file_that_was_made_by_hand(fast_path: Path) -> None:
+def test_f20_a_clean_file_that_was_made_by_hand(fast_path: Path) -> None:
     """What checkout finds in place already is remembered as what it is now, not as what it replaced."""
     root = str(fast_path / "repo")
     os.makedirs(root)

@@ -118,7 +118,7 @@ def test_one_becomes_the_other_at_its_path(work: Work, pairs: list[tuple[bytes, 
     assert contents(work, after) == as_tree(names(pairs, 1))
 
 
-def test_a_twin_that_was_first_does_not_keep_the_original_out(
+def test_h14_a_twin_that_was_first_does_not_keep_the_original_out(
     work: Work, pairs: list[tuple[bytes, bytes]]
 ) -> None:
     """Someone stored the forgery before: the original is stored all the same (H14)."""
@@ -147,7 +147,7 @@ def test_a_twin_is_no_rename_and_no_repair(work: Work, pairs: list[tuple[bytes, 
     assert work.tree() == {b"b.bin": text(one)}
 
 
-def test_a_chunk_that_matches_by_xxh3_alone_is_refused(pairs: list[tuple[bytes, bytes]]) -> None:
+def test_h13_a_chunk_that_matches_by_xxh3_alone_is_refused(pairs: list[tuple[bytes, bytes]]) -> None:
     """A store that answers with the twin is caught by BLAKE3 (H13)."""
     for one, other in pairs[:20]:
         store = ChunkStore(MemoryBackend())

@@ -117,7 +117,7 @@ def test_whole_it_passes(image: Image, fast_path: Path, capsys: pytest.CaptureFi
         pytest.param("packs", 200, marks=pytest.mark.soak),
     ],
 )
-def test_flipped_bits(
+def test_f13_flipped_bits(
     image: Image, fast_path: Path, capsys: pytest.CaptureFixture[str], folder: str, count: int
 ) -> None:
     generator = random.Random(17)
@@ -131,7 +131,7 @@ def test_flipped_bits(
 
 @pytest.mark.parametrize("folder", ["packs", "git/refs/dsvc/sources", "work/runs"])
 @pytest.mark.parametrize("size", [None, 0, 0.5])
-def test_missing_and_cut_files(
+def test_f14_f15_missing_and_cut_files(
     image: Image, fast_path: Path, capsys: pytest.CaptureFixture[str], folder: str, size: float | None
 ) -> None:
     source = str(fast_path / "listed")

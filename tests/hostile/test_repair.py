@@ -68,7 +68,7 @@ def clean(store: ChunkStore, *roots: NodeId) -> bool:
 
 
 @pytest.mark.parametrize("where", ["trailer", "footer", "header", "block header", "cut", "too long"])
-def test_structure_is_rebuilt_from_the_blocks(where: str) -> None:
+def test_f13_f14_structure_is_rebuilt_from_the_blocks(where: str) -> None:
     tree = small_tree(1)
     store, backend, root = store_of(tree)
     (pack,) = backend.list_packs()
@@ -89,7 +89,7 @@ def test_structure_is_rebuilt_from_the_blocks(where: str) -> None:
         assert backend.packs[pack] == whole
 
 
-def test_every_footer_byte_can_be_wrong_and_is_rebuilt() -> None:
+def test_f13_every_footer_byte_can_be_wrong_and_is_rebuilt() -> None:
     tree = {b"a": prose(3000), b"b": noise(2000), b"c": noise(70_000, 3)}
     store, backend, root = store_of(tree)
     (pack,) = backend.list_packs()
@@ -102,7 +102,7 @@ def test_every_footer_byte_can_be_wrong_and_is_rebuilt() -> None:
         assert backend.packs[pack] == whole
 
 
-def test_a_damaged_chunk_is_healed_from_the_working_tree() -> None:
+def test_f13_f15_a_damaged_chunk_is_healed_from_the_working_tree() -> None:
     tree = small_tree(2)
     store, backend, root = store_of(tree)
     (pack,) = backend.list_packs()
@@ -120,7 +120,7 @@ def test_a_damaged_chunk_is_healed_from_the_working_tree() -> None:
     assert (again.healed, again.packs) == (0, ())
 
 
-def test_a_missing_pack_is_healed_from_the_working_tree_where_nodes_are_left() -> None:
+def test_f15_a_missing_pack_is_healed_from_the_working_tree_where_nodes_are_left() -> None:
     tree = {b"noise": noise(300_000, 4), b"text": prose(50_000)}
     backend = MemoryBackend()
     store = ChunkStore(backend)
@@ -139,7 +139,7 @@ def test_a_missing_pack_is_healed_from_the_working_tree_where_nodes_are_left() -
     assert read_manifest(reopened(store), root) == tree
 
 
-def test_a_changed_working_tree_heals_what_did_not_change() -> None:
+def test_f15_a_changed_working_tree_heals_what_did_not_change() -> None:
     tree = {b"large": prose(500_000)}
     store, backend, root = store_of(tree)
     (pack,) = backend.list_packs()
@@ -151,7 +151,7 @@ def test_a_changed_working_tree_heals_what_did_not_change() -> None:
     assert clean(store, root), (damaged, fresh)
 
 
-def test_a_damaged_chunk_is_healed_from_another_pack_and_from_the_trash() -> None:
+def test_f13_f15_a_damaged_chunk_is_healed_from_another_pack_and_from_the_trash() -> None:
     for trashed in (False, True):
         tree = {b"noise": noise(200_000, 4)}
         store, backend, root = store_of(tree, raw=True)
@@ -168,7 +168,7 @@ def test_a_damaged_chunk_is_healed_from_another_pack_and_from_the_trash() -> Non
         assert read_manifest(reopened(store), other)[b"noise"] == tree[b"noise"]
 
 
-def test_what_can_not_be_healed_is_kept_in_quarantine() -> None:
+def test_f13_what_can_not_be_healed_is_kept_in_quarantine() -> None:
     tree = {b"lost": noise(200_000, 4), b"whole": noise(100_000, 5)}
     store, backend, root = store_of(tree, raw=True)
     (pack,) = backend.list_packs()
@@ -191,7 +191,7 @@ def test_what_can_not_be_healed_is_kept_in_quarantine() -> None:
     assert clean(store, root)
 
 
-def test_wrong_bytes_from_the_working_tree_heal_nothing() -> None:
+def test_f15_wrong_bytes_from_the_working_tree_heal_nothing() -> None:
     tree = {b"noise": noise(200_000, 4)}
     store, backend, root = store_of(tree, raw=True)
     (pack,) = backend.list_packs()
