@@ -39,8 +39,9 @@ reliability: $(VENV)/.installed-test ## the tests of the fault matrix; writes do
 COVERING := tests/contract tests/golden tests/unit/fs tests/unit/history tests/unit/model tests/unit/store \
   $(addprefix tests/property/test_,paths.py revision_syntax.py store.py) \
   $(addprefix tests/compat/test_,dulwich.py git.py signed_commits.py) \
-  $(addprefix tests/hostile/test_,caches.py damage.py forged_checksums.py malformed.py paths.py repair.py \
-    special_files.py symlinks.py) \
+  $(addprefix tests/faults/test_,read_only.py seam.py) \
+  $(addprefix tests/hostile/test_,caches.py damage.py forged_checksums.py malformed.py paths.py \
+    reading_apart.py repair.py special_files.py symlinks.py) \
   $(addprefix tests/porcelain/test_,archive.py erasure.py read.py)
 
 coverage: $(VENV)/.installed-coverage ## every branch of what keeps data safe is run by a test
