@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dsvc.fs import cache_files
-from dsvc.fs.child_process import can_start, inside
 from dsvc.model.manifest import Entry
 from dsvc.model.table_kind import TableKind
 
@@ -84,6 +83,8 @@ class ReadingApart:
 
 def must_clear() -> bool:
     """Whether hostile bytes are kept from this process: it is no child itself, and can have some."""
+    from dsvc.fs.child_process import can_start, inside  # nothing that each command needs
+
     return not inside() and can_start()
 
 
