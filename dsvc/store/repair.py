@@ -139,10 +139,13 @@ class Repair:
         for id_, place in rows.items():
             if id_ in self._put:
                 continue
-            if place.erased and self._store.index.find(id_) is None:
+            if place.erased and not self._is_elsewhere(id_, report.pack):
                 self._rewriter.put_erased(id_, place.length, min(place.item_type, max(ItemType)))
             elif not place.erased and self._whole_copy(id_, place.item_type) is None:
                 self._lost.setdefault(report.pack, {})[id_] = place.length
+
+    def _is_elsewhere(self, id_: bytes, name: PackId) -> bool:
+        return any(footer.pack != name for footer, _ in self._store.index.places(id_))
 
     def _rebuilt_in_place(self, name: PackId) -> bool:
         try:
