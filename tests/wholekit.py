@@ -22,7 +22,6 @@ from dsvc.store.materialize import read_content
 from dsvc.testing.checker import commit_contents
 from dsvc.testing.faults import BrokenPromiseError, Image
 from dsvc.testing.forgery import twin
-from dsvc.testing.lineage_checker import provenance
 from tests import loop_scenarios
 from tests.faultkit import open_in, write
 from tests.signkit import person
@@ -36,7 +35,7 @@ def everything(root: str) -> None:
     loop_scenarios.whole(root)
     _settings(root)
     _versions(root)
-    _provenance(root)
+    _recorded(root)
     _branches(root)
     _left_over(root)
     _caches(root)
@@ -82,7 +81,7 @@ def _commit(root: str, message: str) -> None:
     repo.commit(message, no_verify=True)
 
 
-def _provenance(root: str) -> None:
+def _recorded(root: str) -> None:
     """A run, a waiver, a request."""
     _filter(root, b"kept.csv")
     _commit(root, "with a run")
@@ -160,8 +159,10 @@ def _tables(repo: Repository) -> object:
     ]
 
 
-def _provenance_of(repo: Repository) -> object:
-    return provenance(repo, repo.history.refs.head().commit)
+def _provenance(repo: Repository) -> object:
+    """Runs with their parts, sources with their evidence."""
+    runs = [(each.id, each.run, list(each.code_files())) for each in repo.runs()]
+    return runs, repo.sources()
 
 
 def _checked(repo: Repository) -> object:
@@ -178,7 +179,7 @@ QUESTIONS: dict[str, Question] = {
     "stash": lambda repo: repo.stash_list(),
     "operations": lambda repo: [(each.id, each.verb) for each in repo.operations()],
     "tables": _tables,
-    "provenance": _provenance_of,
+    "provenance": _provenance,
     "check": _checked,
     "loop": lambda repo: loop_scenarios.words(repo.root),
     "waivers": lambda repo: repo.waivers(),

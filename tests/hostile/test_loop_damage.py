@@ -149,7 +149,9 @@ EVERY = pytest.param(True, marks=pytest.mark.soak, id="all")
 
 
 @pytest.mark.parametrize("every", [SOME, EVERY])
-def test_h23_h60_each_part_that_is_exchanged_is_named(root: str, fast_path: Path, every: bool) -> None:
+def test_f13_f14_f17_h23_h60_each_part_that_is_exchanged_is_named(
+    root: str, fast_path: Path, every: bool
+) -> None:
     for number, (ref, path) in enumerate(_places()):
         prefix = _chain(ref)
         assert prefix is not None
@@ -177,7 +179,7 @@ def test_h23_h60_each_part_that_is_exchanged_is_named(root: str, fast_path: Path
 
 
 @pytest.mark.parametrize("every", [SOME, EVERY])
-def test_objects_that_are_gone_or_changed(root: str, every: bool) -> None:
+def test_f13_f15_objects_that_are_gone_or_changed(root: str, every: bool) -> None:
     """Found by fsck, and answered with types; without the state of a defect the gate passes nothing."""
     with repository(root) as repo:
         assert repo.check("v1", gate=Gate.RELEASE).outcome is Outcome.PASS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.history.refs import Head, RefChange
 from dsvc.model.errors import (
     CorruptDataError,
@@ -12,6 +13,7 @@ from dsvc.model.errors import (
     UsageError,
     WouldOverwriteError,
 )
+from dsvc.model.ids import NodeId
 from dsvc.porcelain.state.commit_lineage import return_runs
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import CheckoutResult, ResetMode
@@ -56,7 +58,7 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         else:
             commit = repo.history.revisions.resolve(rev)
             target = repo.history.read_commit(commit).manifest
-        lost = mode is not ResetMode.SOFT and _is_lost(repo, head)
+        lost = mode is not ResetMode.SOFT and _is_lost(repo, head, target)
         staged = Staged(commit, target, target) if lost else repo.staged(head)
         after = staged.root if mode is ResetMode.SOFT else target
         update: TreeUpdate | None = None
@@ -91,11 +93,14 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         return tree_result(commit, head.branch, done, operation, saved)
 
 
-def _is_lost(repo: Workspace, head: Head) -> bool:
-    """Whether HEAD's commit can't be read any more: nothing is compared with it then, the way out is open."""
+def _is_lost(repo: Workspace, head: Head, target: NodeId) -> bool:
+    """Whether HEAD's commit or manifest can't be read: nothing is compared then, the way out is open."""
     try:
-        repo.head_root(head)
+        old = repo.manifest(repo.head_root(head))
+        for _ in diff_manifests(old, repo.manifest(target)):
+            pass
     except (CorruptDataError, MalformedInputError, MissingDataError):
+        repo.manifest(target).totals()  # where the target is what is broken, that is said
         return True
     return False
 
