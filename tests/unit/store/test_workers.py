@@ -60,6 +60,11 @@ class Replies(list[bytes]):
         return ()
 
 
+def children() -> list[str]:
+    """Processes that this one started and that it hasn't waited for."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
 @pytest.fixture
 def replies() -> Replies:
     return Replies()
@@ -67,11 +72,12 @@ def replies() -> Replies:
 
 @pytest.fixture
 def pool(replies: Replies, tmp_path: Path) -> Iterator[ForkPool]:
+    before = children()
     made = ForkPool(3, lambda: Handler(tmp_path), replies)
+    assert len(children()) == len(before) + 3
     yield made
     made.kill()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() == before
 
 
 def test_every_task_is_done_once_and_what_follows_too(pool: ForkPool, replies: Replies) -> None:
@@ -146,8 +152,8 @@ def test_a_worker_that_dies_is_an_error_that_says_how(pool: ForkPool, word: byte
 def test_a_worker_that_died_while_it_had_nothing_to_do(replies: Replies, how: str) -> None:
     pool = ForkPool(1, Handler, replies)
     try:
-        pool.run([b"later"])
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        pool.run([b"pid", b"later"])
+        os.waitid(os.P_PID, int(replies[0]), os.WEXITED | os.WNOWAIT)
         with pytest.raises(StorageError, match=f"signal {int(signal.SIGALRM)}"):
             {
                 "task": lambda: pool.submit(b"x"),
