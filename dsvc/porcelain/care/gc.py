@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LEFTOVER_SECONDS: Final = 3600.0
 """Age at which a temporary file goes although its process may be alive."""
 
-_TEMPORARY = re.compile(r"(?:tmp_obj_)?[A-Za-z]+-([0-9]+)-[0-9a-f]{16}")
+_TEMPORARY = re.compile(r"(?:tmp_obj_)?[^\W\d_]+-([0-9]+)-[0-9a-f]{16}")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import stat as stat_module
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -127,14 +128,15 @@ class TreeUpdate:
                     f"{display_path(t.path)} can't be written here: {problem}",
                     hint="dsvc config core.portableNames false allows such names",
                 )
-        if portable or _folds_names(self._layout.temporary):
-            self._check_twins(written)
+        one = fold if portable else _taken_for_one(self._layout.temporary)
+        if one is not None:
+            self._check_twins(written, one)
 
     @staticmethod
-    def _check_twins(written: Sequence[bytes]) -> None:
+    def _check_twins(written: Sequence[bytes], one: Callable[[bytes], str]) -> None:
         seen: dict[str, bytes] = {}
         for path in written:
-            twin = seen.setdefault(fold(path), path)
+            twin = seen.setdefault(one(path), path)
             if twin != path:
                 raise WouldOverwriteError(
                     f"{display_path(twin)} and {display_path(path)} are one name on this file system",
@@ -316,15 +318,24 @@ def _clear_folder(tree: Beneath, path: bytes) -> None:
         tree.forget()
 
 
-def _folds_names(folder: str) -> bool:
-    """Whether the file system takes two cases of a name for one."""
-    name = files.temporary_name("Fold")
+def _taken_for_one(folder: str) -> Callable[[bytes], str] | None:
+    """How a file system takes two names for one: by case, by normalisation, or not (None)."""
+    name = files.temporary_name("Fold\u00e9")
     try:
         fd = files.open_new(os.path.join(folder, name))
     except StorageError:
-        return False
+        return None
     os.close(fd)
     try:
-        return os.path.lexists(os.path.join(folder, name.swapcase()))
+        by_case = os.path.lexists(os.path.join(folder, name.swapcase().replace("\u00c9", "\u00e9")))
+        by_form = os.path.lexists(os.path.join(folder, unicodedata.normalize("NFD", name)))
     finally:
         files.discard(os.path.join(folder, name))
+    if by_case:
+        # One that folds case may do more than it shows: rather too much is refused.
+        return fold
+    return _composed if by_form else None
+
+
+def _composed(path: bytes) -> str:
+    return unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape"))
