@@ -327,7 +327,7 @@ def test_h9_links_of_every_kind_are_data(work: Work) -> None:
     assert (work.folder / "kept.txt").stat().st_nlink == 1
 
 
-def test_holes_come_back_as_holes(work: Work) -> None:
+def test_f38_holes_come_back_as_holes(work: Work) -> None:
     size = 64 << 20
     with (work.folder / "sparse").open("wb") as file:
         file.write(b"start")
