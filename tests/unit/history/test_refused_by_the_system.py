@@ -27,7 +27,7 @@ from dsvc.model.errors import (
     UsageError,
 )
 from dsvc.model.ids import CommitId, NodeId
-from tests.historykit import MAIN, WHO, Repo
+from tests.historykit import MAIN, WHO, Killed, Repo
 from tests.readkit import reading
 
 
@@ -304,3 +304,51 @@ def test_a_ref_that_moved_is_told(repo: Repo) -> None:
     with pytest.raises(RefMovedError):
         repo.move(RefChange(MAIN, first, second))
     assert repo.history.refs.get(MAIN) == second
+
+
+# Moves of several refs
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ref_lock, "WAIT_SECONDS", 0.05)
+
+
+def test_a_folder_with_something_in_it_where_a_ref_goes(repo: Repo, quick: None) -> None:
+    first = repo.commit()
+    other = repo.path("refs/heads/taken/.other")
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"not a ref")
+    with pytest.raises(LockedError):
+        repo.move(RefChange("refs/heads/free", None, first), RefChange("refs/heads/taken", None, first))
+    assert repo.history.refs.list("refs/heads/") == {MAIN: first}
+    assert other.read_bytes() == b"not a ref"
+    assert list(repo.path(".").rglob("*.lock")) == []
+
+
+def stopped_after_the_commit_point(repo: Repo, killed: Killed, first: CommitId) -> None:
+    """A move of two refs, killed when it was decided and nothing was moved yet."""
+    changes = [RefChange(f"refs/heads/{name}", None, first) for name in ("one", "two")]
+    for at in range(1, 60):
+        assert killed(lambda: repo.move(*changes), Plan(action=Action.KILL, at=at)), "it ran through"
+        if any("committed" in path.name for path in repo.path(".").iterdir()):
+            return
+
+
+@pytest.mark.parametrize("foreign", ["file", "fifo"])
+def test_a_decided_move_waits_for_another_tool(repo: Repo, killed: Killed, quick: None, foreign: str) -> None:
+    first = repo.commit()
+    stopped_after_the_commit_point(repo, killed, first)
+    lock = repo.path("refs/heads/two.lock")
+    lock.unlink(missing_ok=True)
+    if foreign == "fifo":
+        os.mkfifo(lock)
+    else:
+        lock.write_bytes(b"another tool's")
+    with pytest.raises(LockedError):
+        repo.move(RefChange("refs/heads/three", None, first))
+    assert [path.name for path in repo.path("refs/heads").glob("*.lock")] == ["two.lock"]
+    lock.unlink()
+    expected = {MAIN: first, "refs/heads/one": first, "refs/heads/two": first}
+    assert repo.open().refs.list("refs/heads/") == expected
+    assert list(repo.path(".").rglob("*.lock")) == []
