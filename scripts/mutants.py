@@ -3,8 +3,8 @@
 Each change of `mutations.py` is made in memory, in a forked child of a process that has the tests
 collected. The child runs the tests that reach the changed statement, quick ones first, until one fails.
 Which test reaches what is found out by coverage, with each test in a child of its own. What runs in another
-process than the test and its forks isn't reached. A child that takes five times what the tests took, and
-ten seconds more, counts as noticed.
+process than the test and its forks isn't reached. A child that takes ten times what the tests took, and
+twenty seconds more, counts as noticed.
 
 Modules are those that ``make coverage`` looks at: ``[coverage:run] source`` in setup.cfg. Writes
 benchmarks/results/mutants.json; `mutants_page.py` makes the page of it.
@@ -113,6 +113,12 @@ def ended(pid: int, deadline: float, *, wait: bool) -> int | None:
         return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else KILLED
 
 
+def spent() -> float:
+    """Processor time of the children so far, in seconds: other work on the machine changes nothing."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def look(test: Test, files: set[str]) -> None:
     """Run a test in a child under coverage, and note what it ran."""
     with tempfile.TemporaryDirectory(prefix="dsvc-mutants-") as folder:
@@ -130,9 +136,9 @@ def look(test: Test, files: set[str]) -> None:
             measuring.save()
             return KILLED if not passed else SURVIVED
 
-        started = time.monotonic()
-        passed = ended(forked(measured), started + 60, wait=True) == SURVIVED
-        test.seconds = time.monotonic() - started
+        before = spent()
+        passed = ended(forked(measured), time.monotonic() + 120, wait=True) == SURVIVED
+        test.seconds = spent() - before
         if not passed or test.seconds > LONGEST_TEST:
             return
         both = coverage.CoverageData(basename=os.path.join(folder, "both"))
@@ -202,7 +208,7 @@ class Driver:
                 if not tests:
                     found["survivors"].append(told(module, change, 0))
                     continue
-                limit = time.monotonic() + 10 + 5 * sum(test.seconds for test in tests)
+                limit = time.monotonic() + 20 + 10 * sum(test.seconds for test in tests)
                 running[forked(child, module, number, known, tests)] = limit, change, len(tests)
             for pid, (deadline, change, count) in list(running.items()):
                 code = ended(pid, deadline, wait=False)
