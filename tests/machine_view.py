@@ -103,12 +103,12 @@ class View:
             if wrong:
                 return f"{name}: {self.compared(wrong, then, now)}"
         if (after.joining.verb if after.joining else None) != seen.operation:
-            return f"in progress is {seen.operation}, not {after.joining}"
+            return f"in progress is {seen.operation}, not {after.joining and after.joining.verb}"
         joining = after.joining
         if joining is not None:
             may_be = joining.conflicts | (joining.vague or frozenset())
             if not joining.conflicts <= seen.conflicts <= may_be:
-                return f"in conflict is {sorted(seen.conflicts)}, not {joining}"
+                return f"in conflict is {sorted(seen.conflicts)}, not {sorted(joining.conflicts)}"
             if joining.vague is not None:
                 touched = frozenset(differing(joining.before, seen.staged))
                 joining = replace(joining, touched=touched, conflicts=seen.conflicts, vague=None)

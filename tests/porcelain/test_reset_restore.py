@@ -67,3 +67,13 @@ def test_staged_work_where_a_conflict_comes_is_not_merged_over(work: Work) -> No
     with pytest.raises(WouldOverwriteError, match="uncommitted"):
         work.repo.merge("topic")
     assert work.everything() == before
+
+
+def test_files_that_come_back_into_a_sparse_tree_are_tracked(work: Work) -> None:
+    work.commit("1", {**TREE, b"noise": b"\0"})
+    work.repo.checkout(sparse=["d/"])
+    work.repo.remove([b"noise"], cached=True, force=True)
+    work.repo.checkout(sparse=["*"])
+    assert work.tree() == TREE
+    found = work.reopen().status(untracked="all")
+    assert ([each.path for each in found.staged], found.unstaged, found.untracked) == ([b"noise"], [], [])

@@ -59,6 +59,9 @@ class Mirror:
             rows.setdefault(folder, [])
             if change.path not in written:
                 rows[folder].append((name, new))
+        for path in written:
+            # Files that come back into a sparse tree were staged before too.
+            rows.setdefault(path.rpartition(b"/")[0], [])
         for path in unknown:
             folder, _, name = path.rpartition(b"/")
             held = manifest.get(path)
