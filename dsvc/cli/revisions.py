@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from dsvc.cli.i18n import _
 from dsvc.cli.names import show_text
 from dsvc.cli.session import Session
-from dsvc.model.errors import DsvcError, MalformedInputError, NotFoundError, UsageError
+from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from dsvc.porcelain.repository import Repository
@@ -25,7 +25,7 @@ def is_revision(repo: Repository, word: str) -> bool:
         return all(is_revision(repo, side) for side in (left or "HEAD", right or "HEAD"))
     try:
         next(iter(repo.log(word, limit=1)), None)
-    except (NotFoundError, UsageError, MalformedInputError):
+    except (NotFoundError, UsageError):
         return False
     return True
 

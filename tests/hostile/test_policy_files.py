@@ -34,7 +34,7 @@ Item = bytes | tuple[str, bytes]
 
 @pytest.mark.parametrize("seconds", [0, 4_102_444_800])
 @pytest.mark.parametrize("name", ["withdrawn", "harmful", "china"])
-def test_no_clock_lets_anything_pass(
+def test_h24_no_clock_lets_anything_pass(
     fast_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -46,7 +46,7 @@ def test_no_clock_lets_anything_pass(
     refused(root, waits=True)
 
 
-def test_by_a_clock_of_long_ago_nothing_passes(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_h24_by_a_clock_of_long_ago_nothing_passes(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, real = str(fast_path / "case"), time.gmtime
     image("good", False).lay_out(root)
     assert passed(verdict(root))

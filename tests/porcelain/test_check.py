@@ -138,7 +138,7 @@ def test_up_down_and_up_again_is_no_cycle(lab: Lab) -> None:
     assert found(lab) == {("LIN-02", "a.csv")}
 
 
-def test_what_comes_from_itself_alone_is_a_cycle(lab: Lab) -> None:
+def test_h22_what_comes_from_itself_alone_is_a_cycle(lab: Lab) -> None:
     files = lab.put({b"a.csv": numbered(2), b"b.csv": numbered(3), b"c.csv": numbered(4)})
     a, b, c = files.values()
     one, two = {(0, 0): [(0, 0), (1, 1)]}, {(0, 0): [(0, 0), (1, 1), (2, 1)]}

@@ -32,7 +32,7 @@ Row = tuple[ArtifactNode, int]
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=60))
-def test_graph_takes_every_edge_but_those_that_close_a_cycle(pairs: list[tuple[int, int]]) -> None:
+def test_h22_graph_takes_every_edge_but_those_that_close_a_cycle(pairs: list[tuple[int, int]]) -> None:
     graph = LineageGraph()
     taken: dict[int, set[int]] = {number: set() for number in range(10)}
     nodes = [ArtifactNode(b"%d" % number, bytes(32)) for number in range(10)]
@@ -73,7 +73,7 @@ def all_ways(edges: dict[int, set[int]], start: int, end: int) -> list[list[int]
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5))), max_size=12))
-def test_runs_never_make_a_cycle(runs: list[tuple[set[int], set[int]]]) -> None:
+def test_h22_runs_never_make_a_cycle(runs: list[tuple[set[int], set[int]]]) -> None:
     nodes = [ArtifactNode(b"%d" % number, bytes(32)) for number in range(6)]
     graph = LineageGraph()
     for number, (read, made) in enumerate(runs):
