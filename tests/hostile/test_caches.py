@@ -15,6 +15,7 @@ from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import answers, commit_contents
 from dsvc.testing.faults import Image, tried
 from tests.faultkit import commit_all, open_in, repository, write
+from tests.wholekit import ask, expected, image, refuse_lies
 
 FILES = {
     b"top": b"top\n",
@@ -246,3 +247,64 @@ def test_f20_a_clean_file_that_was_made_by_hand(fast_path: Path) -> None:
         write(root, {b"file": b"one\n"})
         assert [c.path for c in repo.status().unstaged] == [b"file"]
         assert repo.add(all=True).modified == 1
+
+
+def _newer(path: str) -> None:
+    """Another number of the format, as a later version could leave it."""
+    data = bytearray(Path(path).read_bytes())
+    if data.startswith(b"dsvcrow2"):
+        data[7:8] = b"9"
+    else:
+        data[:1] = bytes([data[0] + 1 & 0xFF]) if data else b""
+    Path(path).write_bytes(data)
+
+
+EVERYTHING = {
+    **DAMAGE,
+    "half written": lambda path: os.truncate(path, os.path.getsize(path) // 2),
+    "newer": _newer,
+}
+
+
+@pytest.mark.parametrize("stride", [8, pytest.param(1, marks=pytest.mark.soak)])
+def test_f19_every_cache_that_there_is(fast_path: Path, stride: int) -> None:
+    """Row indexes, summaries of runs, detections, what is known of contents: all questions, and commits."""
+    root = str(fast_path / "case")
+    image().lay_out(root)
+    names = [os.path.relpath(each, root) for each in _cache_files(root)]
+    shutil.rmtree(root)
+    assert {name.split("/")[2] for name in names} >= {"rows", "stat", "detections", "contents"}
+    for number, (name, kind) in enumerate((name, kind) for name in names for kind in EVERYTHING):
+        if number % stride:
+            continue
+        image().lay_out(root)
+        EVERYTHING[kind](os.path.join(root, name))
+        refuse_lies(root, f"{name} {kind}")
+        with repository(root) as repo:
+            assert repo.fsck().ok, (name, kind)
+        if number % (4 * stride) == 0:
+            with repository(root) as repo:
+                repo.merge_abort()
+                repo.commit("never blocked", no_verify=True, allow_empty=True)
+        shutil.rmtree(root)
+        tried("hostile cases")
+
+
+@pytest.mark.parametrize("how", ["gone", "emptied", "of another repository"])
+def test_f19_the_caches_of_everything_at_once(fast_path: Path, how: str) -> None:
+    root, other = str(fast_path / "case"), str(fast_path / "other")
+    image().lay_out(root)
+    cache = os.path.join(root, ".dsvc", "cache")
+    if how == "gone":
+        shutil.rmtree(cache)
+    elif how == "emptied":
+        for path in _cache_files(root):
+            os.truncate(path, 0)
+    else:
+        _prepare(other, other=b"!")
+        shutil.rmtree(cache)
+        shutil.copytree(os.path.join(other, ".dsvc", "cache"), cache)
+    found = ask(root)
+    for name, answer in expected().items():
+        assert found[name] == answer, name
+    tried("hostile cases")

@@ -14,6 +14,7 @@ from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.memory_backend import MemoryBackend
+from dsvc.testing.faults import tried
 from dsvc.testing.forgery import MIN_BYTES, known_pair, twin
 from tests.hostile.test_malformed import bounded
 from tests.porcelain.working import Tree, Work, text
@@ -100,6 +101,7 @@ def test_twins_side_by_side(work: Work, pairs: list[tuple[bytes, bytes]]) -> Non
     work.write(dict.fromkeys(both))
     work.repo.restore([b""], source="HEAD")
     assert work.tree() == as_tree(both)
+    tried("forged pairs", len(pairs))
 
 
 def test_one_becomes_the_other_at_its_path(work: Work, pairs: list[tuple[bytes, bytes]]) -> None:
@@ -116,6 +118,7 @@ def test_one_becomes_the_other_at_its_path(work: Work, pairs: list[tuple[bytes, 
         assert work.clean()
         collect_and_check(work)
     assert contents(work, after) == as_tree(names(pairs, 1))
+    tried("forged pairs", len(pairs))
 
 
 def test_h14_a_twin_that_was_first_does_not_keep_the_original_out(
@@ -126,6 +129,7 @@ def test_h14_a_twin_that_was_first_does_not_keep_the_original_out(
     added = work.commit("original", {**names(pairs, 0, b"mine"), **dict.fromkeys(names(pairs, 1, b"theirs"))})
     collect_and_check(work)
     assert contents(work, added) == as_tree(names(pairs, 0, b"mine"))
+    tried("forged pairs", len(pairs))
 
 
 def test_a_twin_is_no_rename_and_no_repair(work: Work, pairs: list[tuple[bytes, bytes]]) -> None:
@@ -154,4 +158,5 @@ def test_h13_a_chunk_that_matches_by_xxh3_alone_is_refused(pairs: list[tuple[byt
         id_ = blake3.blake3(one).digest()
         store.put_chunk(id_, other, raw=True)
         store.publish()
+        tried("forged pairs")
         bounded(lambda store=store, id_=id_: store.get(id_), CorruptDataError)  # type: ignore[misc]
