@@ -44,13 +44,13 @@ COVERING := tests/contract tests/golden tests/unit/fs tests/unit/history tests/u
     reading_apart.py repair.py special_files.py symlinks.py) \
   $(addprefix tests/porcelain/test_,archive.py erasure.py read.py)
 
-coverage: $(VENV)/.installed-coverage ## every branch of what keeps data safe is run by a test
+coverage: $(VENV)/.installed-coverage ## every branch of what keeps data safe is run by a test (five minutes)
 	scripts/install_test_tools
 	rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/coverage run -m pytest -q -m 'not soak' $(COVERING) $(ARGS)
 	$(BIN)/coverage report
 
-mutants: $(VENV)/.installed-coverage ## small bugs put into the same code: do the tests notice? Takes hours
+mutants: $(VENV)/.installed-coverage ## small bugs put into the same code: do the tests notice? (two hours)
 	$(BIN)/python scripts/mutants.py $(COVERING) $(ARGS)
 	$(BIN)/python scripts/mutants_page.py
 
