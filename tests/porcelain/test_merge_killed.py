@@ -93,7 +93,7 @@ def check_end(work: Work, case: str, outcome: MergeOutcome, was: object) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("case", list(THEIRS))
 @in_slim_process
-def test_killed_at_every_step_and_run_again(fast_path: Path, case: str) -> None:
+def test_f1_killed_at_every_step_and_run_again(fast_path: Path, case: str) -> None:
     first = prepared(fast_path, case)
     was = first.repo.history.refs.head().commit
     before = first.tree()
@@ -129,7 +129,7 @@ def test_killed_at_every_step_and_run_again(fast_path: Path, case: str) -> None:
 
 @pytest.mark.slow
 @in_slim_process
-def test_killed_and_given_up(fast_path: Path) -> None:
+def test_f1_killed_and_given_up(fast_path: Path) -> None:
     """Whatever a kill left of a merge with conflicts: where it's in progress, abort takes it back."""
     first = prepared(fast_path, "conflicts")
     before = first.tree()
