@@ -148,7 +148,7 @@ def test_f24_caches_of_another_time_hide_no_change(fast_path: Path, offset: str)
 
 
 @pytest.mark.parametrize("offset", ["-10y", "+20y"])
-def test_f24_a_lock_is_held_by_who_holds_it_whatever_the_clock_says(fast_path: Path, offset: str) -> None:
+def test_f24_f33_a_lock_is_held_by_who_holds_it_whatever_the_clock_says(fast_path: Path, offset: str) -> None:
     """And one that nobody holds any more is free at once, however young or old its file is."""
     root = str(fast_path / "repo")
     Repository.init(root)

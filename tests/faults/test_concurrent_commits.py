@@ -87,7 +87,7 @@ def _commit_own(root: str, number: int) -> list[tuple[str | None, bytes, bytes]]
     return done
 
 
-def test_eight_writers_lose_nothing(fast_path: Path) -> None:
+def test_f29_eight_writers_lose_nothing(fast_path: Path) -> None:
     root = _ready(fast_path / "data")
     jobs = [lambda n=n: _commit_own(root, n) for n in range(_PROCESSES)]
     acknowledged = [item for done in together(jobs) for item in done]
@@ -151,7 +151,7 @@ def _race(root: str, old: Any, number: int) -> tuple[str, str]:
     return "won", str(prepared.id)
 
 
-def test_one_winner_of_each_race(fast_path: Path) -> None:
+def test_f29_one_winner_of_each_race(fast_path: Path) -> None:
     root = _ready(fast_path / "data")
     for _ in range(6):
         with repository(root) as repo:
@@ -280,7 +280,7 @@ def _was_there(data: bytes, how: Callable[[str, bytes], None]) -> bool:
 
 @pytest.mark.parametrize("how", [_replace, _rewrite, _recreate])
 @pytest.mark.parametrize("pause", [0.0, 0.004])
-def test_file_changes_while_it_is_read(
+def test_f34_file_changes_while_it_is_read(
     fast_path: Path, how: Callable[[str, bytes], None], pause: float
 ) -> None:
     """What is recorded is what the file once was as a whole, or the path is named as unstable."""
@@ -307,7 +307,7 @@ def test_file_changes_while_it_is_read(
 
 @pytest.mark.parametrize("size", [4, 30_000, 3_000_000])
 @pytest.mark.parametrize("wait", [0.0, 0.1])
-def test_rewritten_with_the_same_size_and_time(fast_path: Path, size: int, wait: float) -> None:
+def test_f35_rewritten_with_the_same_size_and_time(fast_path: Path, size: int, wait: float) -> None:
     root = _ready(fast_path / "data", {b"file": b"a" * size})
     path = os.path.join(root, "file")
     time.sleep(wait)
@@ -333,7 +333,7 @@ def _hold_everything(root: str, pipe: Any) -> None:
         time.sleep(60)
 
 
-def test_holder_of_all_locks_killed(fast_path: Path) -> None:
+def test_f33_holder_of_all_locks_killed(fast_path: Path) -> None:
     root = _ready(fast_path / "data")
     mine, theirs = _FORK.Pipe()
     process = _FORK.Process(target=_hold_everything, args=(root, theirs))
@@ -360,7 +360,7 @@ def _commit_forever(root: str) -> None:
             traceback.print_exc()
 
 
-def test_next_command_after_a_killed_one_is_quick(fast_path: Path) -> None:
+def test_f33_next_command_after_a_killed_one_is_quick(fast_path: Path) -> None:
     root = _ready(fast_path / "data")
     rng = random.Random(11)
     for number in range(12):

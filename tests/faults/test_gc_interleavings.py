@@ -26,6 +26,7 @@ from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.local_backend import LocalBackend
 from dsvc.store.memory_backend import MemoryBackend
 from dsvc.store.prune import collect
+from dsvc.testing.faults import tried
 from tests.slim import in_slim_process
 from tests.storekit import local_store, noise, prose, put_file, put_manifest, read_manifest, reopened
 
@@ -135,7 +136,7 @@ def run(world: World, schedule: tuple[int, ...], *, grace: float, readers: bool 
 
 
 @pytest.mark.parametrize("grace", [0.0, 1e6], ids=["at once", "with grace"])
-def test_no_interleaving_loses_a_live_chunk(grace: float) -> None:
+def test_f30_no_interleaving_loses_a_live_chunk(grace: float) -> None:
     count = 0
     for schedule in schedules():
         world = World()
@@ -147,9 +148,10 @@ def test_no_interleaving_loses_a_live_chunk(grace: float) -> None:
         world.check(world.old_reader)
         count += 1
     assert count == 220
+    tried("interleavings", count)
 
 
-def test_the_schedules_would_find_a_writer_that_looks_before_it_locks() -> None:
+def test_f30_the_schedules_would_find_a_writer_that_looks_before_it_locks() -> None:
     lost = 0
     for schedule in schedules():
         world = World(careful=False)
@@ -161,7 +163,7 @@ def test_the_schedules_would_find_a_writer_that_looks_before_it_locks() -> None:
     assert lost, "a writer with a stale list of packs was expected to lose something somewhere"
 
 
-def test_two_collections_one_after_the_other_mark() -> None:
+def test_f32_two_collections_one_after_the_other_mark() -> None:
     """A run whose packs were taken by another in between starts its mark again."""
     world = World()
     inner_done = False
@@ -208,7 +210,9 @@ def prepared(folder: Path) -> tuple[ChunkStore, NodeId, NodeId]:
 )
 @pytest.mark.parametrize("grace", [0.0, 1e6], ids=["at once", "with grace"])
 @in_slim_process
-def test_gc_stopped_at_any_operation_loses_nothing(fast_path: Path, action: Action, grace: float) -> None:
+def test_f1_f7_f30_gc_stopped_at_any_operation_loses_nothing(
+    fast_path: Path, action: Action, grace: float
+) -> None:
     for number in itertools.count(1):
         assert number < 200
         folder = fast_path / str(number)
@@ -240,7 +244,7 @@ def test_gc_stopped_at_any_operation_loses_nothing(fast_path: Path, action: Acti
             break
 
 
-def test_real_processes_add_and_commit_while_gc_deletes_at_once(tmp_path: Path) -> None:
+def test_f30_real_processes_add_and_commit_while_gc_deletes_at_once(tmp_path: Path) -> None:
     from dsvc.porcelain.repository import Repository
     from dsvc.porcelain.versions.commit import NothingToCommitError
 

@@ -54,7 +54,7 @@ def test_f7_faults_at_every_operation(fast_path: Path, name: str, fault: Fault) 
     [each if each == "feedback-import" else pytest.param(each, marks=pytest.mark.soak) for each in COMMANDS],
 )
 @in_slim_process
-def test_two_at_once(fast_path: Path, name: str) -> None:
+def test_f29_two_at_once(fast_path: Path, name: str) -> None:
     """Two processes do the same: together they come to what one comes to, and the other one says why not."""
     world = make_world(name, fast_path / "world")
     root = str(fast_path / "both")

@@ -61,7 +61,7 @@ def test_f7_f8_a_check_needs_no_place_and_changes_nothing(
 # Others at work
 
 
-def test_a_check_beside_others_is_of_one_state(fast_path: Path) -> None:
+def test_f31_a_check_beside_others_is_of_one_state(fast_path: Path) -> None:
     root = str(fast_path / "case")
     image("no source", False).lay_out(root)
     enough = fast_path / "enough"

@@ -25,7 +25,7 @@ def root(fast_path: Path) -> str:
     return path
 
 
-def test_a_branch_that_moves_during_commit(root: str) -> None:
+def test_f29_a_branch_that_moves_during_commit(root: str) -> None:
     """The move comes between reading HEAD and swapping it: 13, and the staged work is still there."""
     with repository(root) as repo, repository(root) as other:
         write(root, {b"mine": b"mine\n"})
@@ -50,7 +50,7 @@ def test_a_branch_that_moves_during_commit(root: str) -> None:
 
 
 @pytest.mark.parametrize("age", [3600, -3600])
-def test_a_stale_lock_file_of_git(root: str, age: int) -> None:
+def test_f33_a_stale_lock_file_of_git(root: str, age: int) -> None:
     """One of an hour ago goes; one that seems to come from the future is waited for, then named."""
     with repository(root) as repo:
         path = Path(repo.layout.git, "refs", "heads", "main.lock")
@@ -73,7 +73,7 @@ def test_a_stale_lock_file_of_git(root: str, age: int) -> None:
 
 
 @pytest.mark.parametrize("what", ["grows", "shrinks", "goes", "becomes a folder", "becomes a link"])
-def test_a_file_that_is_not_what_was_listed(root: str, what: str) -> None:
+def test_f34_a_file_that_is_not_what_was_listed(root: str, what: str) -> None:
     """It changes after the folder was listed, at the moment that it is opened."""
     path = os.path.join(root, "file")
     write(root, {b"file": b"listed\n" * 100, b"before": b"before\n"})

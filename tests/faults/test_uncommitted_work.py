@@ -129,7 +129,7 @@ def _diverged(work: Work) -> None:
 
 
 @pytest.mark.parametrize("case", _WORK)
-def test_refused_and_nothing_changed(work: Work, case: str) -> None:
+def test_f36_refused_and_nothing_changed(work: Work, case: str) -> None:
     _diverged(work)
     mine, staged, named = _WORK[case]
     work.write(mine)
@@ -152,7 +152,7 @@ def test_refused_and_nothing_changed(work: Work, case: str) -> None:
     [{b"quiet": b"mine\n"}, {b"elsewhere": b"mine\n"}, {b"dir/three": b"mine\n"}, {b"file": b"theirs\n"}],
     ids=["modified elsewhere", "untracked elsewhere", "in the same folder", "the same as theirs"],
 )
-def test_work_that_is_not_in_the_way_stays(work: Work, mine: dict[bytes, Any]) -> None:
+def test_f36_work_that_is_not_in_the_way_stays(work: Work, mine: dict[bytes, Any]) -> None:
     _diverged(work)
     work.write(mine)
     work.repo.checkout("topic")
@@ -219,7 +219,7 @@ _DISCARD = [
 
 @pytest.mark.parametrize("staged", [False, True], ids=["unstaged", "partly staged"])
 @pytest.mark.parametrize("discard", _DISCARD, ids=lambda verb: verb.__name__.removeprefix("_discard_"))
-def test_undo_brings_back_what_was_discarded(
+def test_f36_undo_brings_back_what_was_discarded(
     work: Work, discard: Callable[[Work], object], staged: bool
 ) -> None:
     _diverged(work)
@@ -243,7 +243,7 @@ def _same(after: tuple[Any, ...], before: tuple[Any, ...]) -> None:
     assert after == before
 
 
-def test_what_was_discarded_survives_gc(work: Work) -> None:
+def test_f36_what_was_discarded_survives_gc(work: Work) -> None:
     _diverged(work)
     work.write(_DIRTY)
     before = work.everything()
@@ -253,7 +253,7 @@ def test_what_was_discarded_survives_gc(work: Work) -> None:
     _same(work.everything(), before)
 
 
-def test_merge_abort_stores_what_it_overwrites(work: Work) -> None:
+def test_f36_merge_abort_stores_what_it_overwrites(work: Work) -> None:
     work.diverge(_BASE, {b"file": b"ours\n"}, {b"file": b"theirs\n", b"dir/one": b"theirs\n"})
     clean = work.everything()
     assert work.repo.merge("topic").conflicts
@@ -344,7 +344,7 @@ def test_absent_paths_survive_verbs_that_write_the_tree(work: Work) -> None:
     assert _head(work) == whole
 
 
-def test_work_under_an_absent_path_is_not_overwritten(work: Work) -> None:
+def test_f36_work_under_an_absent_path_is_not_overwritten(work: Work) -> None:
     """A file that a person made where an absent one would come back."""
     _sparse(work)
     work.write({b"out/c": b"mine\n"})

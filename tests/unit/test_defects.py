@@ -192,7 +192,7 @@ def test_a_chain_of_another_defect_is_not_united(lab: FeedbackLab) -> None:
     assert lab.refs() == before
 
 
-def test_a_ref_that_moved_meanwhile(lab: FeedbackLab) -> None:
+def test_f29_a_ref_that_moved_meanwhile(lab: FeedbackLab) -> None:
     id_ = opened(lab, 7)
     stale = defect_chain.defect_head(lab.repo, id_)
     lab.repo.defect_confirm(id_)

@@ -95,7 +95,7 @@ def test_a_name_is_taken_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("ref", ["refs/dsvc/releases/v1", "refs/dsvc/sources/b"])
-def test_of_two_at_once_one_wins_and_what_the_gate_did_not_see_stops_it(
+def test_f29_of_two_at_once_one_wins_and_what_the_gate_did_not_see_stops_it(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, ref: str
 ) -> None:
     collect = releases.collect_facts

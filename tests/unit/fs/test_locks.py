@@ -34,7 +34,7 @@ def _end(child: int) -> None:
 
 
 @pytest.mark.parametrize(("theirs", "ours", "free"), [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 1)])
-def test_shared_and_exclusive(tmp_path: Path, theirs: int, ours: int, free: int) -> None:
+def test_f33_shared_and_exclusive(tmp_path: Path, theirs: int, ours: int, free: int) -> None:
     path = str(tmp_path / "lock")
     child = _holder(path, shared=bool(theirs))
     try:
@@ -55,7 +55,7 @@ def test_shared_and_exclusive(tmp_path: Path, theirs: int, ours: int, free: int)
         pass
 
 
-def test_waiting_ends_when_the_holder_dies(tmp_path: Path) -> None:
+def test_f33_waiting_ends_when_the_holder_dies(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     child = _holder(path)
     killer = os.fork()
@@ -96,7 +96,7 @@ def test_a_lock_file_is_no_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"pid": "x"}', b"null"])
-def test_whatever_a_lock_file_says(tmp_path: Path, content: bytes) -> None:
+def test_f33_whatever_a_lock_file_says(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "lock"
     child = _holder(str(path))
     try:

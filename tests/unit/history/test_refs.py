@@ -254,7 +254,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", [MAIN, "HEAD", "packed-refs"])
-def test_a_young_lock_of_another_tool_is_respected(repo: Any, quick: None, name: str) -> None:
+def test_f33_a_young_lock_of_another_tool_is_respected(repo: Any, quick: None, name: str) -> None:
     one, two = repo.line(2)
     repo.move(RefChange(TOPIC, None, one))
     repo.path(name + ".lock").write_text("theirs")
@@ -266,7 +266,7 @@ def test_a_young_lock_of_another_tool_is_respected(repo: Any, quick: None, name:
 
 
 @pytest.mark.parametrize("age", [11.0, 10 * 365 * 86_400.0])
-def test_an_old_lock_is_taken_over(repo: Any, quick: None, age: float) -> None:
+def test_f33_an_old_lock_is_taken_over(repo: Any, quick: None, age: float) -> None:
     one, two = repo.line(2)
     lock = repo.path(MAIN + ".lock")
     lock.write_text("theirs")
@@ -276,7 +276,7 @@ def test_an_old_lock_is_taken_over(repo: Any, quick: None, age: float) -> None:
     assert not lock.exists()
 
 
-def test_a_lock_from_before_the_last_start_is_taken_over(
+def test_f33_a_lock_from_before_the_last_start_is_taken_over(
     repo: Any, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = repo.line(2)

@@ -72,7 +72,7 @@ def test_what_is_read_is_the_file(tmp_path: Path, folder: int, read: Read, at_mo
 
 @READS
 @pytest.mark.parametrize("change", [b"", DATA[:-5], DATA + b"x", DATA[::-1]])
-def test_a_file_that_changes_once_is_read_again(
+def test_f34_a_file_that_changes_once_is_read_again(
     tmp_path: Path, folder: int, read: Read, change: bytes
 ) -> None:
     def meanwhile(number: int) -> None:
@@ -91,7 +91,7 @@ def test_a_file_that_changes_once_is_read_again(
 
 
 @READS
-def test_a_file_that_changes_each_time_is_refused(tmp_path: Path, folder: int, read: Read) -> None:
+def test_f34_a_file_that_changes_each_time_is_refused(tmp_path: Path, folder: int, read: Read) -> None:
     def meanwhile(number: int) -> None:
         with open(tmp_path / "file.bin", "r+b") as file:
             file.write(b"%d" % number)
@@ -103,7 +103,9 @@ def test_a_file_that_changes_each_time_is_refused(tmp_path: Path, folder: int, r
 
 
 @READS
-def test_a_file_that_grows_as_fast_as_it_is_read_is_given_up(tmp_path: Path, folder: int, read: Read) -> None:
+def test_f34_a_file_that_grows_as_fast_as_it_is_read_is_given_up(
+    tmp_path: Path, folder: int, read: Read
+) -> None:
     def meanwhile(number: int) -> None:
         assert number <= 5 * ATTEMPTS, "it would be read for as long as it grows"
         with open(tmp_path / "file.bin", "ab") as file:

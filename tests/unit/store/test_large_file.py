@@ -192,7 +192,7 @@ def test_a_file_that_ends_early(store: Store) -> None:
 
 
 @pytest.mark.parametrize("change", [noise(size * READ_BYTES, 5) for size in (0, 1, 2, 3)])
-def test_a_file_that_changes_once_is_read_again(store: Store, change: bytes) -> None:
+def test_f34_a_file_that_changes_once_is_read_again(store: Store, change: bytes) -> None:
     written(store.path, [noise(2 * READ_BYTES, 1)])
 
     def meanwhile(number: int) -> None:
@@ -206,7 +206,7 @@ def test_a_file_that_changes_once_is_read_again(store: Store, change: bytes) -> 
     assert stat == FileStat.of(os.stat(store.path))
 
 
-def test_a_file_that_changes_each_time_is_refused(store: Store) -> None:
+def test_f34_a_file_that_changes_each_time_is_refused(store: Store) -> None:
     written(store.path, [noise(2 * READ_BYTES, 1)])
 
     def meanwhile(number: int) -> None:

@@ -253,7 +253,7 @@ def test_runs_are_named_by_age_whatever_the_clock_says(tmp_path: Path) -> None:
     assert backend.trash_age(names[0]) < 3600, "a folder's time alone deletes nothing"
 
 
-def test_a_new_handle_reads_on_while_gc_moves_packs(tmp_path: Path) -> None:
+def test_f31_a_new_handle_reads_on_while_gc_moves_packs(tmp_path: Path) -> None:
     store = local_store(tmp_path)
     tree = small_tree(1)
     root = put_manifest(store, tree)

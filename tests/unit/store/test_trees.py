@@ -339,7 +339,7 @@ def test_a_damaged_copy_gives_way_to_a_whole_one(store: ChunkStore) -> None:
         read_manifest(reopened(store), root)
 
 
-def test_gc_begins_anew_where_a_pack_went_meanwhile(store: ChunkStore) -> None:
+def test_f32_gc_begins_anew_where_a_pack_went_meanwhile(store: ChunkStore) -> None:
     backend = store.backend
     tree = {b"a": noise(50_000, 1)}
     root = put_manifest(store, tree, raw=True)
