@@ -246,6 +246,15 @@ BOMBS = {
     "no frame": (b"no frame", 100),
     "empty": (b"", 100),
     "unknown length": (zstandard.ZstdCompressor(write_content_size=False).compress(b"x" * 100), 100),
+    "a window of 2^41": (b"\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00", 1000),
+    "a frame to be skipped": (b"\x50\x2a\x4d\x18\xff\xff\xff\x7f", 1000),
+    "skipped, then true": (b"\x50\x2a\x4d\x18\x00\x00\x00\x00" + zstandard.compress(b"x" * 100), 100),
+    "two frames": (zstandard.compress(b"x" * 50) * 2, 100),
+    "a frame in a frame": (zstandard.compress(zstandard.compress(bytes(1 << 20))), 1 << 20),
+    "checksum of others": (
+        zstandard.ZstdCompressor(write_checksum=True).compress(b"x" * 100)[:-1] + b"\0",
+        100,
+    ),
     "dictionary": (
         zstandard.ZstdCompressor(dict_data=zstandard.ZstdCompressionDict(prose(4000))).compress(prose(4000)),
         4000,

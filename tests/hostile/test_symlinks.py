@@ -28,6 +28,30 @@ FILES = {
     b"top.txt": b"top\n",
 }
 CHANGED = {path: content + b"more\n" for path, content in FILES.items()}
+# Against version two: a file changes, one comes, one goes, all below the folder.
+PATCH = b"""diff --git a/data/a.csv b/data/a.csv
+--- a/data/a.csv
++++ b/data/a.csv
+@@ -1,3 +1,3 @@
+ a
+-1
++9
+ more
+diff --git a/data/sub/new.csv b/data/sub/new.csv
+new file mode 100644
+--- /dev/null
++++ b/data/sub/new.csv
+@@ -0,0 +1 @@
++new
+diff --git a/data/sub/c.csv b/data/sub/c.csv
+deleted file mode 100644
+--- a/data/sub/c.csv
++++ /dev/null
+@@ -1,3 +0,0 @@
+-c
+-1
+-more
+"""
 
 COMMANDS: dict[str, Command] = {
     "checkout": lambda repo: repo.checkout("one"),
@@ -49,6 +73,9 @@ COMMANDS: dict[str, Command] = {
     "revert": lambda repo: repo.revert("HEAD"),
     "cherry-pick": lambda repo: repo.cherry_pick("side"),
     "add": lambda repo: repo.add(all=True),
+    "apply": lambda repo: repo.apply(PATCH),
+    "stash and pop": lambda repo: (repo.stash(), repo.stash_pop()),
+    "undo of a checkout": lambda repo: (repo.checkout("one", force=True), repo.undo()),
 }
 
 
