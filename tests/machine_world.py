@@ -128,6 +128,8 @@ class World(View):
             code, said = raised.code, raised
             self.log[-1] += f"  -> {code}"
         seen = self.see()
+        between = [replace(self.state, staged=seen.staged, tree=seen.tree)] if begun else [self.state]
+        refusable = code is not None and (code in expected.codes or "*" in expected.codes)
         if code is None or (begun and expected.after and code in already):
             if not expected.after:
                 wrong = self.compared(unlike(self.state.staged, seen.staged), self.state.staged, seen.staged)
@@ -135,16 +137,14 @@ class World(View):
                 raise self.broken(
                     f"done, and not refused as {sorted(expected.codes)}: {seen.operation} {wrong}"
                 )
-            self.state = self.bind_any(expected.after, seen, free)
-            return True
-        if code not in expected.codes and "*" not in expected.codes:
+            self.state = self.bind_any([*expected.after, *(between if refusable else ())], seen, free)
+            return not refusable
+        if not refusable:
             raise self.broken(f"refused: {code}: {said}") from said
-        states = [self.state]
-        if begun and expected.after:
-            # It may be refused, and was begun: each path is in one of its states, which was checked.
-            between = replace(self.state, staged=seen.staged, tree=seen.tree)
-            states = [between, *(expected.after if "*" in expected.codes else ())]
-        self.state = self.bind_any(states, seen, free)
+        if not expected.after:
+            between = [self.state]
+        # Where it was begun, each path is in one of its states, which was checked.
+        self.state = self.bind_any([*between, *(expected.after if begun else ())], seen, free)
         return False
 
     def _with_fault(

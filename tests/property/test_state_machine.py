@@ -91,7 +91,7 @@ class Machine(Provenance):
 
 @pytest.mark.parametrize(
     ("examples", "steps"),
-    [(50, 40), pytest.param(10_000, 100, marks=pytest.mark.soak)],
+    [(60, 50), pytest.param(10_000, 100, marks=pytest.mark.soak)],
     ids=["short", "night"],
 )
 def test_all_verbs_do_what_the_model_says(fast_path: Path, examples: int, steps: int) -> None:
