@@ -40,7 +40,7 @@ COVERING := tests/contract tests/golden tests/unit/fs tests/unit/history tests/u
   $(addprefix tests/property/test_,paths.py revision_syntax.py store.py) \
   $(addprefix tests/compat/test_,dulwich.py git.py signed_commits.py) \
   $(addprefix tests/faults/test_,read_only.py seam.py) \
-  $(addprefix tests/hostile/test_,caches.py damage.py forged_checksums.py malformed.py paths.py \
+  $(addprefix tests/hostile/test_,caches.py forged_checksums.py malformed.py paths.py \
     reading_apart.py repair.py special_files.py symlinks.py) \
   $(addprefix tests/porcelain/test_,archive.py erasure.py read.py)
 
