@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from dsvc.fs import failpoints, recording
 from dsvc.fs.failpoints import Action
+from dsvc.fs.owner import own_mark
 from dsvc.model.errors import StorageError
 
 Path = str | bytes
@@ -273,7 +274,7 @@ def symlink(target: bytes, name: Path, *, dir_fd: int | None = None) -> None:
 
 def temporary_name(prefix: str = "tmp") -> str:
     """Make a name that no other writer chooses."""
-    return f"{prefix}-{os.getpid()}-{os.urandom(8).hex()}"
+    return f"{prefix}-{own_mark()}{os.urandom(4).hex()}"
 
 
 def write_atomically(
@@ -322,7 +323,7 @@ def discard(path: Path, *, dir_fd: int | None = None) -> None:
 
 def discard_own(folder: str) -> None:
     """Remove the temporary files of this process in a folder, by their names; never fails, as `discard`."""
-    own = re.compile(rf"[A-Za-z]+-{os.getpid()}-[0-9a-f]{{16}}")
+    own = re.compile(rf"[A-Za-z]+-{own_mark()}[0-9a-f]{{8}}")
     try:
         names = os.listdir(folder)
     except OSError:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dsvc.fs import files, recording
+from dsvc.fs.owner import hold_in_use
 
 
 @contextmanager
@@ -20,19 +21,25 @@ def temporary_folder(parent: str, prefix: str) -> Iterator[str]:
     parent : str
         An existing folder.
     prefix : str
-        Lower-case letters that its name begins with; the rest names the process, so that gc knows what a
-        killed one left.
+        Lower-case letters that its name begins with; the rest names the process. It is held as in use, so
+        that gc tells what a killed process left from what a living one needs.
 
     Raises
     ------
     StorageError
-        If it can't be made.
+        If it can't be made, or the file system has no locks.
     """
     path = os.path.join(parent, files.temporary_name(prefix))
     files.make_folder(path, exist_ok=False)
     try:
+        fd = hold_in_use(path)
+    except OSError as error:
+        discard_tree(path)
+        raise files.storage_error(error, "lock", path) from error
+    try:
         yield path
     finally:
+        os.close(fd)
         discard_tree(path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from dsvc.fs import files, locks
+from dsvc.fs.boot import boot_seconds
+from dsvc.fs.owner import Owner, in_use, owner_of
 from dsvc.fs.temporary_folder import discard_tree
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId, NodeId
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
     from dsvc.porcelain.tree.tree_scan import Progress
 
 LEFTOVER_SECONDS: Final = 3600.0
-"""Age at which a temporary file goes although its process may be alive."""
+"""Age at which a temporary file goes although its process may be alive; a folder, if none holds it."""
 
-_TEMPORARY = re.compile(r"(?:tmp_obj_)?[^\W\d_]+-([0-9]+)-[0-9a-f]{16}")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -292,8 +292,8 @@ def leftovers(layout: Layout) -> list[str]:
         except OSError as error:
             raise files.storage_error(error, "list", folder) from error
         for entry in entries:
-            match = _TEMPORARY.fullmatch(entry.name)
-            if match and _is_left(entry, int(match[1])):
+            owner = owner_of(entry.name)
+            if owner is not None and _is_left(entry, owner):
                 found.append(entry.path)
     return sorted(found)
 
@@ -305,15 +305,19 @@ def _folders(layout: Layout) -> Iterator[str]:
         yield folder
 
 
-def _is_left(entry: os.DirEntry[str], pid: int) -> bool:
-    if not held_files.is_running(pid):
+def _is_left(entry: os.DirEntry[str], owner: Owner) -> bool:
+    if owner is Owner.GONE:
         return True
-    if entry.is_dir(follow_symlinks=False):
-        return False  # a command may run in it for days
+    # A command may run in a folder for days, in another container too.
+    if entry.is_dir(follow_symlinks=False) and in_use(entry.path):
+        return False
     try:
-        return time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_SECONDS
+        written = entry.stat(follow_symlinks=False).st_mtime
     except FileNotFoundError:
         return False
+    if owner is Owner.UNKNOWN and written < boot_seconds():
+        return True
+    return time.time() - written > LEFTOVER_SECONDS
 
 
 def remove_leftovers(layout: Layout, history: History) -> list[str]:

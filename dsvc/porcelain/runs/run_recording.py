@@ -93,7 +93,7 @@ class Recording:
         self.spec = spec
         self.started = now()
         self._taken: dict[bytes, Taken] = {}
-        self._held: str | None = None
+        self._held: held_files.Held | None = None
         self._begun: IndexesBegun | None = None
         with _changing(repo), Beneath(repo.root) as tree:
             files = RunFiles(repo, tree)

@@ -1,22 +1,28 @@
 """What runs that are going on have read: kept from gc until they are recorded or given up.
 
-One small file for each in ``.dsvc/work/held``, named by the process, with the root of a manifest. What a
-killed process held goes with the next gc.
+One small file for each in ``.dsvc/work/held``, with the root of a manifest, locked while its run is going on.
+What a killed process held goes with the next gc.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dsvc.fs import files
+from dsvc.fs.owner import Owner, hold_in_use, in_use, owner_of
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import NodeId
 from dsvc.porcelain.state.staging import read_checked, write_checked
 from dsvc.store.layout import Layout
 
-_NAME = re.compile(r"(?:held|tmp)-([0-9]+)-[0-9a-f]{16}")
+
+class Held(NamedTuple):
+    """What a run that is going on keeps."""
+
+    path: str
+    fd: int
 
 
 def folder(layout: Layout) -> str:
@@ -24,33 +30,34 @@ def folder(layout: Layout) -> str:
     return os.path.join(layout.work, "held")
 
 
-def hold(layout: Layout, root: NodeId) -> str:
-    """Keep what a manifest names; returns what `release` takes."""
+def hold(layout: Layout, root: NodeId) -> Held:
+    """Keep what a manifest names, until `release` or the end of this process.
+
+    The caller holds the store's lock as a writer: so gc finds the file locked, if it finds it.
+
+    Raises
+    ------
+    StorageError
+        If it can't be written, or the file system has no locks.
+    """
     files.make_folders(folder(layout), durable=False)
     path = os.path.join(folder(layout), files.temporary_name("held"))
     # Flushed: after a power cut another process may have this number, and gc reads the file as its own.
     try:
         write_checked(path, bytes(root), durable=True)
+        return Held(path, hold_in_use(path))
+    except OSError as error:
+        files.discard(path)
+        raise files.storage_error(error, "lock", path) from error
     except BaseException:
         files.discard(path)
         raise
-    return path
 
 
-def release(path: str) -> None:
+def release(held: Held) -> None:
     """Keep it no longer; never fails: what stays goes with a gc after this process."""
-    files.discard(path)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True
+    os.close(held.fd)
+    files.discard(held.path)
 
 
 def held_roots(layout: Layout) -> Iterator[NodeId]:
@@ -84,6 +91,10 @@ def _held(layout: Layout) -> Iterator[tuple[str, bool]]:
     except OSError as error:
         raise files.storage_error(error, "list", folder(layout)) from error
     for name in names:
-        match = _NAME.fullmatch(name)
-        if match:
-            yield os.path.join(folder(layout), name), is_running(int(match[1]))
+        owner = owner_of(name)
+        path = os.path.join(folder(layout), name)
+        if name.startswith("held-") and owner is not None:
+            # A child may keep the lock of one that is gone a little longer.
+            yield path, owner is not Owner.GONE and in_use(path)
+        elif owner is not None:
+            yield path, owner is Owner.RUNNING
