@@ -26,7 +26,7 @@ VERSIONS = [
 ]
 
 
-@pytest.mark.parametrize("count", [24, pytest.param(600, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [15, pytest.param(600, marks=pytest.mark.soak)])
 def test_f17_an_object_replaced_by_a_valid_one_is_named(fast_path: Path, count: int) -> None:
     """A manifest, a record of lineage or policy, a chunk: with the bytes of another, of its kind or not."""
     seed = 17
