@@ -53,13 +53,16 @@ class _Slim:
         try:
             pickle.dump((module, name, arguments), self._process.stdin)
             self._process.stdin.flush()
+            here = Counter(tally)
             tried, raised, trace = pickle.load(self._process.stdout)
         except BaseException:
             # Interrupted or broken: what it would say later is no answer to the next test.
             self._process.kill()
             _slim.cache_clear()
             raise
-        tally.update(tried)
+        # A broken promise counts itself as lost when it is made, also out of a pickle.
+        tally.clear()
+        tally.update(here + tried)
         if raised is not None:
             raised.add_note(trace)
             raise raised
