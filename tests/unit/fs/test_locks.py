@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import time
@@ -105,3 +107,38 @@ def test_f33_whatever_a_lock_file_says(tmp_path: Path, content: bytes) -> None:
             pass
     finally:
         _end(child)
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for lock in (locks.hold, locks.share):
+        with pytest.raises(StorageError) as caught, lock(str(tmp_path / "lock"), what="test"):
+            raise AssertionError("nothing is held")
+        assert caught.value.details["errno"] == "ENOLCK"
+
+
+def test_a_full_disk_keeps_nobody_from_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pwrite(fd: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    path = str(tmp_path / "lock")
+    with locks.hold(path, what="test"), locks.try_hold(path) as free:
+        assert not free
+
+
+def test_an_interrupted_wait_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    was, calls = fcntl.flock, []
+
+    def flock(fd: int, operation: int) -> None:
+        calls.append(operation)
+        if len(calls) < 3:
+            raise OSError(errno.EINTR, os.strerror(errno.EINTR))
+        was(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locks.hold(str(tmp_path / "lock"), what="test", timeout=10):
+        assert len(calls) == 3
