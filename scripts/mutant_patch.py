@@ -45,7 +45,7 @@ def put_in_place(module: ModuleType, number: int, known: Functions) -> None:
     source = Path(path).read_text(encoding="utf-8")
     tree, change = mutated(source, number)
     if isinstance(change.holder, ast.Assign | ast.AnnAssign):
-        _put_constant(module, change.holder)
+        _put_constant(module, tree, change.holder)
         return
     if isinstance(change.holder, ast.FunctionDef):
         arguments = change.holder.args
@@ -62,15 +62,21 @@ def put_in_place(module: ModuleType, number: int, known: Functions) -> None:
                 function.__code__ = code
 
 
-def _put_constant(module: ModuleType, holder: ast.Assign | ast.AnnAssign) -> None:
-    target = holder.targets[0] if isinstance(holder, ast.Assign) else holder.target
-    assert isinstance(target, ast.Name)
-    assert holder.value is not None
-    old, scope = vars(module)[target.id], dict(vars(module))
-    new = eval(compile(ast.Expression(holder.value), "constant", "eval"), scope)
-    for other in list(sys.modules.values()):
-        if vars(other).get(target.id) is old and other.__name__.startswith(("dsvc", "tests")):
-            setattr(other, target.id, new)
+def _put_constant(module: ModuleType, tree: ast.Module, holder: ast.Assign | ast.AnnAssign) -> None:
+    """Give a constant its new value, and those that are made of it."""
+    scope, changed = vars(module), set[str]()
+    for statement in tree.body:
+        if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+            continue
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+        names = {each.id for each in ast.walk(statement.value) if isinstance(each, ast.Name)}
+        if not isinstance(target, ast.Name) or (statement is not holder and names.isdisjoint(changed)):
+            continue
+        old, changed = scope[target.id], {*changed, target.id}
+        new = eval(compile(ast.Expression(statement.value), "constant", "eval"), dict(scope))
+        for other in list(sys.modules.values()):
+            if vars(other).get(target.id) is old and other.__name__.startswith(("dsvc", "tests")):
+                setattr(other, target.id, new)
 
 
 def _put_defaults(function: FunctionType, arguments: ast.arguments, scope: dict[str, Any]) -> None:

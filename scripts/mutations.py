@@ -109,6 +109,17 @@ def _places(tree: ast.Module) -> Iterator[tuple[_Place, range, ast.AST | None]]:
         yield from _of_statement(statement)
 
 
+def _is_constant(statement: ast.stmt) -> bool:
+    """Whether a statement of a module names a value; a name of large and small letters is a type."""
+    if isinstance(statement, ast.Assign):
+        target = statement.targets[0]
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        target = statement.target
+    else:
+        return False
+    return isinstance(target, ast.Name) and (target.id.isupper() or target.id.islower())
+
+
 def _of_statement(statement: ast.stmt) -> Iterator[tuple[_Place, range, ast.AST | None]]:
     """What of a module or a class can be changed: functions, and in a module constants."""
     if isinstance(statement, ast.ClassDef):
@@ -117,9 +128,7 @@ def _of_statement(statement: ast.stmt) -> Iterator[tuple[_Place, range, ast.AST 
                 yield from _of_statement(inner)
     elif isinstance(statement, _FUNCTIONS):
         yield from _of_function(statement)
-    elif (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)) or (
-        isinstance(statement, ast.AnnAssign) and statement.value is not None
-    ):
+    elif _is_constant(statement):
         yield from _inside(statement, _header(statement), statement)
 
 
@@ -188,7 +197,7 @@ def _of_stmt(node: ast.stmt) -> Iterator[tuple[ast.AST, str]]:
     if isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
         yield ast.Pass(), f"`{_short(node)}` left out"
     elif isinstance(node, ast.Return) and not (
-        node.value is None or (isinstance(node.value, ast.Constant) and node.value.value is None)
+        node.value is None or (isinstance(node.value, ast.Constant) and node.value.value in (None, False))
     ):
         yield ast.Return(ast.Constant(None)), ""
     elif isinstance(node, ast.Break):
