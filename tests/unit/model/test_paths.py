@@ -7,6 +7,7 @@ import pytest
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.paths import (
     check_structure,
+    check_structures,
     display_path,
     fold,
     is_plain,
@@ -78,3 +79,42 @@ def test_a_refusal_names_path_and_reason() -> None:
     assert caught.value.exit_code == 41
     assert caught.value.details == {"path": "a/../\ufffd", "why": "component '..'"}
     assert display_path(b"\xff") == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("longest", "unit"),
+    [
+        (b"x" * 255, b"x"),
+        ("文".encode() * 85, b"x"),
+        (b"~" * 255, b"~"),
+        (b"/".join([b"x" * 255] * 16), b"x"),
+        (b"/".join([b"~"] * 1000), b"/~"),
+        (b"/".join([b"x"] * 1000), b"/x"),
+    ],
+)
+def test_bounds_are_what_they_say(longest: bytes, unit: bytes) -> None:
+    check_structure(longest)
+    check_structures([b"a", longest])
+    with pytest.raises(MalformedInputError):
+        check_structure(longest + unit)
+    with pytest.raises(MalformedInputError):
+        check_structures([b"a", longest + unit])
+
+
+@pytest.mark.parametrize("bad", [b"", b"..", b"a/", b"/a", b"a//b", b"a\0b", b".git", b"GIT~1"])
+def test_one_bad_path_among_good_ones_is_refused(bad: bytes) -> None:
+    check_structures([])
+    good = [b"a", b"b/c", "数据".encode()]
+    check_structures(good)
+    for at in range(len(good) + 1):
+        with pytest.raises(MalformedInputError):
+            check_structures([*good[:at], bad, *good[at:]])
+    with pytest.raises(MalformedInputError):
+        check_structures([bad, b"a\nb"])
+
+
+def test_a_line_feed_is_a_letter_of_a_name() -> None:
+    for path in (b"a\nb", b"a\n.git/x", b"a\n..\nb"):
+        check_structure(path)
+        check_structures([path])
+        check_structures([b"c", path, b"d"])
