@@ -4,8 +4,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-from benchmarks import results
-from benchmarks.feedback import PARTS, merged
+from benchmarks import feedback, reliability, results
 from benchmarks.peers import DRIVERS, Driver
 from benchmarks.rounds import Plan, measure_workload, say
 from benchmarks.site import BENCH
@@ -23,7 +22,11 @@ SPECIALS = (
     "provenance",
     "policy",
     "feedback",
+    "reliability",
 )
+# Measurements of several parts, each of which can be measured alone.
+PARTS = {"feedback": feedback.PARTS, "reliability": reliability.PARTS}
+PART_NAMES = "; ".join(f"{kind}: {', '.join(parts)}" for kind, parts in PARTS.items())
 QUICK_SCALE = 0.02
 DISK_SPECIALS = ("memory", "cost")
 ABOUT = """\
@@ -44,6 +47,8 @@ commands:
             what recording a run adds, beside DataLad and DVC; trace, impact, rows to forget
   policy    scans for personal data and secrets, the licence fold, the gate
   feedback  causes ranked, repairs recomputed and proved
+  reliability
+            everything checked, beside the peers; what a crash and what durability cost; memory; SIGTERM
   report    write docs/benchmarks.md and docs/benchmarks.svg from the results
   all       everything above, workloads on disk too (the default)
   install   install the peers that are Python packages (install_peers.sh installs the others)
@@ -92,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dir", type=Path, help="a folder on disk, in place of tmpfs", metavar="FOLDER")
     parser.add_argument(
         "--part",
-        type=lambda text: _names(list(PARTS), text),
-        help=f"parts of feedback, with commas: {', '.join(PARTS)}; what is stored of the others is kept",
+        type=lambda text: text.split(","),
+        help=f"parts of a measurement, with commas; what is stored of the others is kept ({PART_NAMES})",
         metavar="NAMES",
     )
     parser.add_argument("--merge", action="store_true", help="keep what is stored of other tools")
@@ -142,13 +147,16 @@ def _run_workloads(options: argparse.Namespace, folder: Path | None) -> None:
 
 def _run_special(kind: str, options: argparse.Namespace, folder: Path | None) -> None:
     module = importlib.import_module(f"benchmarks.{kind}")
-    if kind == "feedback" and options.part:
-        result = module.measure_all(
-            folder=folder, scale=options.scale, rounds=options.rounds, parts=options.part
-        )
-        result = merged(results.load_special(options.results, kind), result)
+    if kind in PARTS and options.part:
+        if unknown := set(options.part) - set(PARTS[kind]):
+            raise SystemExit(f"unknown: {', '.join(sorted(unknown))} (known: {', '.join(PARTS[kind])})")
+        parts = [part for part in PARTS[kind] if part in options.part]
+        result = module.measure_all(folder=folder, scale=options.scale, rounds=options.rounds, parts=parts)
+        result = results.merged(results.load_special(options.results, kind), result, PARTS[kind])
     else:
         result = module.measure_all(folder=folder, scale=options.scale, rounds=options.rounds)
+    if kind == "reliability":
+        result = reliability.with_figures(result)
     results.save(options.results / f"{kind}.json", result)
 
 

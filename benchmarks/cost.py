@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import measure
+from benchmarks.measure import Measurement
 from benchmarks.peers.dsvc import Dsvc, program
 from benchmarks.results import Reading, SpecialResult, now, this_machine
 from benchmarks.rounds import generate, say, workspace
@@ -43,8 +44,8 @@ def _blake3(workload: str, folder: Path, scale: float, rounds: int) -> Iterator[
     with workspace(folder) as own:
         generate(workload, own / "master", scale)
         for _ in range(rounds):
-            with_it.append(_add(own, program(), None))
-            without.append(_add(own, [sys.executable, "-P", STUB], None))
+            with_it.append(add_once(own, program(), None).wall_s)
+            without.append(add_once(own, [sys.executable, "-P", STUB], None).wall_s)
     yield from _readings(f"blake3_{workload}", with_it, without)
 
 
@@ -54,13 +55,13 @@ def _durability(workload: str, folder: Path, scale: float, rounds: int) -> Itera
     with workspace(folder) as own:
         generate(workload, own / "master", scale)
         for _ in range(rounds):
-            full.append(_add(own, program(), "full"))
-            none.append(_add(own, program(), "none"))
+            full.append(add_once(own, program(), "full").wall_s)
+            none.append(add_once(own, program(), "none").wall_s)
     yield from _readings(f"durability_{workload}", full, none)
 
 
-def _add(own: Path, argv: list[str], durability: str | None) -> float:
-    """Seconds of `add` in a new repository."""
+def add_once(own: Path, argv: list[str], durability: str | None) -> Measurement:
+    """`add` of the data in `own`/master/v1, in a new repository."""
     site = Site(own / "site")
     try:
         site.create()
@@ -73,7 +74,7 @@ def _add(own: Path, argv: list[str], durability: str | None) -> float:
             os.sync()
         for command in setup:
             measure.run(command, cwd=site.tree, env=environment, log=site.log)
-        return measure.run([*argv, "add", "-A"], cwd=site.tree, env=environment, log=site.log).wall_s
+        return measure.run([*argv, "add", "-A"], cwd=site.tree, env=environment, log=site.log)
     finally:
         site.remove()
 

@@ -48,18 +48,3 @@ def measure_all(
         readings=readings,
         settings=settings,
     )
-
-
-def _part_of(reading: Reading) -> str:
-    return reading.name.partition(" ")[0]
-
-
-def merged(stored: SpecialResult | None, measured: SpecialResult) -> SpecialResult:
-    """What was measured now, with what is stored of other parts."""
-    if stored is None:
-        return measured
-    parts = {_part_of(each) for each in measured.readings}
-    kept = [each for each in stored.readings if _part_of(each) not in parts]
-    measured.readings = sorted([*kept, *measured.readings], key=lambda each: PARTS.index(_part_of(each)))
-    measured.settings = dict(sorted({**stored.settings, **measured.settings}.items()))
-    return measured

@@ -10,6 +10,7 @@ from benchmarks.feedback_judge import judge_feedback
 from benchmarks.judge_alone import judge_alone
 from benchmarks.policy_judge import judge_policy
 from benchmarks.provenance_judge import judge_provenance
+from benchmarks.reliability_judge import judge_reliability
 from benchmarks.results import FIRST, SECOND, SpecialResult, WorkloadResult
 from benchmarks.tables_judge import judge_tables
 from benchmarks.verdict import MIB, TOLERANCE, Verdict, at_most, mebibytes, megabytes, missing, seconds
@@ -200,4 +201,5 @@ def judge_all(
         *judge_provenance(specials.get("provenance")),
         *judge_policy(specials.get("policy")),
         *judge_feedback(specials.get("feedback")),
+        *judge_reliability(specials.get("reliability")),
     ]

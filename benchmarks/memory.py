@@ -84,7 +84,9 @@ def _check_sparse(path: Path, size: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
+class Kind:
+    """A file: how it is written, changed and looked at."""
+
     name: str
     bytes: int
     write: Callable[[Path, int], None]
@@ -92,9 +94,9 @@ class _Kind:
     check: Callable[[Path, int], bool]
 
 
-KINDS = (
-    _Kind(name="large", bytes=LARGE_BYTES, write=_write_large, change=_change_large, check=_check_large),
-    _Kind(name="sparse", bytes=SPARSE_BYTES, write=_write_sparse, change=_change_sparse, check=_check_sparse),
+LARGE = Kind(name="large", bytes=LARGE_BYTES, write=_write_large, change=_change_large, check=_check_large)
+SPARSE = Kind(
+    name="sparse", bytes=SPARSE_BYTES, write=_write_sparse, change=_change_sparse, check=_check_sparse
 )
 
 
@@ -104,7 +106,7 @@ def measure_all(
     """Every step once (`rounds` is not used): a peak does not need repetition, and 20 GB take their time."""
     tool = tool or Dsvc()
     readings: list[Reading] = []
-    for kind in KINDS:
+    for kind in (LARGE, SPARSE):
         with workspace(folder or BENCH / "work") as own:
             readings += _steps(
                 tool, Site(own / tool.name), kind, max(4 * BLOCK * EXTENTS, int(kind.bytes * scale))
@@ -119,7 +121,7 @@ def measure_all(
     )
 
 
-def _steps(tool: Driver, site: Site, kind: _Kind, size: int) -> Iterator[Reading]:
+def _steps(tool: Driver, site: Site, kind: Kind, size: int) -> Iterator[Reading]:
     site.create()
     tool.configure(site)
     site.data.mkdir()

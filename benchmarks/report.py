@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import feedback_report, policy_report, provenance_report, tables_report
+from benchmarks import feedback_report, policy_report, provenance_report, reliability_report, tables_report
 from benchmarks.chart import Bar, Panel, draw
 from benchmarks.judge import SUBJECT, judge_all
 from benchmarks.results import (
@@ -33,6 +33,7 @@ TITLES = {
     "provenance": "Provenance",
     "policy": "Policy",
     "feedback": "Feedback and repair",
+    "reliability": "Reliability",
 }
 # Measurements that have several tables of their own.
 SECTIONS = {
@@ -40,6 +41,7 @@ SECTIONS = {
     "provenance": provenance_report.sections,
     "policy": policy_report.sections,
     "feedback": feedback_report.sections,
+    "reliability": reliability_report.sections,
 }
 COLUMNS: tuple[tuple[str, Sequence[str]], ...] = (
     ("init", ("init",)),

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -113,8 +114,11 @@ class Reading(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     unit: str
 
 
-class SpecialResult(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Memory, a million files, start-up or costs: dsvc alone."""
+class SpecialResult(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Memory, a million files, start-up or costs: dsvc alone.
+
+    `figures` are those of docs/reliability.md that were measured, by name and by size of the tests.
+    """
 
     kind: str
     version: str
@@ -122,6 +126,12 @@ class SpecialResult(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     machine: Machine
     settings: dict[str, str]
     readings: list[Reading]
+    figures: dict[str, dict[str, str]] = {}
+
+    @classmethod
+    def nothing(cls, kind: str) -> "SpecialResult":
+        """A result of nothing that was measured."""
+        return cls(kind=kind, version="?", at="", machine=this_machine(), settings={}, readings=[])
 
     def value(self, name: str) -> float | None:
         """The reading of that name, or None."""
@@ -171,3 +181,18 @@ def load_special(folder: Path, kind: str) -> SpecialResult | None:
     """The stored result of a special measurement, or None where there is none."""
     path = folder / f"{kind}.json"
     return msgspec.json.decode(path.read_bytes(), type=SpecialResult) if path.exists() else None
+
+
+def merged(stored: SpecialResult | None, measured: SpecialResult, parts: Sequence[str]) -> SpecialResult:
+    """What was measured now, with what is stored of other parts; names of readings begin with their part."""
+    if stored is None:
+        return measured
+    again = {_part_of(each) for each in measured.readings}
+    kept = [each for each in stored.readings if _part_of(each) not in again]
+    measured.readings = sorted([*kept, *measured.readings], key=lambda each: parts.index(_part_of(each)))
+    measured.settings = dict(sorted({**stored.settings, **measured.settings}.items()))
+    return measured
+
+
+def _part_of(reading: Reading) -> str:
+    return reading.name.partition(" ")[0]

@@ -46,5 +46,8 @@ class Borg(Driver):
     def restore(self, site: Site) -> Commands:
         return [["sh", "-c", f"cd '{site.empty}' && exec borg extract ::v1"]]
 
+    def check_data(self, site: Site) -> Commands:
+        return [["borg", "check", "--verify-data"]]
+
     def stores(self, site: Site) -> list[Path]:
         return [site.store]

@@ -66,6 +66,10 @@ class Driver(ABC):
     def restore(self, site: Site) -> Commands:
         """Bring back everything of commit 1 where nothing is left of it but the store."""
 
+    def check_data(self, site: Site) -> Commands | None:
+        """Compare every stored byte with its digests; None where there is no such command."""
+        return None
+
     def stores(self, site: Site) -> list[Path]:
         """The folders whose size is the size of the store."""
         return [site.tree / folder for folder in self.store_folders]

@@ -41,3 +41,6 @@ class Dsvc(Driver):
 
     def restore(self, site: Site) -> Commands:
         return [[*program(), "restore", "."]]
+
+    def check_data(self, site: Site) -> Commands:
+        return [[*program(), "fsck", "--read-data"]]

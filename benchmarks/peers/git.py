@@ -47,3 +47,6 @@ class Git(Driver):
 
     def restore(self, site: Site) -> Commands:
         return [["git", "restore", "."]]
+
+    def check_data(self, site: Site) -> Commands:
+        return [["git", "fsck", "--full", "--no-progress"]]

@@ -39,5 +39,8 @@ class Restic(Driver):
     def restore(self, site: Site) -> Commands:
         return [["restic", "restore", "--quiet", "--tag", "v1", "--target", str(site.empty), "latest"]]
 
+    def check_data(self, site: Site) -> Commands:
+        return [["restic", "check", "--quiet", "--read-data"]]
+
     def stores(self, site: Site) -> list[Path]:
         return [site.store]
