@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from dsvc.fs.temporary_folder import temporary_folder
+from dsvc.fs.temporary_folder import discard_tree, temporary_folder
 from dsvc.porcelain.care.gc import leftovers
 from dsvc.porcelain.repository import Repository
+from dsvc.testing.faults import run_in_child
 
 
 def test_it_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
@@ -52,3 +55,37 @@ def test_gc_removes_what_a_killed_process_left_and_nothing_of_a_living_one(tmp_p
         assert [os.path.basename(path) for path in leftovers(repo.layout)] == [left]
         repo.gc()
         assert os.listdir(repo.layout.temporary) == [os.path.basename(living)]
+
+
+def test_a_user_gets_rid_of_folders_that_were_closed(tmp_path: Path) -> None:
+    """As root nothing is ever closed, so this is looked at as nobody."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to become another user")
+    folder = tempfile.mkdtemp(dir="/tmp")
+    os.chown(folder, 65534, 65534)
+
+    def as_nobody() -> None:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        with temporary_folder(folder, "scratch") as path:
+            inner = Path(path, "a", "b")
+            inner.mkdir(parents=True)
+            (inner / "file").write_text("x")
+            for each in (inner, inner.parent, Path(path)):
+                each.chmod(0)
+        assert os.listdir(folder) == []
+
+    try:
+        error = run_in_child(as_nobody).error
+        assert error is None
+        assert os.listdir(folder) == []
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_what_can_not_go_stays_and_nothing_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    discard_tree(str(tmp_path / "missing"))
+    discard_tree(str(tmp_path / "file"))
+    assert os.listdir(tmp_path) == ["file"]
