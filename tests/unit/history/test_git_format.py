@@ -9,7 +9,6 @@ import pytest
 from dsvc.history.git_format import check_git_format
 from dsvc.model.errors import CorruptDataError, StorageError, UnsupportedFormatError
 
-
 FIRST = "[core]\nrepositoryformatversion = 1\n"
 
 
