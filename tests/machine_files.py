@@ -201,7 +201,8 @@ class Files(RuleBasedStateMachine):
         expected = refused("not-found", OVERWRITE, "usage")
         in_conflict = state.joining is not None and source in state.joining.conflicts
         if (
-            source in staged
+            not target.startswith(source + b"/")
+            and source in staged
             and source in tree
             and target not in staged
             and target not in tree

@@ -65,7 +65,7 @@ class Provenance(Joins):
         there = path in state.tree and path in state.staged
         sure = verb.startswith("source add") and there and state.tree[path] == state.staged[path]
         codes = frozenset() if sure and state.holds(path) else ANY
-        done = world.do(verb, Expected((state,), codes), call, free=OWN)
+        done = world.do(verb, Expected((state,), codes), call, already=["source-exists"], free=OWN)
         now = {each.record.source_id: each.record.status.value for each in world.repo.sources()}
         if now != {**known, name: status} and (done or now != known):
             raise world.broken(f"sources are {now}")

@@ -1,4 +1,8 @@
-"""All verbs in any order, with crashes in between, held against a model in plain dictionaries."""
+"""All verbs in any order, with crashes in between, held against a model in plain dictionaries.
+
+Another seed: ``DSVC_SEED=8 make test ARGS='-k all_verbs'``. The short run takes 30 seconds of one core,
+the night's 10,000 runs of 100 steps about three hours.
+"""
 
 from __future__ import annotations
 
