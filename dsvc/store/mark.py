@@ -208,11 +208,6 @@ class Marks:
 
     # Walking
 
-    def records(self, ids: Iterable[bytes]) -> None:
-        """Mark records."""
-        for id_ in ids:
-            self.mark(bytes(id_), ItemType.RECORD)
-
     def manifests(self, roots: Iterable[bytes]) -> None:
         """Mark everything reachable from the roots of manifests; a marked subtree is not walked again.
 

@@ -94,11 +94,6 @@ class PackWriter:
         """Bytes written to the pack so far, without what is pending."""
         return self._sink.position
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing was put yet."""
-        return not self._rows and not any(stream.items for stream in self._streams)
-
     def put(self, id_: bytes, data: Buffer, item_type: int, stream: int) -> None:
         """Add an object; `stream` says which objects share blocks. The buffer must not change later.
 

@@ -1,0 +1,238 @@
+"""Packs as they are written, chosen, collected and given up."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import blake3
+import pytest
+
+from dsvc.fs.failpoints import Action, Plan, armed
+from dsvc.model.errors import CorruptDataError, StorageError, UsageError
+from dsvc.model.ids import NodeId, PackId
+from dsvc.store import block, pack, prune
+from dsvc.store.block import ItemType
+from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.mark import Marks
+from dsvc.store.memory_backend import MemoryBackend
+from dsvc.store.pack import Footer, PackWriter
+from dsvc.store.prune import collect
+from tests.storekit import local_store, noise, put_manifest, read_manifest, reopened
+
+
+@pytest.fixture
+def backend() -> MemoryBackend:
+    return MemoryBackend()
+
+
+@pytest.fixture
+def store(backend: MemoryBackend) -> ChunkStore:
+    return ChunkStore(backend)
+
+
+def writer(backend: MemoryBackend) -> PackWriter:
+    return PackWriter(backend, block.Compressor())
+
+
+def id_of(data: bytes) -> bytes:
+    return blake3.blake3(data).digest()
+
+
+def test_a_pack_without_anything_is_none(backend: MemoryBackend) -> None:
+    assert writer(backend).publish() is None
+    assert backend.packs == {}
+
+
+@pytest.mark.parametrize("length", [0, block.MAX_ITEM_BYTES + 1])
+def test_objects_that_no_row_can_say(backend: MemoryBackend, length: int) -> None:
+    with pytest.raises(UsageError, match=f"{length} bytes"):
+        writer(backend).put(b"i" * 32, bytes(length), ItemType.CHUNK, pack.STREAM_RAW)
+
+
+def test_the_longest_object_that_a_row_can_say(backend: MemoryBackend) -> None:
+    data = noise(1000) + bytes(block.MAX_ITEM_BYTES - 1000)
+    made = writer(backend)
+    made.put(id_of(data), data, ItemType.CHUNK, pack.STREAM_RAW)
+    name = made.publish()
+    assert name is not None
+    footer = Footer(backend, name)
+    assert footer.location(footer.find(id_of(data))).length == block.MAX_ITEM_BYTES
+    assert bytes(ChunkStore(backend).get(id_of(data))) == data
+
+
+def test_an_id_that_comes_twice_has_one_row_with_bytes(backend: MemoryBackend) -> None:
+    data = noise(5000)
+    for order in ("erased first", "erased last", "twice"):
+        made = writer(backend)
+        if order == "erased first":
+            made.put_erased(id_of(data), 5000, ItemType.CHUNK)
+        made.put(id_of(data), data, ItemType.CHUNK, pack.STREAM_RAW)
+        if order == "twice":
+            made.put(id_of(data), data, ItemType.CHUNK, pack.STREAM_RAW)
+        if order == "erased last":
+            made.put_erased(id_of(data), 5000, ItemType.CHUNK)
+        name = made.publish()
+        assert name is not None
+        footer = Footer(backend, name)
+        assert [(id_, place.erased) for id_, place in footer.rows()] == [(id_of(data), False)]
+        assert bytes(ChunkStore(backend).get(id_of(data))) == data
+        backend.packs.clear()
+
+
+def test_a_block_that_is_not_there(store: ChunkStore, backend: MemoryBackend) -> None:
+    put_manifest(store, {b"a": b"x"})
+    (footer,) = store.index.footers()
+    with pytest.raises(CorruptDataError):
+        footer.block(footer.blocks)
+
+
+def test_a_trashed_pack_that_can_not_be_read_is_passed_over(
+    store: ChunkStore, backend: MemoryBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = noise(5000)
+    put_manifest(store, {b"a": data}, raw=True)
+    put_manifest(reopened(store), {b"b": noise(5000, 2)}, raw=True)
+    backend.trash(backend.list_packs(), "000001-x")
+    kept = backend._trash["000001-x"]
+    victim = next(name for name, whole in kept.items() if noise(5000, 2) in whole)
+    kept[victim] = kept[victim][:-3]
+    with caplog.at_level(logging.WARNING):
+        assert bytes(reopened(store).get(id_of(data))) == data
+    assert f"trashed pack {victim.short()} can't be read" in caplog.text
+
+
+def test_marks_take_in_what_was_published_meanwhile(store: ChunkStore) -> None:
+    first = put_manifest(store, {b"a": noise(5000)}, raw=True)
+    marks = Marks(reopened(store))
+    marks.manifests([first])
+    second = put_manifest(reopened(store), {b"b": noise(5000, 2)}, raw=True)
+    marks.manifests([second])
+    assert sum(marked.live_rows for marked in marks.packs()) == 4
+    with pytest.raises(CorruptDataError, match="another type"):
+        Marks(reopened(store)).mark(bytes(second), ItemType.CHUNK)
+
+
+def test_marks_are_worth_nothing_once_a_pack_is_gone(store: ChunkStore, backend: MemoryBackend) -> None:
+    put_manifest(store, {b"a": noise(5000)}, raw=True)
+    marks = Marks(reopened(store))
+    assert marks.refresh()
+    backend.trash(backend.list_packs(), "000001-x")
+    assert not marks.refresh()
+
+
+def test_many_objects_are_marked(store: ChunkStore) -> None:
+    tree = {b"%05d" % number: b"%d" % number for number in range(20_000)}
+    root = put_manifest(store, tree)
+    marks = Marks(reopened(store))
+    marks.manifests([root, root])
+    (marked,) = marks.packs()
+    assert marked.live_rows == marked.footer.count
+    assert not marks.mark(bytes(root), ItemType.NODE)
+
+
+def test_the_second_copy_stays_while_the_first_is_damaged(store: ChunkStore, backend: MemoryBackend) -> None:
+    data = noise(50_000, 5)
+    root = put_manifest(store, {b"a": data}, raw=True)
+    (first,) = backend.list_packs()
+    backend.trash([first], "000001-x")
+    other = put_manifest(reopened(store), {b"a": data, b"z": b"z"}, raw=True)
+    (second,) = backend.list_packs()
+    backend.recover("000001-x")
+    for victim in (first, second):
+        whole = backend.packs[victim]
+        before = dict(backend.packs)
+        backend.packs[victim] = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
+        with contextlib.suppress(CorruptDataError):
+            collect(reopened(store), lambda: [root, other], contextlib.nullcontext, grace_seconds=0)
+        assert read_manifest(reopened(store), root) == {b"a": data}
+        assert read_manifest(reopened(store), other) == {b"a": data, b"z": b"z"}
+        backend.packs.clear()
+        backend.packs.update(before)
+
+
+def test_gc_of_much_makes_several_packs(
+    store: ChunkStore, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees = [{b"%d" % n: noise(60_000, n)} for n in range(8)]
+    roots = [put_manifest(reopened(store), tree, raw=True) for tree in trees]
+    monkeypatch.setattr(pack, "TARGET_BYTES", 150_000)
+    collect(reopened(store), lambda: roots, contextlib.nullcontext, grace_seconds=0)
+    assert 1 < len(backend.list_packs()) < 8
+    for root, tree in zip(roots, trees, strict=True):
+        assert read_manifest(reopened(store), root) == tree
+
+
+def names(packs: Iterable[PackId]) -> set[str]:
+    return {name.hex() for name in packs}
+
+
+@pytest.mark.parametrize("action", [Action.ENOSPC, Action.EIO, Action.MEMORY])
+def test_gc_on_a_disk_that_is_full_or_broken(tmp_path: Path, action: Action) -> None:
+    store = local_store(tmp_path)
+    keep = put_manifest(store, {b"a": noise(60_000, 1)}, raw=True)
+    both = put_manifest(reopened(store), {b"b": noise(60_000, 2), b"c": noise(60_000, 3)}, raw=True)
+    put_manifest(reopened(store), {b"dead": noise(60_000, 4)}, raw=True)
+    dead = [
+        footer.pack for footer in reopened(store).index.footers() if footer.find(id_of(noise(60_000, 4))) >= 0
+    ]
+    before = names(store.backend.list_packs())
+
+    def roots() -> list[NodeId]:
+        return [keep, both]
+
+    outcome: BaseException | None = None
+    writes: list[int] = []
+
+    def full_at_new_packs(number: int, name: str, path: str) -> None:
+        if name == "write" and "/tmp/pack-" in path:
+            writes.append(number)
+            plan.at = writes[0]
+
+    plan = Plan(action=action, at=10**9, persistent=True, observer=full_at_new_packs)
+    try:
+        with armed(plan):
+            collect(reopened(store), roots, contextlib.nullcontext, grace_seconds=0)
+    except (StorageError, MemoryError) as error:
+        outcome = error
+    assert writes, "new packs were to be written"
+    left = names(reopened(store).backend.list_packs())
+    assert before - names(dead) <= left
+    assert read_manifest(reopened(store), keep) == {b"a": noise(60_000, 1)}
+    assert read_manifest(reopened(store), both) == {b"b": noise(60_000, 2), b"c": noise(60_000, 3)}
+    if action is Action.MEMORY:
+        assert isinstance(outcome, MemoryError)
+    done = collect(reopened(store), roots, contextlib.nullcontext, grace_seconds=0)
+    assert done.trashed == 0
+    assert len(store.backend.list_packs()) == 1
+
+
+def test_shares_and_sizes_that_decide() -> None:
+    def use(number: int, *, size: int = 20 << 20, live: int = 100, rows: int = 2) -> prune.PackUse:
+        return prune.PackUse(
+            pack=PackId(bytes([number]) * 32),
+            size_bytes=size,
+            rows=rows,
+            live_rows=rows if live else 0,
+            raw_bytes=100,
+            live_bytes=live,
+        )
+
+    def decided(*uses: prune.PackUse) -> tuple[list[int], list[int]]:
+        made = prune.plan(uses)
+        return [name[0] for name in made.drop], [name[0] for name in made.rewrite]
+
+    small = prune.SMALL_PACK_BYTES - 1
+    assert decided(use(1)) == ([], [])
+    assert decided(use(1, live=0)) == ([1], [])
+    assert decided(use(1, live=70), use(2, live=69)) == ([], [2])
+    assert decided(use(1, size=small)) == ([], [])
+    assert decided(use(1, size=small), use(2, size=small)) == ([], [1, 2])
+    assert decided(use(1, size=small), use(2, size=small + 1)) == ([], [])
+    assert decided(use(1, size=small), use(2, live=50)) == ([], [1, 2])
+    assert decided(use(1, size=small, live=50)) == ([], [1])
+    assert decided(use(1, live=0), use(2, size=small)) == ([1], [])
+    made = prune.plan([use(1, live=0, rows=5), use(2, live=40)])
+    assert (made.candidates, made.bytes) == (5, 160)
