@@ -44,6 +44,18 @@ def test_the_branch_is_not_moved_under_a_merge(work: Work) -> None:
     assert work.repo.status().operation is None
 
 
+def test_no_commit_is_replaced_in_the_middle_of_a_merge(work: Work) -> None:
+    work.diverge({b"a": b"0\n"}, {b"a": b"1\n"}, {b"a": b"2\n"})
+    work.repo.merge("topic")
+    work.repo.resolve(b"a", side="ours")
+    before = work.everything()
+    with pytest.raises(WouldOverwriteError, match="merge is in progress"):
+        work.repo.commit("again", amend=True)
+    assert work.everything() == before
+    made = work.repo.commit("merged").commit
+    assert len(work.repo.history.read_commit(made).parents) == 2
+
+
 def test_staged_work_is_carried_to_another_branch_for_good(work: Work) -> None:
     work.commit("1", TREE)
     work.branch("topic")

@@ -12,7 +12,7 @@ from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.history.history import Prepared
 from dsvc.history.refs import Head
 from dsvc.history.signature import Signature
-from dsvc.model.errors import DsvcError, MergeConflictError, UsageError
+from dsvc.model.errors import DsvcError, MergeConflictError, UsageError, WouldOverwriteError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain.lineage.coverage import new_files
 from dsvc.porcelain.policy.commit_gate import LetIn, commit_gate
@@ -72,6 +72,8 @@ def commit(
         If nothing is staged.
     MergeConflictError
         If conflicts are open.
+    WouldOverwriteError
+        If HEAD's commit is to be replaced in the middle of a merge, cherry-pick or revert, as in git.
     ConcurrentChangeError
         If the branch moved meanwhile.
     LineageBrokenError, PolicyDeniedError, PolicyIncompleteError, BlockingDefectError
@@ -110,6 +112,11 @@ def _commit_staged(
         head = repo.history.refs.head()
         staged = repo.staged(head)
         state = merge_state.load(repo.layout)
+        if amend and state is not None:
+            raise WouldOverwriteError(
+                f"a {state.verb} is in progress, and would be lost",
+                hint="dsvc commit finishes it; then --amend changes that commit",
+            )
         _check_conflicts(state)
         merging = state is not None and state.verb == "merge"
         parents = _parents(repo, head, state, amend=amend)
