@@ -48,7 +48,7 @@ def together(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 class Stopped:
-    """A command in a child, stopped before its n-th write until it's let go on.
+    """A command in a child, stopped before some of its writes until it's let go on.
 
     Parameters
     ----------
@@ -56,6 +56,8 @@ class Stopped:
         What the child does.
     at : int
         Number of the operation of the write seam; 0 stops it nowhere.
+    every : int
+        If given, it is stopped again after so many operations, each time.
 
     Attributes
     ----------
@@ -63,13 +65,14 @@ class Stopped:
         Whether it stands there; else it has come to its end.
     """
 
-    def __init__(self, command: Callable[[], object], at: int) -> None:
-        said, say = os.pipe()
+    def __init__(self, command: Callable[[], object], at: int, every: int = 0) -> None:
+        self._said, say = os.pipe()
         go_on, self._let_go = os.pipe()
         own = 0
 
         def stop(number: int, _name: str, _path: str) -> None:
-            if number == at and os.getpid() == own:
+            here = number == at or (every and number > at and (number - at) % every == 0)
+            if here and os.getpid() == own:
                 os.write(say, b".")
                 if not os.read(go_on, 1):
                     os.kill(own, signal.SIGKILL)
@@ -77,21 +80,27 @@ class Stopped:
         def stopped() -> None:
             nonlocal own
             own = os.getpid()
-            os.close(said)
+            os.close(self._said)
             os.close(self._let_go)
             command()
 
         self._wait = begin_in_child(stopped, Plan(observer=stop))
         os.close(say)
         os.close(go_on)
-        self.waits = bool(os.read(said, 1))
-        os.close(said)
+        self.waits = bool(os.read(self._said, 1))
+
+    def next(self) -> bool:
+        """Let it go on to the next place; returns whether it stands there."""
+        os.write(self._let_go, b".")
+        self.waits = bool(os.read(self._said, 1))
+        return self.waits
 
     def end(self) -> Outcome:
         """Let it go on, and wait for its end."""
-        if self.waits:
-            os.write(self._let_go, b".")
+        while self.waits:
+            self.next()
         os.close(self._let_go)
+        os.close(self._said)
         return self._wait()
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import random
 import signal
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +21,10 @@ from dsvc.porcelain.versions.commit import NothingToCommitError
 from dsvc.store.materialize import read_content
 from dsvc.testing.checker import check_fsck, commit_contents, opened
 from tests.faultkit import commit_all, open_in, repository, write
+from tests.racekit import FORK, together
 
-_FORK = multiprocessing.get_context("fork")
 _PROCESSES = 8
 _ROUNDS = 5
-
-
-def _be_process(job: Callable[[], Any], start: Any, pipe: Any) -> None:
-    try:
-        start.wait(30)
-        pipe.send((job(), None))
-    except BaseException:
-        pipe.send((None, traceback.format_exc()))
-
-
-def together(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run jobs in processes that begin at the same moment; returns what each returned."""
-    start = _FORK.Barrier(len(jobs))
-    running = []
-    for job in jobs:
-        mine, theirs = _FORK.Pipe()
-        process = _FORK.Process(target=_be_process, args=(job, start, theirs))
-        process.start()
-        theirs.close()
-        running.append((process, mine))
-    results, traces = [], []
-    for process, pipe in running:
-        result, trace = pipe.recv()
-        process.join()
-        results.append(result)
-        traces += [] if trace is None else [trace]
-    assert not traces, "\n".join(traces)
-    return results
 
 
 def _ready(root: Path, files: dict[bytes, bytes] | None = None) -> str:
@@ -167,68 +138,6 @@ def test_f29_one_winner_of_each_race(fast_path: Path) -> None:
             assert len(repo.reflog("refs/heads/main")) == reflog + 1
 
 
-def _version(number: int) -> bytes:
-    return random.Random(number % 7).randbytes(20_000 + number % 7 * 5000)
-
-
-def _write_on(root: str, until: float) -> int:
-    """Commit a pair of equal files, again and again."""
-    count = 0
-    while time.monotonic() < until:
-        count += 1
-        write(root, {b"pair/a": _version(count), b"pair/b": _version(count), b"n": b"%d" % count})
-        try:
-            commit_all(open_in(root), f"version {count}")
-        except (LockedError, ConcurrentChangeError):
-            continue
-    return count
-
-
-def _collect_on(root: str, until: float) -> int:
-    count = 0
-    while time.monotonic() < until:
-        try:
-            open_in(root).gc(grace_seconds=0)
-            count += 1
-        except LockedError:
-            continue
-    return count
-
-
-def _read_on(root: str, until: float) -> int:
-    """Every answer is right and none fails; each round as a process of its own would begin."""
-    known = {_version(number) for number in range(7)}
-    count = 0
-    kept = open_in(root)
-    while time.monotonic() < until:
-        count += 1
-        for repo in (kept, open_in(root)):
-            repo.status(untracked="all")
-            newest = next(iter(repo.log())).commit.id
-            assert {item.path for item in repo.ls(newest, recursive=True)} >= {b"pair/a", b"pair/b"}
-            found = set()
-            for path in (b"pair/a", b"pair/b"):
-                with repo.open_file(path, newest) as stream:
-                    found.add(stream.read())
-            assert len(found) == 1
-            assert found <= known
-            list(repo.log(limit=20))
-    return count
-
-
-def test_readers_beside_writers_and_gc(fast_path: Path) -> None:
-    root = _ready(fast_path / "data", {b"pair/a": _version(0), b"pair/b": _version(0)})
-    until = time.monotonic() + 5
-    jobs: list[Callable[[], int]] = [lambda: _write_on(root, until), lambda: _collect_on(root, until)]
-    jobs += [lambda: _read_on(root, until)] * 3
-    written, collected, *read = together(jobs)
-    assert written >= 3
-    assert collected >= 1
-    assert all(count >= 3 for count in read)
-    with opened(root) as repo:
-        check_fsck(repo)
-
-
 _SIZES = {"a": 400_000, "b": 400_000, "c": 700_000, "d": 90_000}
 _LETTERS = {letter: letter.encode() * size for letter, size in _SIZES.items()}
 _NEXT = dict(zip("abcd", "bcda", strict=True))
@@ -286,7 +195,7 @@ def test_f34_file_changes_while_it_is_read(
     """What is recorded is what the file once was as a whole, or the path is named as unstable."""
     root = _ready(fast_path / "data", {b"file": _LETTERS["a"], b".dsvcignore": b"*.new\n"})
     path = os.path.join(root, "file")
-    writer = _FORK.Process(target=_toggle, args=(path, how, pause))
+    writer = FORK.Process(target=_toggle, args=(path, how, pause))
     writer.start()
     recorded = 0
     try:
@@ -335,8 +244,8 @@ def _hold_everything(root: str, pipe: Any) -> None:
 
 def test_f33_holder_of_all_locks_killed(fast_path: Path) -> None:
     root = _ready(fast_path / "data")
-    mine, theirs = _FORK.Pipe()
-    process = _FORK.Process(target=_hold_everything, args=(root, theirs))
+    mine, theirs = FORK.Pipe()
+    process = FORK.Process(target=_hold_everything, args=(root, theirs))
     process.start()
     assert mine.recv() == "held"
     write(root, {b"mine": b"mine\n"})
@@ -364,7 +273,7 @@ def test_f33_next_command_after_a_killed_one_is_quick(fast_path: Path) -> None:
     root = _ready(fast_path / "data")
     rng = random.Random(11)
     for number in range(12):
-        process = _FORK.Process(target=_commit_forever, args=(root,))
+        process = FORK.Process(target=_commit_forever, args=(root,))
         process.start()
         time.sleep(rng.uniform(0.02, 0.15))
         os.kill(process.pid or 0, signal.SIGKILL)
