@@ -21,8 +21,8 @@ from dsvc.model.detection import Detection
 from dsvc.policy.detectors.detector import FileDetector, ScannedFile
 from dsvc.policy.detectors.pii import Pii
 from dsvc.policy.detectors.secrets import Secrets
-from dsvc.table.file_source import FileSource
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.origin.file_source import FileSource
+from dsvc.table.origin.memory_source import MemorySource
 
 BYTES = 1_000_000_000
 BATCH = 20_000

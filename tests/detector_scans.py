@@ -10,7 +10,7 @@ from dsvc.model.detection import Detection, Hit
 from dsvc.policy.detectors.detector import FileDetector, ScannedFile
 from dsvc.policy.detectors.text_blocks import Units
 from dsvc.policy.detectors.text_scan import Finder
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.origin.memory_source import MemorySource
 
 
 def scan(detector: FileDetector, data: bytes | str, name: str = "a.txt") -> Detection:

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.splice import CellEdit, Donor, OutputColumn, Segment, Splice, splice
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.splice.splice import CellEdit, Donor, OutputColumn, Segment, Splice, splice
 
 PARQUET = TableKind(TableFormat.PARQUET)
 ARROW = TableKind(TableFormat.ARROW)

@@ -19,9 +19,9 @@ import zstandard
 
 from dsvc.diff.row_diff import TableVersion, diff_tables
 from dsvc.diff.table_delta import TableDelta
-from dsvc.table.index_builder import build_index
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.memory_source import MemorySource
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.index.index_builder import build_index
+from dsvc.table.origin.memory_source import MemorySource
 
 PARQUET = TableKind(TableFormat.PARQUET)
 ARROW = TableKind(TableFormat.ARROW)

@@ -54,7 +54,7 @@ class TableView:
         UsageError
             If the table has no such key column.
         """
-        from dsvc.table.source import NotATableError, TableLimitError
+        from dsvc.table.origin.source import NotATableError, TableLimitError
 
         if change.path in self._found:
             return self._found[change.path]

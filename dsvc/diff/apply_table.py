@@ -17,12 +17,12 @@ from dsvc.diff.patch_format import (
     as_bytes,
 )
 from dsvc.diff.table_patch import content_digest
-from dsvc.table.kind import Compression, TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.record_access import ColumnarAccess
-from dsvc.table.record_identity import TextPieces
-from dsvc.table.source import TableSource
-from dsvc.table.splice import Donor, Segment, Splice, splice
+from dsvc.model.table_kind import Compression, TableKind
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.origin.source import TableSource
+from dsvc.table.reading.record_access import ColumnarAccess
+from dsvc.table.splice.splice import Donor, Segment, Splice, splice
+from dsvc.table.text.record_identity import TextPieces
 
 
 def apply_table(block: TableBlock, current: TableSource, output: BinaryIO) -> AppliedTable:

@@ -1,11 +1,11 @@
-"""Rows and differences of tables as JSON; how a cell is written stands in `dsvc.table.json_value`."""
+"""Rows and differences of tables as JSON; `dsvc.table.exchange.json_value` says how a cell is written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dsvc.table.json_value import MAX_DEPTH, json_cell
+from dsvc.table.exchange.json_value import MAX_DEPTH, json_cell
 
 if TYPE_CHECKING:
     from dsvc.diff.table_delta import TableDelta

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final, NamedTuple
 
 from dsvc.diff.patch_format import AppliedTable, PatchConflictError, TableBlock, as_bytes
-from dsvc.table.kind import TableFormat, TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.record_access import Cells, Key, RecordAccess, access, key_of
-from dsvc.table.source import TableSource
-from dsvc.table.splice import CellEdit, Donor, Segment, Splice, splice
+from dsvc.model.table_kind import TableFormat, TableKind
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.origin.source import TableSource
+from dsvc.table.reading.record_access import Cells, Key, RecordAccess, access, key_of
+from dsvc.table.splice.splice import CellEdit, Donor, Segment, Splice, splice
 
 MAX_NAMED: Final = 20
 

@@ -18,7 +18,7 @@ import msgspec
 
 from dsvc.diff.record_runs import Run, inverted
 from dsvc.model.errors import MalformedInputError, MergeConflictError, UnsupportedFormatError
-from dsvc.table.kind import Compression, TableFormat, TableKind
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
 
 VERSION: Final = 1
 TABLE_LINE: Final = "diff --dsvc-table "

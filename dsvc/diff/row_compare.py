@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dsvc.model.errors import NotFoundError, UsageError
-from dsvc.table.row_index import RowIndex, is_called_id, key_hashes, row_hashes
+from dsvc.table.index.row_index import RowIndex, is_called_id, key_hashes, row_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,9 +22,9 @@ from dsvc.diff.table_delta import (
     TableDelta,
 )
 from dsvc.diff.value_compare import compare_values
-from dsvc.table.kind import TableKind
-from dsvc.table.row_index import RowIndex
-from dsvc.table.source import TableSource
+from dsvc.model.table_kind import TableKind
+from dsvc.table.index.row_index import RowIndex
+from dsvc.table.origin.source import TableSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class TableVersion:
         if self.source is None or self.kind is None:
             return {}
         # What reads rows takes longer to import than an index to be asked.
-        from dsvc.table.row_reader import read_rows
+        from dsvc.table.reading.row_reader import read_rows
 
         return read_rows(self.source, self.kind, self.index, numbers)
 

@@ -13,9 +13,9 @@ from dsvc.diff.row_diff import TableVersion
 from dsvc.diff.row_place import insertion_points, locate
 from dsvc.diff.schema_merge import MergedColumns, merge_columns
 from dsvc.diff.table_conflict import RowConflict
-from dsvc.table.kind import TableFormat
-from dsvc.table.row_index import RowIndex, key_hashes
-from dsvc.table.splice_plan import CellEdit, Donor, OutputColumn, Segment, Splice
+from dsvc.model.table_kind import TableFormat
+from dsvc.table.index.row_index import RowIndex, key_hashes
+from dsvc.table.splice.splice_plan import CellEdit, Donor, OutputColumn, Segment, Splice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dsvc.diff.row_compare import RowComparison, match_keys
-from dsvc.table.row_index import RowIndex, key_hashes
+from dsvc.table.index.row_index import RowIndex, key_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

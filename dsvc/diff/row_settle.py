@@ -10,8 +10,8 @@ from dsvc.diff.row_compare import match_keys
 from dsvc.diff.row_diff import TableVersion
 from dsvc.diff.row_merge import segments_of
 from dsvc.diff.table_conflict import RowConflict
-from dsvc.table.row_index import key_hashes
-from dsvc.table.splice_plan import CellEdit, Donor, Splice
+from dsvc.table.index.row_index import key_hashes
+from dsvc.table.splice.splice_plan import CellEdit, Donor, Splice
 
 _THEIRS = 1
 

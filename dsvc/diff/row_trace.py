@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from dsvc.diff.row_compare import piece_differences, renamed_columns
-from dsvc.table.row_index import RowIndex, key_hashes, row_hashes
+from dsvc.table.index.row_index import RowIndex, key_hashes, row_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

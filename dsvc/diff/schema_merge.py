@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dsvc.diff.row_compare import RowComparison
-from dsvc.table.row_index import RowIndex
+from dsvc.table.index.row_index import RowIndex
 
 _WHOLE: Final = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 

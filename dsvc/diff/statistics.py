@@ -11,14 +11,14 @@ import duckdb
 import pyarrow as pa
 
 from dsvc.diff.cell_json import json_cell
-from dsvc.table.cell_hash import plain
+from dsvc.table.binary.plain_arrow import plain
 from dsvc.table.engine import connect
-from dsvc.table.source import TableLimitError
+from dsvc.table.origin.source import TableLimitError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from dsvc.table.arrow_reader import ArrowTable
+    from dsvc.table.reading.arrow_reader import ArrowTable
 
 TOP: Final = 5
 BINS: Final = 10

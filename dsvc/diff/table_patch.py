@@ -19,11 +19,11 @@ from dsvc.diff.patch_format import (
     encode_lines,
 )
 from dsvc.diff.record_runs import Run, left_over, match_runs
-from dsvc.table.decompress import open_text
-from dsvc.table.kind import TableKind
-from dsvc.table.record_access import ColumnarAccess, RecordAccess, TextAccess, access, key_of
-from dsvc.table.source import TableSource
-from dsvc.table.splice import Donor, Segment, Splice, splice
+from dsvc.model.table_kind import TableKind
+from dsvc.table.origin.decompress import open_text
+from dsvc.table.origin.source import TableSource
+from dsvc.table.reading.record_access import ColumnarAccess, RecordAccess, TextAccess, access, key_of
+from dsvc.table.splice.splice import Donor, Segment, Splice, splice
 
 if TYPE_CHECKING:
     import pyarrow as pa

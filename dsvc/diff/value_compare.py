@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dsvc.diff.row_compare import RowComparison, Rows, compare_cells, compare_rows
-from dsvc.table.kind import TableKind
-from dsvc.table.row_index import RowIndex
-from dsvc.table.source import TableSource
-from dsvc.table.value_form import Family, Form, common_form, family
+from dsvc.model.table_kind import TableKind
+from dsvc.table.index.row_index import RowIndex
+from dsvc.table.origin.source import TableSource
+from dsvc.table.values.value_form import Family, Form, common_form, family
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,8 +38,8 @@ def compare_values(old: Side, new: Side, key: Sequence[str]) -> RowComparison:
     """
     families = family(old[1]), family(new[1])
     if families[0] != families[1]:
-        from dsvc.table.index_builder import index_of_cells
-        from dsvc.table.value_hash import value_cells
+        from dsvc.table.index.index_builder import index_of_cells
+        from dsvc.table.values.value_hash import value_cells
 
         forms = _forms(old, new, {})
         first, second = (
@@ -95,8 +95,8 @@ def _has_fractions(name: str, old: Side, new: Side, types: Mapping[str, str]) ->
 
 def _again(old: Side, new: Side, key: Sequence[str], found: RowComparison) -> RowComparison:
     """Compare what seems to differ once more."""
-    from dsvc.table.json_value_hash import json_cells_by_value
-    from dsvc.table.value_hash import value_cells
+    from dsvc.table.values.json_value_hash import json_cells_by_value
+    from dsvc.table.values.value_hash import value_cells
 
     is_json = family(new[1]) is Family.JSON
     forms = _forms(old, new, found.renamed)

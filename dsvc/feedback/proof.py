@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from dsvc.table.row_index import RowIndex, row_hashes
+from dsvc.table.index.row_index import RowIndex, row_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,15 +17,15 @@ from dsvc.lineage.links import NO_LINKS, Links
 from dsvc.lineage.row_ids import RowIdError, RowIds, is_id_column
 from dsvc.model.errors import UsageError
 from dsvc.model.paths import check_structure, display_path
-from dsvc.table.frames import FrameKind, arrow_of, frame_of
-from dsvc.table.kind import TableFormat
-from dsvc.table.table_file import kind_to_write, write_table
+from dsvc.model.table_kind import TableFormat
+from dsvc.table.exchange.frames import FrameKind, arrow_of, frame_of
+from dsvc.table.exchange.table_file import kind_to_write, write_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dsvc.table.arrow_reader import ArrowTable
-    from dsvc.table.sql import DuckDBPyConnection
+    from dsvc.table.query.sql import DuckDBPyConnection
+    from dsvc.table.reading.arrow_reader import ArrowTable
 
     Numbers = NDArray[np.int64]
 

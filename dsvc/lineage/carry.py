@@ -26,10 +26,10 @@ from dsvc.lineage.carried_tables import CarriedTables, LostRowIdsWarning
 from dsvc.lineage.declared_maps import DROPS, ROW_MAP, DeclaredMaps
 from dsvc.model.errors import UsageError
 from dsvc.model.paths import display_path
-from dsvc.table.table_file import write_table
+from dsvc.table.exchange.table_file import write_table
 
 if TYPE_CHECKING:
-    from dsvc.table.arrow_reader import ArrowTable
+    from dsvc.table.reading.arrow_reader import ArrowTable
 
 
 class RunFolder(CarriedTables):
@@ -72,8 +72,8 @@ class RunFolder(CarriedTables):
         return self._tree
 
     def _open(self, path: bytes) -> tuple[ArrowTable, bool]:
-        from dsvc.table.arrow_reader import open_arrow
-        from dsvc.table.file_source import file_table
+        from dsvc.table.origin.file_source import file_table
+        from dsvc.table.reading.arrow_reader import open_arrow
 
         if path in self._rows:
             raise UsageError(

@@ -164,9 +164,9 @@ def _read(handle: int, name: str) -> bytes:
 def _read_links(data: bytes) -> dict[tuple[bytes, bytes], Links]:
     import pyarrow as pa
 
-    from dsvc.table.limits import ParquetWidths
-    from dsvc.table.memory_source import MemorySource
-    from dsvc.table.parquet_file import open_parquet
+    from dsvc.table.binary.parquet_file import open_parquet
+    from dsvc.table.origin.limits import ParquetWidths
+    from dsvc.table.origin.memory_source import MemorySource
 
     source = MemorySource(ROW_MAP, data)
     try:

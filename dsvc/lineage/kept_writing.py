@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsvc.lineage.links import Links
-from dsvc.table.arrow_reader_csv import CsvTable
-from dsvc.table.comparable import compare_columns, plain_column
-from dsvc.table.condition import Comparison
-from dsvc.table.predicate import PredicateError
+from dsvc.table.query.comparable import compare_columns, plain_column
+from dsvc.table.query.condition import Comparison
+from dsvc.table.query.predicate import PredicateError
+from dsvc.table.reading.arrow_reader_csv import CsvTable
 
 if TYPE_CHECKING:
-    from dsvc.table.arrow_reader import ArrowTable
+    from dsvc.table.reading.arrow_reader import ArrowTable
 
 
 def kept_cells(table: pa.Table, parents: Links, source: ArrowTable) -> dict[str, pa.Array]:

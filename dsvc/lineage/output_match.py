@@ -24,7 +24,7 @@ from dsvc.lineage.matching import (
 from dsvc.lineage.record_rows import RecordRows
 from dsvc.lineage.row_pool import RowPool, RowPools, apart
 from dsvc.model.run_record import Capture, RunKind
-from dsvc.table.row_index import key_hashes, row_hashes
+from dsvc.table.index.row_index import key_hashes, row_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,10 +16,10 @@ import numpy as np
 import xxhash
 
 from dsvc.model.manifest import Entry
-from dsvc.table.kind import TableKind
-from dsvc.table.row_index import RowIndex, key_hashes, row_hashes
-from dsvc.table.source import TableSource
-from dsvc.table.value_form import Family, Form, common_form, family
+from dsvc.model.table_kind import TableKind
+from dsvc.table.index.row_index import RowIndex, key_hashes, row_hashes
+from dsvc.table.origin.source import TableSource
+from dsvc.table.values.value_form import Family, Form, common_form, family
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -173,7 +173,7 @@ class RecordRows:
         """Take the rows of a table, by the hashes of its index."""
 
         def spell(name: str, texts: Sequence[str]) -> Hashes:
-            from dsvc.table.key_value import hashes_of_values
+            from dsvc.table.values.key_value import hashes_of_values
 
             column = index.column(name)
             return hashes_of_values(texts, "string" if column is None else column.type, kind)
@@ -193,13 +193,13 @@ class RecordRows:
         source, kind, index = table.source, table.kind, table.index
 
         def cells(_: Sequence[str]) -> Mapping[str, Hashes]:
-            from dsvc.table.value_hash import value_cells
+            from dsvc.table.values.value_hash import value_cells
 
             # All are needed in the end, and are read together.
             return value_cells(source, kind, index, np.arange(index.rows), forms)
 
         def spell(name: str, texts: Sequence[str]) -> Hashes:
-            from dsvc.table.value_hash import hashes_of_texts
+            from dsvc.table.values.value_hash import hashes_of_texts
 
             return hashes_of_texts(texts, forms[name]).reshape(-1, 1)
 

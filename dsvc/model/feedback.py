@@ -128,7 +128,7 @@ class Selector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     position : int or None
         0-based number of the record.
     where : str or None
-        Condition on rows, in the grammar of `dsvc.table.predicate`.
+        Condition on rows, in the grammar of `dsvc.table.query.predicate`.
     row_hash : str or None
         ``blake3:HEX`` over the row (docs/format.md).
     doc : str or None

@@ -1,6 +1,6 @@
 """Requests of people: to be left out, to take consent back, to be deleted; and what became of them.
 
-A person is named by keyed hashes only (`dsvc.table.subject_rows`), so that neither a request nor its
+A person is named by keyed hashes only (`dsvc.table.reading.subject_rows`), so that neither a request nor its
 certificate says who it was.
 """
 

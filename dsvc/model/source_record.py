@@ -63,7 +63,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     path : bytes
     where : str or None
-        Which rows, in the grammar of `dsvc.table.predicate`; None: all.
+        Which rows, in the grammar of `dsvc.table.query.predicate`; None: all.
     """
 
     path: bytes

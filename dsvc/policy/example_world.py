@@ -65,7 +65,7 @@ from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.ingest import store_bytes
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
 from dsvc.store.memory_backend import MemoryBackend
-from dsvc.table.describe import describe_bytes
+from dsvc.table.describing.describe import describe_bytes
 from dsvc.table.roles import TableRules
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class _Builder:
         """Hash rows: those of CSV below the header."""
         import numpy as np
 
-        from dsvc.table.source import NotATableError
+        from dsvc.table.origin.source import NotATableError
 
         found = []
         for entry in entries:

@@ -54,7 +54,7 @@ NO_FACTS: Final[Facts] = (None, None)
 
 
 class Describer(Protocol):
-    """Finds out rows and columns of one table while its bytes go by; never fails (`dsvc.table.describe`)."""
+    """Finds rows and columns of a table as its bytes go by; never fails (`describing/describe.py`)."""
 
     def feed(self, part: bytes | memoryview) -> None:
         """Take further bytes; the buffer may change afterwards."""

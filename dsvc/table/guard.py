@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from dsvc.fs.child_process import Bounds, Child, Done, Ended, can_fork, can_start
 from dsvc.model.errors import DsvcError, StorageError
-from dsvc.table.kind import TableKind
-from dsvc.table.source import NotATableError, TableLimitError, TableSource
+from dsvc.model.table_kind import TableKind
+from dsvc.table.origin.source import NotATableError, TableLimitError, TableSource
 
 if TYPE_CHECKING:
-    from dsvc.table.index_reuse import Like
-    from dsvc.table.row_index import RowIndex
+    from dsvc.table.index.index_reuse import Like
+    from dsvc.table.index.row_index import RowIndex
 
 MEMORY_BYTES: Final = 2 << 30
 """What a child may take beyond what the parent has, and `MEMORY_PER_BYTE` for each byte of the file."""
@@ -59,7 +59,7 @@ def build_indexes(
     """
     if can_fork():
         # Loaded once, not by each child.
-        import dsvc.table.index_builder  # noqa: F401
+        import dsvc.table.index.index_builder  # noqa: F401
     elif apart:
         # An index at hand doesn't travel to a child that is started.
         like = None
@@ -69,7 +69,7 @@ def build_indexes(
 
 
 def _index(source: TableSource, kind: TableKind, like: Like | None = None) -> RowIndex:
-    from dsvc.table.index_builder import build_index
+    from dsvc.table.index.index_builder import build_index
 
     return build_index(source, kind, like)
 

@@ -23,7 +23,7 @@ import pytest
 from dsvc.filesystem import DsvcFileSystem, FolderOpenedError, NoSuchFileError
 from dsvc.model.errors import NoRepositoryError, NotFoundError
 from dsvc.porcelain.tables.table_view import MissingExtraError
-from dsvc.table.source import NotATableError
+from dsvc.table.origin.source import NotATableError
 from tests.porcelain.working import Work
 
 pandas = pytest.importorskip("pandas")
@@ -120,7 +120,7 @@ def test_what_is_no_table_is_said_to_be_none(work: Work) -> None:
 
 
 def test_a_library_that_is_not_there_is_named(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsvc.table.extras.find_spec", lambda _name: None)
+    monkeypatch.setattr("dsvc.table.exchange.extras.find_spec", lambda _name: None)
     for extra in ("polars", "pandas"):
         with pytest.raises(MissingExtraError) as caught:
             getattr(work.repo.table("数据/t.csv"), f"to_{extra}")()

@@ -11,7 +11,7 @@ import pytest
 from dsvc.feedback.importers.importer import ImportOptions
 from dsvc.feedback.importers.registry import NAMES, recognise
 from dsvc.model.feedback import Sample
-from dsvc.table.predicate import parse
+from dsvc.table.query.predicate import parse
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "feedback-files.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))

@@ -19,7 +19,7 @@ from dsvc.feedback.importers.importer import FeedbackMalformedError
 from dsvc.fs import child_process
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
-from dsvc.table.source import NotATableError
+from dsvc.table.origin.source import NotATableError
 from dsvc.testing.faults import tried
 from tests.feedbackkit import FeedbackLab
 

@@ -17,19 +17,19 @@ import pyarrow as pa
 import pytest
 
 from dsvc.model.errors import CorruptDataError, DsvcError, MissingDataError
+from dsvc.model.table_kind import recognise
 from dsvc.porcelain.repository import Repository
-from dsvc.table.arrow_reader import open_arrow
 from dsvc.table.guard import build_indexes
-from dsvc.table.index_builder import build_index
-from dsvc.table.kind import recognise
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.index.index_builder import build_index
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.reading.arrow_reader import open_arrow
 from tests.hostile.test_tables import arrow, every_type, parquet
 
 GUARD = """
 import os, resource, signal, sys
 from dsvc.model.errors import DsvcError, MissingDataError
 from dsvc.table import guard
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.origin.memory_source import MemorySource
 guard.CPU_SECONDS = 1
 guard.MEMORY_BYTES = 1 << 30
 def endless():

@@ -14,9 +14,9 @@ import zstandard
 from pyarrow import ipc, parquet
 
 from dsvc.model.manifest import Entry, Kind
-from dsvc.table.describe import describe_bytes
-from dsvc.table.footer import MAX_METADATA_BYTES
-from dsvc.table.kind import Compression, TableFormat, TableKind
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.describing.describe import describe_bytes
+from dsvc.table.describing.footer import MAX_METADATA_BYTES
 from tests.porcelain.working import Work
 
 PARQUET, ARROW = TableKind(TableFormat.PARQUET), TableKind(TableFormat.ARROW)

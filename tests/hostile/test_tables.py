@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from dsvc.model.table_kind import recognise
 from dsvc.porcelain.repository import Repository
-from dsvc.table.kind import recognise
 
 MEMORY = 3 << 30
 READ = """
@@ -30,20 +30,20 @@ import os, resource, sys
 path, memory = sys.argv[1], int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 from dsvc.model.errors import DsvcError
-from dsvc.table.kind import recognise
-from dsvc.table.memory_source import MemorySource
+from dsvc.model.table_kind import recognise
+from dsvc.table.origin.memory_source import MemorySource
 with open(path, "rb") as stream:
     data = stream.read()
 source = MemorySource(os.path.basename(path), data)
 kind = recognise(os.fsencode(path), data[:8192])
 def index():
     from dsvc.table.guard import build_indexes
-    from dsvc.table.row_reader import read_rows
+    from dsvc.table.reading.row_reader import read_rows
     (index,) = build_indexes([(source, kind)])
     read_rows(source, kind, index, [0] if index.rows else [])
     return f"{index.rows} {[each.line for each in index.malformed][:9]}"
 def arrow():
-    from dsvc.table.arrow_reader import open_arrow
+    from dsvc.table.reading.arrow_reader import open_arrow
     with open_arrow(source, kind) as table:
         return sum(batch.num_rows for batch in table.batches())
 for work in (index, arrow):
@@ -153,8 +153,8 @@ MUTATE = (
     READ.split("source =", maxsplit=1)[0]
     + """
 import pickle
-from dsvc.table.arrow_reader import open_arrow
-from dsvc.table.index_builder import build_index
+from dsvc.table.reading.arrow_reader import open_arrow
+from dsvc.table.index.index_builder import build_index
 for number, mutant in enumerate(pickle.loads(data)):
     kind = recognise(b"t", mutant[:8192])
     if kind is None:

@@ -23,7 +23,7 @@ from dsvc.model.errors import NotFoundError
 from dsvc.model.ids import CommitId
 from dsvc.porcelain.lineage.blame import BlameResult
 from dsvc.porcelain.tables.row_target import NoSuchRowError
-from dsvc.table.source import NotATableError
+from dsvc.table.origin.source import NotATableError
 from tests.porcelain.working import Work
 
 Table = dict[int, dict[str, Any]]

@@ -15,8 +15,8 @@ from dsvc.model.rights_request import Reach, RequestState
 from dsvc.porcelain.policy.request_facts import rights_requests
 from dsvc.porcelain.records.request_chain import NoSuchRequestError
 from dsvc.porcelain.requests.requests import RequestExistsError
-from dsvc.table.source import NotATableError
-from dsvc.table.subject_rows import NoSubjectColumnError
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.reading.subject_rows import NoSubjectColumnError
 from tests.porcelain.people import holding
 from tests.porcelain.working import Work
 

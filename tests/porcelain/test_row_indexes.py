@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dsvc.porcelain.tables.row_indexes import RowIndexes
 from dsvc.porcelain.tables.table_diff import known_table
-from dsvc.table.row_index import RowIndex
+from dsvc.table.index.row_index import RowIndex
 from tests.porcelain.working import Work
 
 

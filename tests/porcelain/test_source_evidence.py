@@ -12,8 +12,8 @@ from dsvc.lineage.source_document import parse_toml
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.source_record import Coverage
 from dsvc.porcelain.sources.source_files import SourceRowsError
-from dsvc.table.predicate import PredicateError
-from dsvc.table.predicate_rows import UnknownColumnError
+from dsvc.table.query.predicate import PredicateError
+from dsvc.table.query.predicate_rows import UnknownColumnError
 from tests.porcelain.sourcing import BASIC, TABLE, add, rows, tree
 from tests.porcelain.working import Work, text
 

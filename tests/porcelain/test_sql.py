@@ -17,8 +17,8 @@ import pytest
 
 from dsvc.model.errors import MissingDataError, NotFoundError, UsageError
 from dsvc.porcelain.tables.sql import open_query
-from dsvc.table.source import NotATableError
-from dsvc.table.sql import SqlError
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.query.sql import SqlError
 from tests.porcelain.working import Work
 from tests.resident import resident
 

@@ -15,7 +15,7 @@ import pytest
 from dsvc.diff.row_compare import DuplicateKeyError, NoSuchColumnError
 from dsvc.diff.table_delta import KeySource, TableDelta
 from dsvc.porcelain.state.values import DiffResult
-from dsvc.table.source import NotATableError
+from dsvc.table.origin.source import NotATableError
 from tests.porcelain.working import Work
 from tests.tablekit import counts
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dsvc.feedback.reference import MalformedReferenceError, read_reference, write_reference
 from dsvc.model.errors import DsvcError
-from dsvc.table.predicate import PredicateError, parse
+from dsvc.table.query.predicate import PredicateError, parse
 
 FEW = settings(max_examples=200, deadline=None)
 

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsvc.table.index_builder import build_index
-from dsvc.table.kind import TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.predicate import PredicateError, matching_rows, parse
+from dsvc.model.table_kind import TableKind
+from dsvc.table.index.index_builder import build_index
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.query.predicate import PredicateError, matching_rows, parse
 from tests.tablekit import CSV, JSONL, PARQUET, csv_text, json_lines
 
 SETTINGS = settings(deadline=None, max_examples=70, suppress_health_check=[HealthCheck.too_slow])

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.splice import CellEdit
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.splice.splice import CellEdit
 from tests.splicekit import (
     ARROW,
     PARQUET,

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from dsvc.diff.row_diff import TableVersion
 from dsvc.diff.table_delta import TableDelta
-from dsvc.table import records
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.row_reader import read_rows
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.reading.row_reader import read_rows
+from dsvc.table.text import records
 from dsvc.testing.tables import Versions, versions
 from tests.tablekit import (
     CSV,

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from dsvc.diff.row_diff import TableVersion
 from dsvc.diff.row_merge import RowMerge, merge_rows
-from dsvc.table.index_builder import build_index
-from dsvc.table.kind import TableFormat, TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.splice import splice
+from dsvc.model.table_kind import TableFormat, TableKind
+from dsvc.table.index.index_builder import build_index
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.splice.splice import splice
 
 Row = dict[str, Any]
 COLUMNS = ("id", "a", "b", "备注")

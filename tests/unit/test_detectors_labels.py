@@ -18,7 +18,7 @@ from dsvc.policy.detectors.language import Language
 from dsvc.policy.detectors.registry import set_detector
 from dsvc.policy.detectors.set_options import columns_option
 from dsvc.policy.detectors.shingles import normalised
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.origin.memory_source import MemorySource
 
 SENTENCES = {
     "en": "The committee has not yet decided which of these proposals it will accept.",

@@ -17,7 +17,7 @@ from dsvc.policy.detectors.near_duplicates import NearDuplicates
 from dsvc.policy.detectors.near_search import NearScope, NearTerms, banding, find_near
 from dsvc.policy.detectors.set_options import DetectorOptionError, columns_option
 from dsvc.policy.detectors.shingles import Sketcher, jaccard, normalised, shingle_codes, shingle_set
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.origin.memory_source import MemorySource
 
 CHINESE = "今天天气很好我们一起去公园散步看见许多花开了孩子在湖边放风筝老人下棋喝茶聊天晚上回家吃饭休息"
 

@@ -20,7 +20,7 @@ from dsvc.policy.detectors.ngram_association import log10_tail
 from dsvc.policy.detectors.ngrams import frequent_grams, tokenised, written
 from dsvc.policy.detectors.poisoning import Poisoning
 from dsvc.policy.detectors.set_options import DetectorOptionError
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.origin.memory_source import MemorySource
 
 Row = dict[str, object]
 LATIN = {

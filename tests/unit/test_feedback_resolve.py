@@ -27,7 +27,7 @@ from dsvc.porcelain.feedback.feedback_subject import find_subject
 from dsvc.porcelain.lineage.row_carry import GONE, CarriedBy, carry_rows
 from dsvc.porcelain.records.request_chain import salt
 from dsvc.porcelain.runs.run_spec import RunSpec
-from dsvc.table.row_json import canonical_json, canonical_row, doc_hashes
+from dsvc.table.exchange.row_json import canonical_json, canonical_row, doc_hashes
 from tests.feedbackkit import FeedbackLab
 
 ROWS: list[dict[str, Any]] = [

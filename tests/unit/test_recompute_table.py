@@ -15,7 +15,7 @@ from dsvc.porcelain.tables.row_indexes import RowIndexes
 from dsvc.porcelain.tables.table_diff import known_table
 from dsvc.porcelain.tree.file_entry import entry_of_bytes
 from dsvc.table.guard import build_indexes
-from dsvc.table.index_splice import Replacement
+from dsvc.table.index.index_splice import Replacement
 from tests.porcelain.working import Work
 from tests.recomputing import folder, stored
 

@@ -24,6 +24,7 @@ from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.repair_proof import Proof, decode_proof, encode_proof
 from dsvc.model.run_record import Run, RunId
+from dsvc.model.table_kind import recognise
 from dsvc.porcelain.records.defect_chain import new_defect_id, prepare, record
 from dsvc.porcelain.repair.repair_apply import RepairApplied
 from dsvc.porcelain.repair.repair_plan import plan_edits
@@ -33,8 +34,7 @@ from dsvc.porcelain.runs.run import run
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.porcelain.tree.file_entry import entry_of_bytes
-from dsvc.table.kind import recognise
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.origin.memory_source import MemorySource
 from tests import applykit
 from tests.applykit import carrier, content
 from tests.lineagekit import Lab

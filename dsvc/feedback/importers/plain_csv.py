@@ -42,8 +42,8 @@ from dsvc.feedback.importers.plain_fields import (
 )
 from dsvc.model.feedback import EvaluationRun, Sample
 from dsvc.model.table_kind import TableFormat, TableKind
-from dsvc.table.dialect import BOM, SAMPLE_BYTES, Dialect, first_record_end, parse_fields, sniff
-from dsvc.table.source import NotATableError
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.text.dialect import BOM, SAMPLE_BYTES, Dialect, first_record_end, parse_fields, sniff
 
 NAME: Final = "csv"
 _FLAGS: Final = {

@@ -18,8 +18,8 @@ from dsvc.model.encoding import encode
 from dsvc.model.errors import PolicyIncompleteError
 from dsvc.model.manifest import Entry
 from dsvc.model.table_kind import HEAD_BYTES, TableKind, kind_by_name, recognise
+from dsvc.table.origin.source import NotATableError, TableSource
 from dsvc.table.roles import TableRule
-from dsvc.table.source import NotATableError, TableSource
 
 
 class DetectorUnavailableError(PolicyIncompleteError):

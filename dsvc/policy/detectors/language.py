@@ -148,7 +148,7 @@ def _sampled(texts: Iterable[str], count: int, draw: random.Random) -> list[str]
 
 def _cells(file: ScannedFile, tally: Tally) -> Iterator[str]:
     """Yield the texts of a table, row by row."""
-    from dsvc.table.arrow_reader import open_arrow
+    from dsvc.table.reading.arrow_reader import open_arrow
 
     assert file.kind is not None
     tally.scanned_bytes = file.size

@@ -14,7 +14,7 @@ from dsvc.policy.detectors.text_blocks import Units, in_characters
 from dsvc.policy.detectors.text_scan import Found
 
 if TYPE_CHECKING:
-    from dsvc.table.line_match import LineBlock
+    from dsvc.table.text.line_match import LineBlock
 
 
 class PiiFinder:
@@ -46,7 +46,7 @@ class PiiFinder:
         """Which recognisers must look at which lines."""
         if not self._prefilter:
             return dict.fromkeys(range(len(lines)), self._recognisers)
-        from dsvc.table.line_match import LineBlock
+        from dsvc.table.text.line_match import LineBlock
 
         block = LineBlock(lines.data, lines.offsets)
         asked = self._chosen(block)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dsvc.model.errors import DsvcError
-from dsvc.table.kind import TableFormat, TableKind
-from dsvc.table.records import RecordBlock, TextRecords, parse_fields
-from dsvc.table.source import TableSource
+from dsvc.model.table_kind import TableFormat, TableKind
+from dsvc.table.origin.source import TableSource
+from dsvc.table.text.dialect import parse_fields
+from dsvc.table.text.records import RecordBlock, TextRecords
 
 if TYPE_CHECKING:
     from dsvc.policy.detectors.text_scan import Kept

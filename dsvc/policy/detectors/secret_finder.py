@@ -52,7 +52,7 @@ class SecretFinder:
         if not self._prefilter:
             yield from ((unit, list(self._plugins)) for unit in range(len(lines)))
             return
-        from dsvc.table.line_match import LineBlock
+        from dsvc.table.text.line_match import LineBlock
 
         block = LineBlock(lines.data, lines.offsets)
         among = block.matching(self._any)

@@ -60,7 +60,7 @@ def role_batches(
     Unjudged
         If the table can't be read, or lacks a column.
     """
-    from dsvc.table.arrow_reader import open_arrow
+    from dsvc.table.reading.arrow_reader import open_arrow
 
     names = list(dict.fromkeys(name for columns in roles.values() for name in columns))
     try:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import numpy as np
 
 from dsvc.model.detection import MAX_HITS, Detection, Hit
+from dsvc.model.table_kind import TableFormat
 from dsvc.policy.detectors.detector import FileDetector, ScannedFile, input_key
 from dsvc.policy.detectors.tally import Tally
 from dsvc.policy.detectors.text_blocks import Units, blocks, changed, cut_long, units
 from dsvc.policy.detectors.text_stream import Content, open_stream, read_text
 from dsvc.policy.detectors.unescape import unescape
-from dsvc.table.kind import TableFormat
-from dsvc.table.source import NotATableError, TableLimitError
+from dsvc.table.origin.source import NotATableError, TableLimitError
 
 if TYPE_CHECKING:
-    from dsvc.table.text_cells import TextCells
+    from dsvc.table.reading.text_cells import TextCells
 
 _JSON: Final = (TableFormat.JSON, TableFormat.JSONL)
 _ESCAPED: Final = r'\\(?:u[0-9a-fA-F]{4}|["nrt/\\])'
@@ -139,7 +139,7 @@ class Scan:
         return None
 
     def _columns(self, file: ScannedFile) -> None:
-        from dsvc.table.text_cells import CellText
+        from dsvc.table.reading.text_cells import CellText
 
         assert file.kind is not None
         table = CellText(file.source, file.kind)
@@ -186,7 +186,7 @@ def _without_escapes(part: Units, *, doubled: bool) -> Units | None:
     """Those lines that have escapes, without them; None where no line has any."""
     if b"\\" not in part.data and not (doubled and b'""' in part.data):
         return None
-    from dsvc.table.line_match import LineBlock
+    from dsvc.table.text.line_match import LineBlock
 
     places = LineBlock(part.data, part.offsets).matching(f"{_ESCAPED}|{_DOUBLED}" if doubled else _ESCAPED)
     if not len(places):

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import BinaryIO, Final, NamedTuple
 
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
 from dsvc.policy.detectors.detector import ScannedFile
-from dsvc.table.decompress import open_text
-from dsvc.table.kind import Compression, TableFormat, TableKind
+from dsvc.table.origin.decompress import open_text
 
 CHUNK_BYTES: Final = 4 << 20
 _SAMPLE_BYTES: Final = 64 << 10
@@ -75,7 +75,7 @@ def open_stream(file: ScannedFile) -> BinaryIO:
     Raises
     ------
     NotATableError, TableLimitError
-        While reading, as `dsvc.table.decompress.open_text`.
+        While reading, as `dsvc.table.origin.decompress.open_text`.
     """
     kind = file.kind
     if kind is None:

@@ -12,7 +12,7 @@ from dsvc.porcelain.lineage.artifact_version import folder_artifacts, open_table
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_indexes import RowIndexes
-from dsvc.table.source import NotATableError, TableLimitError
+from dsvc.table.origin.source import NotATableError, TableLimitError
 
 if TYPE_CHECKING:
     from dsvc.model.manifest import Entry

@@ -12,8 +12,8 @@ from dsvc.model.feedback import DefectSeverity, Observation, Scalar
 from dsvc.porcelain.feedback.feedback_artifacts import FILE, Artifact, Place
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_rules import table_rules
-from dsvc.table.json_value import json_cell
-from dsvc.table.row_json import row_hash
+from dsvc.table.exchange.json_value import json_cell
+from dsvc.table.exchange.row_json import row_hash
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,7 +95,7 @@ def read_identities(artifact: Artifact, rows: Numbers, repo: Workspace, salt: by
             content = {FILE: name, "digest": f"blake3:{members[number].digest.hex()}"}
             found[number] = {FILE: name}, row_hash(content, salt)
         return found
-    from dsvc.table.row_reader import row_blocks
+    from dsvc.table.reading.row_reader import row_blocks
 
     table = artifact.table.table
     key = _key(artifact, repo)

@@ -7,7 +7,7 @@ from dsvc.model.errors import UsageError
 from dsvc.model.feedback import Scalar
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_target import RowTarget, find_file, find_row
-from dsvc.table.json_value import json_cell
+from dsvc.table.exchange.json_value import json_cell
 
 
 def reference(repo: Workspace, target: RowTarget) -> str:

@@ -24,8 +24,8 @@ from dsvc.porcelain.feedback.feedback_subject import Evaluated, version_of
 from dsvc.porcelain.lineage.row_carry import GONE, carry_rows
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.state.workspace import Workspace
-from dsvc.table.predicate import PredicateError
-from dsvc.table.row_json import doc_hashes, row_hash
+from dsvc.table.exchange.row_json import doc_hashes, row_hash
+from dsvc.table.query.predicate import PredicateError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

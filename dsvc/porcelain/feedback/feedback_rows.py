@@ -13,8 +13,8 @@ import numpy as np
 
 from dsvc.lineage.record_rows import ABSENT, SEVERAL
 from dsvc.model.feedback import Scalar
-from dsvc.table.key_value import INTEGER_TYPES, hashes_of_values
-from dsvc.table.row_index import key_hashes
+from dsvc.table.index.row_index import key_hashes
+from dsvc.table.values.key_value import INTEGER_TYPES, hashes_of_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -154,7 +154,7 @@ class TableRowsBy:
             If it is malformed, compares what can't be compared, or names a column that isn't there.
         """
         if condition not in self._conditions:
-            from dsvc.table.predicate import matching_rows, parse
+            from dsvc.table.query.predicate import matching_rows, parse
 
             table = self.table
             rows = matching_rows(parse(condition), table.source, table.kind, table.index)
@@ -185,7 +185,7 @@ class TableRowsBy:
         return found
 
     def _hashed(self, digests: Digests) -> tuple[NDArray[np.void], Numbers]:
-        from dsvc.table.row_reader import row_blocks
+        from dsvc.table.reading.row_reader import row_blocks
 
         found: list[bytes] = []
         rows: list[int] = []

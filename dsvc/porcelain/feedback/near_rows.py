@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dsvc.porcelain.tables.row_indexes import KnownTable
+    from dsvc.table.index.row_index import RowIndex
     from dsvc.table.roles import TableRule
-    from dsvc.table.row_index import RowIndex
 
     Numbers = NDArray[np.int64]
 
@@ -50,7 +50,7 @@ def content_columns(table: KnownTable, index: RowIndex, rule: TableRule) -> tupl
     declared = rule.roles.get("content", ())
     if declared and all(index.column(name) is not None for name in declared):
         return declared
-    from dsvc.table.row_reader import read_rows
+    from dsvc.table.reading.row_reader import read_rows
 
     rows = read_rows(table.source, table.kind, index, range(min(index.rows, _SAMPLE))).values()
     length: dict[str, int] = {}
@@ -72,7 +72,7 @@ def row_texts(table: KnownTable, columns: Sequence[str]) -> Iterator[str]:
     NotATableError, TableLimitError
         If the table can't be read.
     """
-    from dsvc.table.arrow_reader import open_arrow
+    from dsvc.table.reading.arrow_reader import open_arrow
 
     with open_arrow(table.source, table.kind, skip_malformed=True) as reader:
         for batch in reader.batches(columns):

@@ -18,12 +18,12 @@ from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_indexes import KnownTable, RowIndexes
 from dsvc.porcelain.tables.table_diff import known_table
 from dsvc.porcelain.tables.table_rules import table_rules
-from dsvc.table.json_value import json_cell
+from dsvc.table.exchange.json_value import json_cell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dsvc.table.row_index import RowIndex
+    from dsvc.table.index.row_index import RowIndex
 
     Numbers = NDArray[np.int64]
 
@@ -197,7 +197,7 @@ def keys_of(
         columns = [each.name for each in index.columns if each.unique and each.complete][:1]
     if not columns or not len(rows):
         return ()
-    from dsvc.table.row_reader import read_rows
+    from dsvc.table.reading.row_reader import read_rows
 
     found = read_rows(table.source, table.kind, index, rows.tolist())
     return tuple({name: _scalar(found[row].get(name)) for name in columns} for row in rows.tolist())

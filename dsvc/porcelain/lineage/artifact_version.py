@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dsvc.model.manifest import Entry
     from dsvc.porcelain.tables.row_indexes import KnownTable, RowIndexes
     from dsvc.store.manifest_tree import Manifest
-    from dsvc.table.row_index import RowIndex
+    from dsvc.table.index.row_index import RowIndex
 
 _OWN_REFS = "refs/dsvc/"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dsvc.model.manifest import Entry
     from dsvc.porcelain.lineage.lineage_trace import TraceResult
     from dsvc.porcelain.tables.row_indexes import RowIndexes
-    from dsvc.table.row_index import RowIndex
+    from dsvc.table.index.row_index import RowIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +233,7 @@ class _RowWalk:
     def _index(self, version: FileVersion, base: RowIndex) -> RowIndex | None:
         """Index of a version; None where it can't be read as a table."""
         from dsvc.porcelain.tables.table_diff import known_table
-        from dsvc.table.source import NotATableError, TableLimitError
+        from dsvc.table.origin.source import NotATableError, TableLimitError
 
         found = self._indexes.cached(version.entry.digest)
         if found is not None:

@@ -38,7 +38,7 @@ def store_codes(repo: Workspace, versions: Iterable[FoundVersion]) -> list[Entry
         If a table can't be read.
     """
     from dsvc.porcelain.tables.table_diff import known_table
-    from dsvc.table.subject_rows import encode_codes, subject_codes
+    from dsvc.table.reading.subject_rows import encode_codes, subject_codes
 
     rules = table_rules(repo)
     found = []
@@ -83,7 +83,7 @@ class ErasedSubjects:
 
     def codes(self, digest: bytes) -> NDArray[np.uint64] | None:
         """Codes of a table, None where none were noted; raises as the constructor."""
-        from dsvc.table.subject_rows import decode_codes
+        from dsvc.table.reading.subject_rows import decode_codes
 
         entry = self._entries.get(digest.hex().encode())
         return None if entry is None else decode_codes(read_content(self._store, entry))

@@ -152,7 +152,7 @@ def _place(found: Search, version: FoundVersion) -> None:
 
 def _recall(erased: ErasedSubjects, selector: Selector, entry: Entry, found: Search) -> None:
     """Look a table up that can't be read any more."""
-    from dsvc.table.subject_rows import rows_with
+    from dsvc.table.reading.subject_rows import rows_with
 
     codes = erased.codes(entry.digest)
     rows = None if codes is None else rows_with(codes, selector.subjects)
@@ -216,8 +216,8 @@ class SubjectSearcher:
 
     def _search(self, entry: Entry, columns: tuple[str, ...]) -> Rows | None:
         from dsvc.porcelain.tables.table_diff import known_table
-        from dsvc.table.source import NotATableError
-        from dsvc.table.subject_rows import find_subject
+        from dsvc.table.origin.source import NotATableError
+        from dsvc.table.reading.subject_rows import find_subject
 
         table = known_table(self._repo, entry)
         if table is None:

@@ -235,7 +235,7 @@ def _row_hashes(repo: Workspace, entries: Sequence[Entry]) -> list[NDArray[np.ui
     from dsvc.lineage.record_rows import TableRows, rows_of_tables
     from dsvc.porcelain.tables.row_indexes import RowIndexes
     from dsvc.porcelain.tables.table_diff import known_table
-    from dsvc.table.source import NotATableError
+    from dsvc.table.origin.source import NotATableError
 
     indexes = RowIndexes(repo)
     tables = []

@@ -11,14 +11,14 @@ from dsvc.lineage.matching import NO_PAIRS, Pairs, Rows, joined, pair_by_occurre
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.runs.run_rows import table_of
 from dsvc.porcelain.state.workspace import Workspace
-from dsvc.table.row_index import key_hashes, row_hashes
+from dsvc.table.index.row_index import key_hashes, row_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dsvc.model.manifest import Entry
     from dsvc.porcelain.tables.row_indexes import KnownTable
-    from dsvc.table.row_index import RowIndex
+    from dsvc.table.index.row_index import RowIndex
 
     Numbers = NDArray[np.int64]
     Flags = NDArray[np.bool_]
@@ -198,7 +198,7 @@ def correspondence_of_versions(
     if old.folder or new.folder or first is None or second is None:
         return None
     from dsvc.porcelain.tables.row_indexes import EMPTY_INDEX, RowIndexes
-    from dsvc.table.value_form import family
+    from dsvc.table.values.value_form import family
 
     indexes = RowIndexes(repo)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from dsvc.model.table_kind import TableFormat
 from dsvc.porcelain.recompute.recompute_splice import NotSplicedError
-from dsvc.table.kind import TableFormat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +84,7 @@ def _is_written_otherwise(
     old: TableBytes, fresh: TableBytes, name: str, old_rows: Numbers, rows: Numbers
 ) -> bool:
     """Whether some cells, which differ as they are written, hold the same."""
-    from dsvc.table.row_reader import read_rows
+    from dsvc.table.reading.row_reader import read_rows
 
     ours, theirs = (
         read_rows(each.table.source, each.table.kind, each.index, np.unique(wanted).tolist())

@@ -37,10 +37,10 @@ from dsvc.porcelain.runs.run_recording import now
 from dsvc.porcelain.runs.run_rows import table_of
 from dsvc.porcelain.runs.run_storage import RunResult
 from dsvc.porcelain.state.workspace import Workspace
-from dsvc.table.edit_values import ValueMisfitError, values_donor
-from dsvc.table.row_index import row_hashes
-from dsvc.table.source import NotATableError
-from dsvc.table.splice import CellEdit, Donor
+from dsvc.table.index.row_index import row_hashes
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.splice.edit_values import ValueMisfitError, values_donor
+from dsvc.table.splice.splice import CellEdit, Donor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

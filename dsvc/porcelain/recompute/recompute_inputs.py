@@ -139,7 +139,7 @@ def _alike(table: TableBytes, rows: Numbers, keys: Sequence[Sequence[str]]) -> N
 
     Which of them became which row was told by the order in which they came; so all of them are done again.
     """
-    from dsvc.table.row_index import key_hashes
+    from dsvc.table.index.row_index import key_hashes
 
     index, found = table.index, np.zeros(0, np.int64)
     if not len(rows):

@@ -35,14 +35,14 @@ from dsvc.porcelain.recompute.recompute_splice import (
 from dsvc.porcelain.runs.recompute_table import TableBytes, replace_rows
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.state.workspace import Workspace
-from dsvc.table.index_splice import Replacement
-from dsvc.table.row_index import key_hashes, row_hashes
+from dsvc.table.index.index_splice import Replacement
+from dsvc.table.index.row_index import key_hashes, row_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dsvc.lineage.run_tree import RunTree
-    from dsvc.table.kind import TableKind
+    from dsvc.model.table_kind import TableKind
 
     Numbers = NDArray[np.int64]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dsvc.lineage.declared_maps import DeclaredMaps
     from dsvc.lineage.record_rows import RecordRows
     from dsvc.lineage.run_tree import RunTree
-    from dsvc.table.kind import TableKind
+    from dsvc.model.table_kind import TableKind
 
     Numbers = NDArray[np.int64]
 
@@ -253,7 +253,7 @@ def _holds_tables(tree: RunTree, folder: bytes) -> bool:
 
 
 def _table(scratch: Scratch, path: bytes, kind: TableKind, *, is_asked: bool) -> PartOutput:
-    from dsvc.table.kind import HEAD_BYTES, recognise
+    from dsvc.model.table_kind import HEAD_BYTES, recognise
 
     name = display_path(path)
     entry = scratch.entry(path)

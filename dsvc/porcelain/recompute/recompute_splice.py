@@ -15,7 +15,7 @@ from dsvc.lineage.links import NO_LINKS, Links
 from dsvc.lineage.row_account import RowAccount
 from dsvc.model.run_record import Fates
 from dsvc.porcelain.recompute.recompute_correspondence import NONE, Correspondence
-from dsvc.table.index_splice import Replacement
+from dsvc.table.index.index_splice import Replacement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -122,8 +122,8 @@ def _is_plain(repo: Workspace, entry: Entry, kind: TableKind) -> bool:
     """Whether it is what readers expect of its format: UTF-8, and of CSV commas."""
     if kind.format not in (TableFormat.CSV, TableFormat.TSV, TableFormat.JSONL):
         return True
-    from dsvc.table.decompress import open_text
-    from dsvc.table.dialect import SAMPLE_BYTES, sniff
+    from dsvc.table.origin.decompress import open_text
+    from dsvc.table.text.dialect import SAMPLE_BYTES, sniff
 
     source = table_source(repo, entry)
     try:

@@ -24,8 +24,8 @@ from dsvc.porcelain.records.code_in_data import loads_code, loads_code_by_name
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.read import StoredFile
 from dsvc.store.manifest_tree import EMPTY_ROOT
-from dsvc.table.dialect import SAMPLE_BYTES, sniff
-from dsvc.table.source import NotATableError
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.text.dialect import SAMPLE_BYTES, sniff
 
 MAX_LOOKS: Final = 100
 MAX_FORMATS: Final = 100

@@ -24,13 +24,13 @@ from dsvc.lineage.row_set import decode_rows
 from dsvc.lineage.run_tree import RunTree
 from dsvc.model.repair import Plan, PlannedRows
 from dsvc.model.run_record import RunId
+from dsvc.model.table_kind import TableKind
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.runs.run_rows import table_of
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_indexes import EMPTY_INDEX, KnownTable, RowIndexes
-from dsvc.table.kind import TableKind
-from dsvc.table.row_index import RowIndex, row_hashes
-from dsvc.table.value_form import common_form, family
+from dsvc.table.index.row_index import RowIndex, row_hashes
+from dsvc.table.values.value_form import common_form, family
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -330,7 +330,7 @@ def _by_value(
 ) -> tuple[Numbers, Numbers]:
     """Leave out rows that only are written in another way: 25.0 where it was 25."""
     from dsvc.feedback.proof import unmatched
-    from dsvc.table.value_hash import value_cells
+    from dsvc.table.values.value_hash import value_cells
 
     before, after = sides
     assert isinstance(before, RowIndex)

@@ -24,9 +24,9 @@ from dsvc.porcelain.runs.rowwise_rows import row_names
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_indexes import KnownTable, RowIndexes
 from dsvc.porcelain.tables.table_diff import known_table
-from dsvc.table.key_value import TEXT_TYPES, hashes_of_values, value_hashes
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.row_index import RowIndex
+from dsvc.table.index.row_index import RowIndex
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.values.key_value import TEXT_TYPES, hashes_of_values, value_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

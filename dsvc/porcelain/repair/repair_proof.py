@@ -26,7 +26,7 @@ from dsvc.porcelain.repair.repair_descent import Descent, Difference, sets_of
 from dsvc.porcelain.repair.repair_edits import Edits, RepairValueError, unmet
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.state.workspace import Workspace
-from dsvc.table.source import NotATableError, TableLimitError
+from dsvc.table.origin.source import NotATableError, TableLimitError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

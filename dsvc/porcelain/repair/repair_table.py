@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 import numpy as np
 
 from dsvc.model.errors import MalformedInputError, UsageError
+from dsvc.model.table_kind import HEAD_BYTES, TableFormat, TableKind, recognise
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_indexes import KnownTable, RowIndexes
-from dsvc.table.key_value import hashes_of_values
-from dsvc.table.kind import HEAD_BYTES, TableFormat, TableKind, recognise
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.row_index import RowIndex, key_hashes
-from dsvc.table.row_reader import read_rows
+from dsvc.table.index.row_index import RowIndex, key_hashes
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.reading.row_reader import read_rows
+from dsvc.table.values.key_value import hashes_of_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,7 +168,7 @@ def _key_hashes(
 def _each_by_itself(
     index: RowIndex, kind: TableKind, key: Sequence[str], spelled: Sequence[tuple[int, tuple[str, ...]]]
 ) -> tuple[NDArray[np.uint64], Numbers]:
-    from dsvc.table.key_value import value_hashes
+    from dsvc.table.values.key_value import value_hashes
 
     hashes, owners = [], []
     for number, texts in spelled:

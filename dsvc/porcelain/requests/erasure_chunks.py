@@ -110,7 +110,7 @@ def _chunks_of_rows(repo: Workspace, version: FoundVersion) -> dict[bytes, int] 
     """
     from dsvc.porcelain.tables.row_indexes import RowIndexes
     from dsvc.porcelain.tables.table_diff import known_table
-    from dsvc.table.text_donor import TextDonor
+    from dsvc.table.text.text_donor import TextDonor
 
     assert version.rows is not None
     try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dsvc.table.splice_plan import Segment
+    from dsvc.table.splice.splice_plan import Segment
 
 
 class LiveFile(NamedTuple):
@@ -122,8 +122,8 @@ def _without(repo: Workspace, version: FoundVersion, entry: Entry) -> Entry | No
         return None
     from dsvc.porcelain.tables.row_indexes import RowIndexes
     from dsvc.porcelain.tables.table_diff import known_table
-    from dsvc.table.source import NotATableError
-    from dsvc.table.splice import Donor, Splice, splice
+    from dsvc.table.origin.source import NotATableError
+    from dsvc.table.splice.splice import Donor, Splice, splice
 
     # Its own path may not look like a table's: then another one that it had does.
     table = known_table(repo, entry) or known_table(repo, version.entry)
@@ -139,7 +139,7 @@ def _without(repo: Workspace, version: FoundVersion, entry: Entry) -> Entry | No
 
 def _others(positions: NDArray[np.int64], records: int) -> list[Segment]:
     """Runs of records between some that are left out."""
-    from dsvc.table.splice import Segment
+    from dsvc.table.splice.splice import Segment
 
     found, start = [], 0
     for position in [*positions.tolist(), records]:

@@ -208,7 +208,7 @@ def _digest(text: str) -> bytes:
 def _subjects(repo: Workspace, wanted: Wanted) -> tuple[bytes, ...]:
     if not (wanted.subjects or wanted.where):
         return ()
-    from dsvc.table.subject_rows import subject_hashes
+    from dsvc.table.reading.subject_rows import subject_hashes
 
     key = make_salt(repo)
     hashes = {hash_ for text in wanted.subjects for hash_ in subject_hashes(key, text)}
@@ -222,9 +222,9 @@ def _subjects_where(repo: Workspace, key: bytes, target: str, condition: str) ->
     from dsvc.porcelain.tables.row_target import find_file, parse_target
     from dsvc.porcelain.tables.table_diff import known_table
     from dsvc.porcelain.tables.table_rules import table_rules
-    from dsvc.table.predicate import matching_rows, parse
-    from dsvc.table.source import NotATableError
-    from dsvc.table.subject_rows import NoSubjectColumnError, hashes_of_rows
+    from dsvc.table.origin.source import NotATableError
+    from dsvc.table.query.predicate import matching_rows, parse
+    from dsvc.table.reading.subject_rows import NoSubjectColumnError, hashes_of_rows
 
     predicate = parse(condition)
     entry, worktree = find_file(repo, parse_target(target))

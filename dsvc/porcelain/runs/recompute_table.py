@@ -15,19 +15,19 @@ from dsvc.porcelain.tables.table_source import StoredSource
 from dsvc.porcelain.tree.file_entry import entry_of_bytes, facts_of_bytes
 from dsvc.store.content import Facts
 from dsvc.store.ingest import store_bytes
-from dsvc.table.dialect import SAMPLE_BYTES
-from dsvc.table.index_splice import Cut, Offsets, Replacement, opened_pieces, spliced_index
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.row_index import RowIndex
-from dsvc.table.splice import CellEdit, Donor, Segment, Splice, splice
-from dsvc.table.text_excerpt import Excerpt, Patched, excerpt_of
+from dsvc.table.index.index_splice import Cut, Offsets, Replacement, opened_pieces, spliced_index
+from dsvc.table.index.row_index import RowIndex
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.splice.splice import CellEdit, Donor, Segment, Splice, splice
+from dsvc.table.splice.text_excerpt import Excerpt, Patched, excerpt_of
+from dsvc.table.text.dialect import SAMPLE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from dsvc.table.kind import TableKind
+    from dsvc.model.table_kind import TableKind
 
     Numbers = NDArray[np.int64]
 
@@ -62,7 +62,7 @@ def in_memory(name: str, data: bytes, kind: TableKind, *, is_known: bool = False
     """
     from dsvc.porcelain.tables.row_indexes import EMPTY_INDEX
     from dsvc.table.guard import build_indexes
-    from dsvc.table.index_builder import build_index
+    from dsvc.table.index.index_builder import build_index
 
     table = KnownTable(MemorySource(name, data), kind)
     if not data:
@@ -339,7 +339,7 @@ def _merged(total: int, touched: Numbers, before: Numbers, fresh: Numbers) -> li
 
 def _index_of(name: str, data: bytes, kind: TableKind) -> RowIndex | None:
     """Index a few records; None where they don't show how they are written."""
-    from dsvc.table.source import NotATableError
+    from dsvc.table.origin.source import NotATableError
 
     try:
         return in_memory(name, data, kind, is_known=True).index
@@ -351,7 +351,7 @@ def _read_offsets(name: str, data: bytes, kind: TableKind, rows: int, change: Re
     """Where records begin, by looking for all of them; None where their number is another than it must be."""
     if not kind.format.is_text or not data:
         return None
-    from dsvc.table.text_donor import TextDonor
+    from dsvc.table.text.text_donor import TextDonor
 
     with TextDonor(MemorySource(name, data), kind) as donor:
         starts = donor.starts

@@ -19,7 +19,7 @@ from dsvc.porcelain.runs.scratch import Scratch, scratch_folder
 from dsvc.porcelain.state.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dsvc.table.row_index import Hashes, Numbers
+    from dsvc.table.index.row_index import Hashes, Numbers
 
 SAMPLE_ROWS: Final = 32
 """Rows of each input that the test takes, besides dropped ones."""
@@ -142,7 +142,7 @@ def part_of_table(repo: Workspace, entry: Entry, rows: Numbers) -> bytes:
     from dsvc.porcelain.runs.recompute_table import part_of
     from dsvc.porcelain.runs.run_rows import table_of
     from dsvc.porcelain.tables.row_indexes import EMPTY_INDEX, RowIndexes
-    from dsvc.table.source import NotATableError
+    from dsvc.table.origin.source import NotATableError
 
     table = table_of(repo, ArtifactFiles(entry.path, False, (entry,)))
     if table is None:

@@ -15,12 +15,12 @@ from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_indexes import RowIndexes
 from dsvc.porcelain.tables.row_target import RowName, RowTarget
 from dsvc.porcelain.tables.table_diff import known_table
-from dsvc.table.row_index import row_hashes
+from dsvc.table.index.row_index import row_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dsvc.table.row_index import Hashes, Numbers
+    from dsvc.table.index.row_index import Hashes, Numbers
 
 _NONE = np.zeros(0, np.uint64)
 
@@ -36,8 +36,8 @@ def table_contents(repo: Workspace, scratch: Scratch, full: Entry, rows: Numbers
     NotATableError, TableLimitError
         If the stored table can't be read.
     """
-    from dsvc.table.value_form import common_form
-    from dsvc.table.value_hash import value_cells
+    from dsvc.table.values.value_form import common_form
+    from dsvc.table.values.value_hash import value_cells
 
     table, entry = known_table(repo, full), scratch.entry(full.path)
     other = None if entry is None else scratch_table(scratch, entry)
@@ -76,7 +76,7 @@ def row_names(repo: Workspace, entry: Entry, key: Sequence[str], rows: Numbers) 
     records = index.records(rows).tolist()
     values = {}
     if key:
-        from dsvc.table.row_reader import read_rows
+        from dsvc.table.reading.row_reader import read_rows
 
         values = read_rows(table.source, table.kind, index, rows.tolist())
     names = []

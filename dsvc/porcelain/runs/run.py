@@ -127,11 +127,6 @@ def run(
 def _prepare(recording: Recording) -> None:
     """Index the inputs and load what recording needs, while the command runs."""
     recording.index_inputs()
-    import dsvc.lineage.capture
-    import dsvc.lineage.declared_maps
-    import dsvc.lineage.record_rows
-    import dsvc.table.index_builder
-    import dsvc.table.text_types  # noqa: F401
 
 
 def own_variables(folder: str, root: str, seed: str | None, parameters: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from dsvc.porcelain.tables.table_diff import known_table
 
 if TYPE_CHECKING:
     from dsvc.porcelain.tables.row_indexes import KnownTable
-    from dsvc.table.row_index import Hashes, Numbers, RowIndex
+    from dsvc.table.index.row_index import Hashes, Numbers, RowIndex
 
 
 class Sameness(StrEnum):
@@ -146,7 +146,7 @@ def _rows(repo: Workspace, before: KnownTable | None, after: KnownTable | None) 
 
 def all_hashes(index: RowIndex) -> Hashes:
     """Hashes of a table's rows, in order."""
-    from dsvc.table.row_index import row_hashes
+    from dsvc.table.index.row_index import row_hashes
 
     return row_hashes(index.cells(), index.rows)
 

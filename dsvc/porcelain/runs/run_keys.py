@@ -86,7 +86,7 @@ def suggested_key(repo: Workspace, run: Run) -> str | None:
     Only tables whose row index is in the cache are looked at, which those of a run just recorded are.
     """
     from dsvc.porcelain.tables.row_indexes import RowIndexes
-    from dsvc.table.row_index import is_called_id
+    from dsvc.table.index.row_index import is_called_id
 
     indexes = RowIndexes(repo)
     tables = [each for each in (*run.inputs, *run.outputs) if not each.folder and each.records]

@@ -145,8 +145,8 @@ def scratch_table(scratch: Scratch, entry: Entry) -> KnownTable | None:
     """Give access to a file of a scratch folder as a table; None where it is none."""
     if not entry.is_file or not entry.size:
         return None
+    from dsvc.model.table_kind import HEAD_BYTES, recognise
     from dsvc.porcelain.tables.row_indexes import KnownTable
-    from dsvc.table.kind import HEAD_BYTES, recognise
 
     source = ScratchSource(scratch, entry)
     with source.open() as stream:

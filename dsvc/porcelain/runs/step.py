@@ -15,7 +15,7 @@ from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.porcelain.runs.step_spec import StepCode, code_of, text_of, tree_path
 from dsvc.porcelain.runs.transform import Transform
 from dsvc.porcelain.state.workspace import Workspace
-from dsvc.table.frames import FrameKind
+from dsvc.table.exchange.frames import FrameKind
 
 if TYPE_CHECKING:
     from dsvc.porcelain.runs.run_storage import RunResult

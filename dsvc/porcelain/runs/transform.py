@@ -29,12 +29,12 @@ from dsvc.porcelain.runs.run_spec import RunSpec, check_spec
 from dsvc.porcelain.runs.step_spec import StepCode
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_source import StoredSource, recognise_entry
-from dsvc.table.source import NotATableError
+from dsvc.table.origin.source import NotATableError
 
 if TYPE_CHECKING:
     from dsvc.model.manifest import Entry
     from dsvc.porcelain.runs.run_storage import Captured, RunResult
-    from dsvc.table.arrow_reader import ArrowTable
+    from dsvc.table.reading.arrow_reader import ArrowTable
 
 
 class Transform(CarriedTables):
@@ -158,7 +158,7 @@ class Transform(CarriedTables):
         return self._recording
 
     def _open(self, path: bytes) -> tuple[ArrowTable, bool]:
-        from dsvc.table.arrow_reader import open_arrow
+        from dsvc.table.reading.arrow_reader import open_arrow
 
         entry, followed = self._input(path)
         kind = recognise_entry(self._repo, entry)

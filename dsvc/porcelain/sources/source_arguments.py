@@ -60,6 +60,6 @@ def _condition(where: str | None) -> str | None:
     """Give a condition its canonical text."""
     if where is None:
         return None
-    from dsvc.table.predicate import parse
+    from dsvc.table.query.predicate import parse
 
     return str(parse(where))

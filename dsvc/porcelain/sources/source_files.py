@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dsvc.porcelain.tables.row_indexes import KnownTable, RowIndexes
-    from dsvc.table.predicate import Predicate
+    from dsvc.table.query.predicate import Predicate
     from dsvc.table.roles import TableRules
 
 ROLE: Final = "source"
@@ -216,7 +216,7 @@ class _RowFinder:
 
         from dsvc.porcelain.tables.row_indexes import KnownTable
         from dsvc.porcelain.tables.table_source import recognise_entry, table_source
-        from dsvc.table.predicate import parse
+        from dsvc.table.query.predicate import parse
 
         kind = recognise_entry(self._repo, entry)
         if kind is None:
@@ -231,14 +231,14 @@ class _RowFinder:
         return found[0] if len(found) == 1 else np.intersect1d(found[0], found[1], assume_unique=True)
 
     def _matching(self, predicate: Predicate, table: KnownTable) -> NDArray[np.int64]:
-        from dsvc.table.predicate import matching_rows
+        from dsvc.table.query.predicate import matching_rows
 
         return matching_rows(predicate, table.source, table.kind, self._indexes.get(table))
 
     def _named(self, column: str, table: KnownTable) -> NDArray[np.int64]:
         """Rows whose value in a column is the source's id; a column of numbers has no other id than one."""
-        from dsvc.table.condition import Column, Compare, Comparison, Literal
-        from dsvc.table.predicate import Predicate, PredicateError
+        from dsvc.table.query.condition import Column, Compare, Comparison, Literal
+        from dsvc.table.query.predicate import Predicate, PredicateError
 
         id_ = self._source_id
         numbers = [Literal(int(id_))] if id_.isdecimal() and id_.isascii() else []

@@ -20,7 +20,7 @@ from dsvc.model.manifest import Entry
 from dsvc.model.table_kind import TableKind
 
 if TYPE_CHECKING:
-    from dsvc.table.source import TableSource
+    from dsvc.table.origin.source import TableSource
 
 MAX_NOTES: Final = 1 << 17
 """Digests in one file; where there would be more it begins anew."""
@@ -75,7 +75,7 @@ class ReadingApart:
             If its bytes can't be had, or no child be started.
         """
         from dsvc.table.guard import Guarded, run_guarded
-        from dsvc.table.read_through import read_through
+        from dsvc.table.reading.read_through import read_through
 
         run_guarded([Guarded(source, partial(read_through, source, kind))], apart=True)
         self.keep_read([source.digest])

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from blake3 import blake3
 
-from dsvc.table.json_value import json_cell
+from dsvc.table.exchange.json_value import json_cell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dsvc.porcelain.tables.row_indexes import KnownTable
-    from dsvc.table.row_index import RowIndex
+    from dsvc.table.index.row_index import RowIndex
 
     Hashes = NDArray[np.uint64]
     Codes = NDArray[np.int16]
@@ -85,7 +85,7 @@ def few_values(
             found[name] = part
     if not found:
         return {}
-    from dsvc.table.row_reader import read_rows
+    from dsvc.table.reading.row_reader import read_rows
 
     wanted = sorted({row for part in found.values() for row in part.first.tolist()})
     rows = read_rows(table.source, table.kind, index, wanted)

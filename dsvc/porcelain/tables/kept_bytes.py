@@ -11,8 +11,8 @@ from dsvc.diff.line_ranges import changed_spans
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_source import StoredSource, WorktreeSource
 from dsvc.porcelain.tree.worktree_side import FileBytes, chunk_class
-from dsvc.table.index_reuse import Kept
-from dsvc.table.source import TableSource
+from dsvc.table.index.index_reuse import Kept
+from dsvc.table.origin.source import TableSource
 
 
 def kept_bytes(repo: Workspace, old: TableSource, new: TableSource) -> list[Kept]:

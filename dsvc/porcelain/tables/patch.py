@@ -52,7 +52,7 @@ def _table_lines(
 ) -> Iterator[bytes] | None:
     """Lines about a table; None where lines of text say as much, or it can't be read as one."""
     from dsvc.diff.table_patch import PatchSide, table_block
-    from dsvc.table.source import NotATableError, TableLimitError
+    from dsvc.table.origin.source import NotATableError, TableLimitError
 
     old, new = change.old, change.new
     if old is not None and new is not None and old.digest == new.digest:

@@ -11,17 +11,17 @@ import numpy as np
 
 from dsvc.fs import cache_files, files
 from dsvc.model.errors import DsvcError
+from dsvc.model.table_kind import TableKind
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_source import StoredSource
-from dsvc.table.index_file import IndexFile, StoredIndex, encode_index, load_index, oldest_first
-from dsvc.table.kind import TableKind
-from dsvc.table.row_index import PIECE, RowIndex
-from dsvc.table.source import NotATableError, TableLimitError, TableSource
+from dsvc.table.index.index_file import IndexFile, StoredIndex, encode_index, load_index, oldest_first
+from dsvc.table.index.row_index import PIECE, RowIndex
+from dsvc.table.origin.source import NotATableError, TableLimitError, TableSource
 
 if TYPE_CHECKING:
     from dsvc.diff.row_diff import TableVersion
     from dsvc.table.guard import IndexesToCome
-    from dsvc.table.index_reuse import Like
+    from dsvc.table.index.index_reuse import Like
 
 MAX_CACHE_BYTES: Final = 4 << 30
 """What the cache may hold before its oldest files go."""
@@ -162,7 +162,7 @@ class RowIndexes:
         if base is None or like is None or like.kind != table.kind or not table.kind.format.is_text:
             return None
         from dsvc.porcelain.tables.kept_bytes import kept_bytes
-        from dsvc.table.index_reuse import Like
+        from dsvc.table.index.index_reuse import Like
 
         kept = kept_bytes(self._repo, like.source, table.source)
         return Like(like.source, base, kept) if kept else None

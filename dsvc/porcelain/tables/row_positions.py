@@ -13,7 +13,7 @@ from dsvc.model.table_kind import kind_by_name
 from dsvc.porcelain.state.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dsvc.table.row_index import RowIndex
+    from dsvc.table.index.row_index import RowIndex
 
 
 def row_positions(repo: Workspace, flow: RowFlow, node: ArtifactNode, rows: Sequence[int]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dsvc.diff.row_diff import TableVersion
     from dsvc.diff.table_delta import KeySource, Row
     from dsvc.porcelain.tables.row_indexes import KnownTable, RowIndexes
-    from dsvc.table.row_index import RowIndex
+    from dsvc.table.index.row_index import RowIndex
 
 _POSITION: Final = re.compile(r"@([0-9]{1,18})")
 _ESCAPED: Final = re.compile("%(2[35Cc]|3[AaDd])")
@@ -249,7 +249,7 @@ def find_row(
 
 def _table(repo: Workspace, entry: Entry, *, worktree: bool) -> KnownTable:
     from dsvc.porcelain.tables.table_diff import known_table
-    from dsvc.table.source import NotATableError
+    from dsvc.table.origin.source import NotATableError
 
     table = known_table(repo, entry, worktree=worktree)
     if table is None:
@@ -289,7 +289,7 @@ def _by_position(index: RowIndex, position: int) -> int:
 def _by_key(version: TableVersion, name: RowName) -> int:
     import numpy as np
 
-    from dsvc.table.key_value import value_hashes
+    from dsvc.table.values.key_value import value_hashes
 
     index = version.index
     found = np.ones(index.rows, bool)
@@ -335,7 +335,7 @@ def _identity(
 def _check_single(index: RowIndex, row: int, key: Sequence[str]) -> None:
     import numpy as np
 
-    from dsvc.table.row_index import key_hashes
+    from dsvc.table.index.row_index import key_hashes
 
     if any(column.unique for column in index.columns if column.name in key):
         return

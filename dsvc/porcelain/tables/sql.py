@@ -12,13 +12,13 @@ from dsvc.model.paths import display_path
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_view import TableVersion, find_version
 from dsvc.porcelain.tree.read import close_paths
-from dsvc.table.sql import NoSuchTableError, OutOfReachError, SqlEngine
+from dsvc.table.query.sql import NoSuchTableError, OutOfReachError, SqlEngine
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dsvc.table.arrow_reader import ArrowTable
-    from dsvc.table.sql_names import QueryNames
+    from dsvc.table.query.sql_names import QueryNames
+    from dsvc.table.reading.arrow_reader import ArrowTable
 
 
 def sql(repo: Workspace, query: str) -> pa.Table:

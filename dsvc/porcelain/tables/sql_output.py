@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from dsvc.diff.cell_json import json_cell
-from dsvc.table.sql import SqlError
+from dsvc.table.query.sql import SqlError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -59,8 +59,8 @@ def merge_table(
     if base is None or any(entry.kind != Kind.TABLE for entry in (base, ours, theirs)):
         return None
     from dsvc.diff.row_compare import DuplicateKeyError, NoSuchColumnError
-    from dsvc.table.source import NotATableError, TableLimitError
-    from dsvc.table.splice_plan import IncompatibleTablesError
+    from dsvc.table.origin.source import NotATableError, TableLimitError
+    from dsvc.table.splice.splice_plan import IncompatibleTablesError
 
     # Rules that can't be read end the merge before anything is changed; they aren't taken for none.
     table_rules(repo)
@@ -105,7 +105,7 @@ def _merge(
     conflict = TableConflict(tuple(key), tuple(merged.conflicts)) if merged.conflicts else None
     entry = ours
     if merged.splice is not None:
-        from dsvc.table.splice import splice
+        from dsvc.table.splice.splice import splice
 
         output = io.BytesIO()
         splice(merged.splice, output)
@@ -207,7 +207,7 @@ def settle_rows(
     if versions is None:
         raise UsageError("the file is no table any more", hint="settle it with --with FILE")
     from dsvc.diff.row_settle import take_theirs
-    from dsvc.table.splice import splice
+    from dsvc.table.splice.splice import splice
 
     plan = take_theirs(versions[0], versions[1], versions[2], table.key, _selected(table.rows, chosen))
     if plan is None:

@@ -11,14 +11,14 @@ from typing import BinaryIO, cast
 from dsvc.fs import files
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
+from dsvc.model.table_kind import HEAD_BYTES, TableKind, recognise
 from dsvc.porcelain.state.reading_apart import must_clear
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.read import StoredFile, open_file
 from dsvc.porcelain.tree.worktree_side import is_stored
 from dsvc.store.ingest import UnstableFileError
 from dsvc.store.materialize import content_parts
-from dsvc.table.kind import HEAD_BYTES, TableKind, recognise
-from dsvc.table.source import TableSource
+from dsvc.table.origin.source import TableSource
 
 _BUFFER_BYTES = 1 << 20
 

@@ -12,7 +12,7 @@ from dsvc.porcelain.tables.table_source import recognise_entry, table_source
 
 if TYPE_CHECKING:
     from dsvc.diff.statistics import ColumnDrift
-    from dsvc.table.arrow_reader import ArrowTable
+    from dsvc.table.reading.arrow_reader import ArrowTable
 
 _WORKTREE = "WORKTREE"
 
@@ -31,7 +31,7 @@ def table_statistics(repo: Workspace, change: Change, result: DiffResult) -> lis
         If a side can't be read as a table.
     """
     from dsvc.diff.statistics import compare_statistics
-    from dsvc.table.arrow_reader import open_arrow
+    from dsvc.table.reading.arrow_reader import open_arrow
 
     with ExitStack() as stack:
         tables: list[ArrowTable | None] = []

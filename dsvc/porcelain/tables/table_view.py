@@ -15,8 +15,8 @@ from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_source import recognise_entry, table_source
 from dsvc.porcelain.tree.read import resolve_entry
 from dsvc.porcelain.tree.worktree_side import entry_now
-from dsvc.table.extras import MissingExtraError, need
-from dsvc.table.source import NotATableError
+from dsvc.table.exchange.extras import MissingExtraError, need
+from dsvc.table.origin.source import NotATableError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    from dsvc.table.arrow_reader import ArrowTable
-    from dsvc.table.sql import DuckDBPyConnection, DuckDBPyRelation
+    from dsvc.table.query.sql import DuckDBPyConnection, DuckDBPyRelation
+    from dsvc.table.reading.arrow_reader import ArrowTable
 
 Transform = Callable[[dict[str, Any]], Any]
 
@@ -46,7 +46,7 @@ class TableVersion(NamedTuple):
         NotATableError, TableLimitError
             If it can't be read as a table.
         """
-        from dsvc.table.arrow_reader import open_arrow
+        from dsvc.table.reading.arrow_reader import open_arrow
 
         workspace = Workspace(self.root)
         workspace.isolate |= self.isolate
@@ -187,7 +187,7 @@ class TableView:
         connection : DuckDBPyConnection or None
             Where it shall be; None makes a new database in memory.
         """
-        from dsvc.table.sql import relation
+        from dsvc.table.query.sql import relation
 
         return relation(self._arrow, connection)
 

@@ -26,14 +26,14 @@ StoreSegments = Callable[[Iterator[Segment], int], dict[int, bytes]]
 
 def describe(table: TableKind, size: int) -> Describer:
     """Make the describer of a table of `size` bytes."""
-    from dsvc.table.describe import Description
+    from dsvc.table.describing.describe import Description
 
     return Description(table, size)
 
 
 def table_reader() -> FactsOfBytes:
     """Load what describes tables that are in memory."""
-    from dsvc.table.describe import describe_bytes
+    from dsvc.table.describing.describe import describe_bytes
 
     return describe_bytes
 

@@ -13,7 +13,7 @@ from dsvc.model.manifest import MODE_FILE, MODE_SYMLINK
 from dsvc.model.paths import check_structure, display_path
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.versions.patched_files import FileState, PatchedFiles
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.origin.memory_source import MemorySource
 
 
 class AppliedFile(msgspec.Struct, frozen=True, kw_only=True):

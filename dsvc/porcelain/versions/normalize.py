@@ -153,8 +153,8 @@ def _write_beside(
     repo: Workspace, tree: Beneath, path: bytes, source: BinaryIO, before: FileStat
 ) -> tuple[_Rewritten, bool]:
     """Rewrite one file into a temporary one and prove it; returns whether nothing changed at all."""
-    from dsvc.table.normalize import rewrite
-    from dsvc.table.parquet_proof import prove_equal
+    from dsvc.table.binary.normalize import rewrite
+    from dsvc.table.binary.parquet_proof import prove_equal
 
     folder, _ = tree.split(path)
     label = files.temporary_name(NORMALIZE)

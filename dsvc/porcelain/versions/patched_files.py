@@ -28,9 +28,9 @@ from dsvc.porcelain.tree.tree_update import Transition, TreeUpdate
 from dsvc.porcelain.tree.worktree_side import entry_now
 from dsvc.porcelain.versions.checkout import refusal
 from dsvc.store.ingest import UnstableFileError, store_symlink
-from dsvc.table.file_source import FileSource
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.source import TableSource
+from dsvc.table.origin.file_source import FileSource
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.origin.source import TableSource
 
 _BUFFER_BYTES = 1 << 20
 

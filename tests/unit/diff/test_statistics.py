@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsvc.diff.statistics import ColumnDrift, compare_statistics, psi
-from dsvc.table.arrow_reader import ArrowTable, open_arrow
-from dsvc.table.kind import TableFormat, TableKind
-from dsvc.table.memory_source import MemorySource
+from dsvc.model.table_kind import TableFormat, TableKind
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.reading.arrow_reader import ArrowTable, open_arrow
 
 
 def opened(table: pa.Table) -> ArrowTable:

@@ -24,8 +24,8 @@ from dsvc.diff.patch_format import (
     decode_block,
 )
 from dsvc.diff.table_patch import PatchSide, table_block
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.memory_source import MemorySource
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.origin.memory_source import MemorySource
 
 CSV, JSONL, JSON = TableKind(TableFormat.CSV), TableKind(TableFormat.JSONL), TableKind(TableFormat.JSON)
 PARQUET, ARROW = TableKind(TableFormat.PARQUET), TableKind(TableFormat.ARROW)

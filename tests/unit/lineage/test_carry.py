@@ -18,7 +18,7 @@ from dsvc.lineage.declared_maps import read_run_folder
 from dsvc.lineage.row_ids import COLUMN, RowIdError, RowIds
 from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 from dsvc.model.run_record import Capture
-from dsvc.table.source import NotATableError
+from dsvc.table.origin.source import NotATableError
 
 A, B = b"a.csv", "数据/b.csv".encode()
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from dsvc.lineage.kept_writing import kept_cells, united
 from dsvc.lineage.links import ordered
-from dsvc.table.arrow_reader import open_arrow
-from dsvc.table.memory_source import MemorySource
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.reading.arrow_reader import open_arrow
 from tests.tablekit import CSV, JSONL
 
 TEXT = "id,x,ok,at,s,n\n1,1.50,True,2026-01-01T10:00,1.50,7\n2,2,false,2026-01-02,a,8\n3,,,,,\n"

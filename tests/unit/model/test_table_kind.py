@@ -16,8 +16,8 @@ from dsvc.model.manifest import (
     decode_schema,
     encode_schema,
 )
+from dsvc.model.table_kind import Compression, TableFormat, TableKind, recognise
 from dsvc.store.content import sniff
-from dsvc.table.kind import Compression, TableFormat, TableKind, recognise
 
 GZIP, ZSTD = b"\x1f\x8b\x08\0", b"\x28\xb5\x2f\xfd\0"
 ARROW = b"ARROW1\0\0\xff\xff\xff\xff"

@@ -19,10 +19,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsvc.table.arrow_reader import ArrowTable, open_arrow
-from dsvc.table.kind import recognise
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.source import NotATableError, TableLimitError
+from dsvc.model.table_kind import recognise
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.origin.source import NotATableError, TableLimitError
+from dsvc.table.reading.arrow_reader import ArrowTable, open_arrow
 
 
 def opened(name: str, data: bytes | str) -> ArrowTable:

@@ -7,10 +7,10 @@ import gzip
 import pytest
 import zstandard
 
-from dsvc.table.decompress import open_text
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.source import NotATableError
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.origin.decompress import open_text
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.origin.source import NotATableError
 
 TEXT = b"id,v\n" + b"".join(f"{n},{n * n}\n".encode() for n in range(20_000))
 PACKED = {

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from pyarrow import feather, ipc, parquet
 
 from dsvc.model.manifest import decode_schema
-from dsvc.table.describe import MAX_UNPACKED_BYTES, Description, Facts, describe_bytes
-from dsvc.table.dialect import SAMPLE_BYTES
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.record_count import ArrayCounter, LineCounter, RecordCounter, count_small
-from dsvc.table.record_split import LineSplitter
-from dsvc.table.records import TextRecords
-from dsvc.table.source import NotATableError
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.describing.describe import MAX_UNPACKED_BYTES, Description, Facts, describe_bytes
+from dsvc.table.describing.record_count import ArrayCounter, LineCounter, RecordCounter, count_small
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.text.dialect import SAMPLE_BYTES
+from dsvc.table.text.record_split import LineSplitter
+from dsvc.table.text.records import TextRecords
 
 CSV, TSV = TableKind(TableFormat.CSV), TableKind(TableFormat.TSV)
 JSONL, JSON = TableKind(TableFormat.JSONL), TableKind(TableFormat.JSON)

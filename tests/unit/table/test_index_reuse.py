@@ -10,14 +10,14 @@ from difflib import SequenceMatcher
 import numpy as np
 import pytest
 
-from dsvc.table import index_reuse
-from dsvc.table.index_builder import build_index
-from dsvc.table.index_gaps import index_by_gaps
-from dsvc.table.index_reuse import Kept, Like, index_like
-from dsvc.table.kind import TableFormat, TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.row_index import RowIndex
-from dsvc.table.text_donor import TextDonor
+from dsvc.model.table_kind import TableFormat, TableKind
+from dsvc.table.index import index_reuse
+from dsvc.table.index.index_builder import build_index
+from dsvc.table.index.index_gaps import index_by_gaps
+from dsvc.table.index.index_reuse import Kept, Like, index_like
+from dsvc.table.index.row_index import RowIndex
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.text.text_donor import TextDonor
 
 WORDS = ["甲", "b", '"q""x"', '"line\nbreak"', "", "1", "2.5", "2020-01-02", "true", "007"]
 

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsvc.table import normalize
-from dsvc.table.normalize import rewrite
-from dsvc.table.parquet_proof import NotNormalizableError, UnequalRewriteError, prove_equal
-from dsvc.table.source import NotATableError
+from dsvc.table.binary import normalize
+from dsvc.table.binary.normalize import rewrite
+from dsvc.table.binary.parquet_proof import NotNormalizableError, UnequalRewriteError, prove_equal
+from dsvc.table.origin.source import NotATableError
 
 
 def parquet(table: pa.Table, **writer: Any) -> bytes:

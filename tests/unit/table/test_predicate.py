@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from dsvc.model.errors import NotFoundError, UsageError
-from dsvc.table.index_builder import build_index
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.predicate import MAX_CHARACTERS, MAX_DEPTH, PredicateError, matching_rows, parse
-from dsvc.table.predicate_rows import UnknownColumnError
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.index.index_builder import build_index
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.query.predicate import MAX_CHARACTERS, MAX_DEPTH, PredicateError, matching_rows, parse
+from dsvc.table.query.predicate_rows import UnknownColumnError
 from tests.tablekit import CSV, JSON, JSONL, arrow, parquet
 
 

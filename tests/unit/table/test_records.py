@@ -8,11 +8,11 @@ import json
 
 import pytest
 
-from dsvc.table import records
-from dsvc.table.kind import TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.records import TextRecords
-from dsvc.table.source import NotATableError
+from dsvc.model.table_kind import TableKind
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.text import records
+from dsvc.table.text.records import TextRecords
 from tests.tablekit import CSV, JSON, JSONL, TSV
 
 

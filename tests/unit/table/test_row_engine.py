@@ -14,10 +14,10 @@ import pytest
 from dsvc.diff.row_compare import DuplicateKeyError, NoSuchColumnError, guess_key
 from dsvc.diff.row_diff import TableVersion, diff_tables
 from dsvc.diff.table_delta import MalformedRow, RowOp
-from dsvc.table.index_file import encode_index, load_index
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.row_index import MAX_PIECE_ROWS, PIECE, PIECE_ROWS, RowIndex, cut, piece_ids
-from dsvc.table.source import NotATableError, TableLimitError
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.index.index_file import encode_index, load_index
+from dsvc.table.index.row_index import MAX_PIECE_ROWS, PIECE, PIECE_ROWS, RowIndex, cut, piece_ids
+from dsvc.table.origin.source import NotATableError, TableLimitError
 from tests.tablekit import CSV, JSONL, TSV, arrow, counts, diff, packed, parquet, version
 
 NOTHING = TableVersion(None, None, RowIndex([], np.zeros(0, PIECE), [[]]))

@@ -11,9 +11,9 @@ import pyarrow.parquet
 import pytest
 from pyarrow import feather
 
-from dsvc.table.kind import TableKind
-from dsvc.table.source import NotATableError
-from dsvc.table.splice import CellEdit, IncompatibleTablesError, OutputColumn
+from dsvc.model.table_kind import TableKind
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.splice.splice import CellEdit, IncompatibleTablesError, OutputColumn
 from tests.splicekit import ARROW, PARQUET, arrow_bytes, donor, parquet_bytes, spliced
 
 TABLE = pa.table(

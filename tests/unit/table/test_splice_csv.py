@@ -7,9 +7,9 @@ import io
 
 import pytest
 
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.source import NotATableError
-from dsvc.table.splice import CellEdit, IncompatibleTablesError, OutputColumn, raw_records
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.splice.splice import CellEdit, IncompatibleTablesError, OutputColumn, raw_records
 from tests.splicekit import CSV, TSV, MemorySource, donor, packed, read_csv, spliced, unpacked
 
 BASE = 'id,名字,note\r\n1,张三,"a ""quoted"" one"\r\n2,李四,"line\nbreak"\r\n\r\n3,,""\r\n4, x ,"plain"'

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dsvc.table.kind import Compression, TableFormat, TableKind
-from dsvc.table.source import NotATableError
-from dsvc.table.splice import CellEdit, OutputColumn, raw_records
+from dsvc.model.table_kind import Compression, TableFormat, TableKind
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.splice.splice import CellEdit, OutputColumn, raw_records
 from tests.splicekit import JSON, JSONL, MemorySource, donor, packed, read_jsonl, spliced, unpacked
 
 ROWS: list[dict[str, Any]] = [

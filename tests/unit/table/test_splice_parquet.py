@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dsvc.table.normalize import rewrite
-from dsvc.table.parquet_settings import writer_settings
-from dsvc.table.source import NotATableError
-from dsvc.table.splice import CellEdit, IncompatibleTablesError, OutputColumn
+from dsvc.table.binary.normalize import rewrite
+from dsvc.table.binary.parquet_settings import writer_settings
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.splice.splice import CellEdit, IncompatibleTablesError, OutputColumn
 from tests.splicekit import CSV, PARQUET, donor, parquet_bytes, spliced
 
 TABLE = pa.table(
@@ -353,7 +353,7 @@ def test_an_error_of_the_disk_is_no_error_of_the_table() -> None:
         def write(self, data: object) -> int:
             raise OSError(28, "no space")
 
-    from dsvc.table.splice import Segment, Splice, splice
+    from dsvc.table.splice.splice import Segment, Splice, splice
 
     plan = Splice(donors=[donor(parquet_bytes(TABLE), PARQUET)], segments=[Segment(0, 0, 10)])
     with pytest.raises(OSError, match="no space"):

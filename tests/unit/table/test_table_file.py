@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsvc.table.arrow_reader import open_arrow
-from dsvc.table.frames import FrameError, FrameKind, arrow_of, frame_of
-from dsvc.table.index_builder import build_index
-from dsvc.table.kind import recognise
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.table_file import write_table
+from dsvc.model.table_kind import recognise
+from dsvc.table.exchange.frames import FrameError, FrameKind, arrow_of, frame_of
+from dsvc.table.exchange.table_file import write_table
+from dsvc.table.index.index_builder import build_index
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.reading.arrow_reader import open_arrow
 
 NAMES = ["t.csv", "t.tsv", "t.jsonl", "t.json", "t.parquet", "t.arrow", "t.csv.gz", "t.jsonl.zst"]
 ROWS = {

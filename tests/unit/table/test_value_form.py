@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from dsvc.table.index_builder import build_index
-from dsvc.table.key_value import hashes_of_values, value_hashes
-from dsvc.table.kind import TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.value_form import Family, Form, common_form, family
-from dsvc.table.value_hash import hashes_of_texts, value_cells
+from dsvc.model.table_kind import TableKind
+from dsvc.table.index.index_builder import build_index
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.values.key_value import hashes_of_values, value_hashes
+from dsvc.table.values.value_form import Family, Form, common_form, family
+from dsvc.table.values.value_hash import hashes_of_texts, value_cells
 from tests.tablekit import ARROW, CSV, JSON, JSONL, PARQUET, TSV
 
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsvc.table.index_builder import build_index
-from dsvc.table.kind import TableKind
-from dsvc.table.memory_source import MemorySource
-from dsvc.table.value_form import Form, form_of
-from dsvc.table.value_hash import value_cells
+from dsvc.model.table_kind import TableKind
+from dsvc.table.index.index_builder import build_index
+from dsvc.table.origin.memory_source import MemorySource
+from dsvc.table.values.value_form import Form, form_of
+from dsvc.table.values.value_hash import value_cells
 from tests.tablekit import CSV, JSON, JSONL, parquet
 
 Values = Sequence[Any]

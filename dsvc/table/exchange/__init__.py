@@ -1,0 +1,1 @@
+"""Tables as frames of other libraries, as files by name, as JSON."""

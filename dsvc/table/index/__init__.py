@@ -1,0 +1,1 @@
+"""Row indexes: made, made from others, kept on the disk."""

@@ -1,0 +1,1 @@
+"""Conditions on rows, and SQL over versions."""

@@ -1,0 +1,1 @@
+"""New tables from rows and cells of others, in the format and settings of the first."""
