@@ -50,8 +50,10 @@ def names_in(cell: str) -> list[str]:
 
 
 def exists(name: str, folder: str) -> bool:
-    """Whether a module, or a folder of modules, is there; ``…`` stands for any letters."""
+    """Whether a module, or a folder, is there; ``…`` stands for any letters."""
     pattern = name.replace("…", "*")
+    if name.endswith("/"):
+        return any(path.is_dir() for path in (ROOT / folder).rglob(name.rstrip("/")))
     below = [
         f"{folder}/{pattern}.py",
         f"{folder}/{pattern}/*",
