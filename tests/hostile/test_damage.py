@@ -66,6 +66,8 @@ def judge(root: str, name: str, what: str, *, silent: bool) -> None:
     """Hold what fsck and two questions say against what they may say."""
     if name.startswith("trash/") and Path(root, ".dsvc/packs", Path(name).name).exists():
         return  # the same pack is listed again: that one is read
+    if name.startswith("packs/") and what == "gone" and list(Path(root, ".dsvc/trash").glob(f"*/{name[6:]}")):
+        silent = True  # the same pack is in the trash: what it holds is found there
     if not silent and not is_named(check(root)):
         raise BrokenPromiseError(f"{name} {what} goes unnoticed")
     tried("hostile cases")
