@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ def reading(
     at_most: int | None = None,
     error: int | None = None,
     before: Callable[[int], None] | None = None,
+    bad: range = range(0),
 ) -> Iterator[list[str]]:
     """Have what `os` reads from some files treated like this for the length of a block.
 
@@ -28,6 +30,8 @@ def reading(
         What each call fails with.
     before : callable or None
         Called before each reading, with its number from 1.
+    bad : range
+        Bytes that the disk doesn't give back; only for readings at an offset.
 
     Yields
     ------
@@ -49,6 +53,9 @@ def reading(
                 before(len(seen))
             if error is not None:
                 raise OSError(error, os.strerror(error))
+            length = len(what[0]) if name == "preadv" else what
+            if bad and rest and rest[0] < bad.stop and rest[0] + length > bad.start:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
             if at_most is not None:
                 what = [what[0][:at_most]] if name == "preadv" else min(what, at_most)
             return was[name](fd, what, *rest)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.fs.failpoints import Plan, armed
+from dsvc.model.errors import StorageError
+from dsvc.testing.faults import run_in_child
 
 
 @pytest.fixture
@@ -89,3 +92,42 @@ def test_only_empty_folders_go(root: Path) -> None:
         tree.remove(b"file/x")
     assert sorted(os.listdir(root)) == ["a", "file"]
     assert os.listdir(root / "a") == ["kept"]
+
+
+def test_too_few_descriptors_are_told(root: Path) -> None:
+    (root / "c").mkdir()
+
+    def walk() -> None:
+        with Beneath(str(root)) as tree:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+            tree.folder(b"a")
+
+    def begin() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+        Beneath(str(root))
+
+    for work in (walk, begin):
+        error = run_in_child(work).error
+        assert isinstance(error, StorageError)
+        assert error.details["errno"] == "EMFILE"
+        assert "ulimit" in str(error.hint)
+
+
+def test_a_root_that_is_not_there(root: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileNotFoundError):
+        Beneath(str(root / "missing"))
+    with pytest.raises(NotADirectoryError):
+        Beneath(str(root / "file"))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_folders_that_went_meanwhile_are_no_error(root: Path, outside: Path) -> None:
+    with Beneath(str(root)) as tree:
+        tree.remove_empty_folders(b"missing/deep")
+        tree.remove_empty_folders(b"file/deep")
+        (root / "link").symlink_to(outside)
+        tree.remove_empty_folders(b"link/deep")
+        tree.remove_empty_folders(b"a/b")
+    assert not (root / "a").exists()
+    assert os.listdir(outside) == ["file"]

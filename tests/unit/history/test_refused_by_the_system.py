@@ -352,3 +352,14 @@ def test_a_decided_move_waits_for_another_tool(repo: Repo, killed: Killed, quick
     expected = {MAIN: first, "refs/heads/one": first, "refs/heads/two": first}
     assert repo.open().refs.list("refs/heads/") == expected
     assert list(repo.path(".").rglob("*.lock")) == []
+
+
+def test_an_operation_is_read_by_its_id(repo: Repo) -> None:
+    repo.line(2)
+    newest, first = repo.history.operations
+    assert newest.id is not None
+    assert repo.history.operations.read(newest.id) == newest
+    assert (newest.verb, newest.arguments) == ("commit", ("-m", "change 2"))
+    assert first.arguments == ("-m", "change 1")
+    with pytest.raises(MissingDataError):
+        repo.history.operations.read(CommitId("0" * 40))

@@ -90,6 +90,7 @@ def test_a_refusal_names_path_and_reason() -> None:
         (b"/".join([b"x" * 255] * 16), b"x"),
         (b"/".join([b"~"] * 1000), b"/~"),
         (b"/".join([b"x"] * 1000), b"/x"),
+        (b"/".join([b"x" * 255] * 15 + [b"y" * 127, b"z" * 128]), b"z"),
     ],
 )
 def test_bounds_are_what_they_say(longest: bytes, unit: bytes) -> None:

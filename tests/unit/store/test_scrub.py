@@ -13,6 +13,7 @@ from dsvc.model.encoding import hash_object
 from dsvc.model.errors import CorruptDataError, DsvcError
 from dsvc.model.ids import ChunkId, PackId
 from dsvc.store import block, pack
+from dsvc.store.absence import StillThereError, prove_absent, stored_lengths
 from dsvc.store.block import BlockInfo, Codec, ItemType
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.erase import erase
@@ -23,7 +24,7 @@ from dsvc.store.rewrite import Rewriter, is_sound, rewrite
 from dsvc.store.salvage import rebuild, salvage
 from dsvc.store.scrub import check_pack
 from tests.readkit import reading
-from tests.storekit import local_store, noise, put_manifest, reopened
+from tests.storekit import local_store, noise, prose, put_manifest, read_manifest, reopened
 
 Row = tuple[bytes, int, int, int]
 """Id, length with type, block, offset."""
@@ -430,3 +431,62 @@ def test_an_erasure_that_can_not_carry_the_rest_deletes_nothing() -> None:
             outcomes.append(0)
             assert backend.packs == before, "nothing was deleted"
     assert 0 in outcomes
+
+
+def test_what_a_disk_still_gives_back_is_saved(tmp_path: Path) -> None:
+    tree = {b"%d" % number: noise(150_000, number) for number in range(6)}
+    store = local_store(tmp_path)
+    root = put_manifest(store, tree, raw=True)
+    (name,) = store.backend.list_packs()
+    backend = reopened(store).backend
+    with reading(f"{name.hex()}.pack", bad=range(20_000, 20_001)):
+        found = {found.id for found in salvage(backend, name) if found.trusted}
+        wanted = {id_ for id_, _ in Footer(backend, name).rows()}
+        assert len(wanted - found) in (1, 2), "those of one block"
+        assert not rebuild(backend, name)
+    assert read_manifest(reopened(store), root) == tree
+
+
+def test_a_damaged_block_is_copied_from_where_it_is_whole() -> None:
+    text = prose(300_000, 3)
+    backend = MemoryBackend()
+    root = put_manifest(ChunkStore(backend), {b"a": text})
+    (first,) = backend.list_packs()
+    backend.trash([first], "000001-x")
+    other = put_manifest(ChunkStore(backend), {b"a": text, b"b": b"b"})
+    (second,) = backend.list_packs()
+    backend.recover("000001-x")
+    info = Footer(backend, first).block(0)
+    whole = backend.packs[first]
+    backend.packs[first] = (
+        whole[: info.offset] + bytes(info.stored_length) + whole[info.offset + info.stored_length :]
+    )
+    store = ChunkStore(backend)
+    (made,) = rewrite(store, [(Footer(backend, first), everything)])
+    assert check_pack(backend, made, read_data=True).defects == []
+    del backend.packs[second]
+    with pytest.raises(DsvcError):
+        rewrite(
+            ChunkStore(backend), [(Footer(backend, first), everything), (Footer(backend, second), everything)]
+        )
+    assert read_manifest(ChunkStore(backend), root) == {b"a": text}
+    assert other != root
+
+
+def test_absence_is_proved_of_packs_that_can_be_read() -> None:
+    store, backend = two_packs()
+    ids = [id_ for footer in store.index.footers() for id_, _ in footer.rows()]
+    assert prove_absent(backend, [b"m" * 32]) == len(ids)
+    assert set(stored_lengths(backend, [*ids, b"m" * 32])) == set(ids)
+    for id_ in ids:
+        with pytest.raises(StillThereError) as caught:
+            prove_absent(backend, [id_])
+        assert caught.value.details["id"] == id_.hex()
+    first = backend.list_packs()[0]
+    backend.trash([first], "000001-x")
+    assert prove_absent(backend, [b"m" * 32]) == len(ids), "the trash too"
+    backend.recover("000001-x")
+    damaged = backend.packs[first]
+    backend.packs[first] = damaged[:5000] + bytes([damaged[5000] ^ 1]) + damaged[5001:]
+    with pytest.raises(CorruptDataError, match="can't be read whole"):
+        prove_absent(backend, [b"m" * 32])

@@ -483,3 +483,25 @@ def test_erased_content_is_not_there(store: ChunkStore) -> None:
     assert not store.has(b"m" * 32)
     erase(reopened(store), [ChunkId(entry.digest)])
     assert not reopened(store).has(entry.digest)
+
+
+def test_trees_of_many_levels_are_sound(store: ChunkStore) -> None:
+    tree = {b"%06d" % number: b"%d" % number for number in range(12_000)}
+    root = put_manifest(store, tree)
+    level, _ = Manifest(store, root).node(bytes(root))
+    assert level >= 2
+    assert defects(store, root) == []
+    refs = [chunk(store, b"%d" % number) for number in range(5_000)]
+    data = b"".join(b"%d" % number for number in range(5_000))
+    digest, xxh3 = blake3.blake3(data).digest(), xxhash.xxh3_128_digest(data)
+    listed = bytes(write_list(store, refs))
+    entry = Entry(b"file", MODE_FILE, len(data), digest, xxh3, 1, listed, 1)
+    assert defects(store, manifest_of(store, entry)) == []
+
+
+def test_a_tree_with_content_of_its_own_is_refused(store: ChunkStore) -> None:
+    for size, kind, xxh3 in ((1, 0, bytes(16)), (0, 1, bytes(16)), (0, 0, b"x" * 16)):
+        root = manifest_of(store, Entry(b"run", MODE_TREE, size, b"d" * 32, xxh3, 0, None, kind))
+        with pytest.raises(MalformedInputError, match="tree with content"):
+            list(Manifest(store, root, trees=True).entries())
+        assert defects(store, root) == ["F022"]
