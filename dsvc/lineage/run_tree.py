@@ -9,7 +9,7 @@ marks or checks manifests keeps the bytes of pending runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -105,6 +105,16 @@ class RunTree:
     def output_files(self, number: int) -> list[Entry]:
         """Entries of an output's files, with their paths in the working tree."""
         return self._files(b"outputs/%d" % number, self.run.outputs[number])
+
+    def files_read(self) -> Iterator[Entry]:
+        """Yield the files of all inputs, with their paths in the working tree."""
+        for number in range(len(self.run.inputs)):
+            yield from self.input_files(number)
+
+    def files_made(self) -> Iterator[Entry]:
+        """Yield the files of all outputs, with their paths in the working tree."""
+        for number in range(len(self.run.outputs)):
+            yield from self.output_files(number)
 
     def _files(self, place: bytes, artifact: Artifact) -> list[Entry]:
         if not artifact.folder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dsvc.model.errors import MalformedInputError
@@ -101,6 +101,11 @@ def check_structures(paths: Sequence[bytes]) -> None:
         return
     for path in paths:
         check_structure(path)
+
+
+def is_within(path: bytes, folders: Iterable[bytes]) -> bool:
+    """Whether a path is one of some paths or lies below one; ``b""`` is the whole tree."""
+    return any(folder in (b"", path) or path.startswith(folder + b"/") for folder in folders)
 
 
 def is_plain(path: bytes) -> bool:

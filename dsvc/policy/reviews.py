@@ -34,7 +34,7 @@ def covered(case: Case, run: KnownRun) -> frozenset[ArtifactNode]:
         If a list of files can't be read.
     """
     tree = case.judged.origins.runs.trees[run.id]
-    made = (each for number in range(len(run.run.outputs)) for each in tree.output_files(number))
+    made = tree.files_made()
     return read_files(case, run) | {ArtifactNode(each.path, each.digest) for each in made}
 
 

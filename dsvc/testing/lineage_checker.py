@@ -91,8 +91,8 @@ def _run(repo: Repository, id_: RunId) -> str:
     tree = RunTree(repo.store, id_)
     _refuse(f"run {id_.short()}", (flaw.message for flaw in check_run(tree)))
     run = tree.run
-    _read(repo, (e for n in range(len(run.inputs)) for e in tree.input_files(n)))
-    _read(repo, (e for n in range(len(run.outputs)) for e in tree.output_files(n)))
+    _read(repo, tree.files_read())
+    _read(repo, tree.files_made())
     _read(repo, tree.code_files())
     said = [" ".join(map(_artifact, side)) for side in (run.inputs, run.outputs)]
     return f"run {run.name} {run.kind.value}: {said[0]} > {said[1]}"

@@ -129,6 +129,18 @@ def test_the_seed_parameters_and_the_folders_are_told(work: Work) -> None:
     ).by is (Sameness.BYTES)
 
 
+def test_a_secret_parameter_is_taken_from_the_environment_again(work: Work) -> None:
+    more = "assert os.environ.get('DSVC_PARAM_password') == 'open sesame'"
+    tree = recorded(work, more, parameters={"password": "open sesame"})
+    assert tree.run.parameters["password"] == "<redacted>"
+    # Nobody hands it over: the command doesn't find a word that stands for it.
+    with pytest.raises(RerunFailedError):
+        check_rerun(work.repo, tree, HOW)
+    how = Carrier(environ={**HOW.environ, "DSVC_PARAM_password": "open sesame"})
+    assert check_rerun(work.repo, tree, how).by is Sameness.BYTES
+    assert rerun(work.repo, tree, how).identical
+
+
 def test_a_script_named_by_its_whole_path_runs_as_recorded(work: Work) -> None:
     work.write({b"raw.csv": text(ROWS), b"clean.py": script()})
     tree = again(

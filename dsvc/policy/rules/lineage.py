@@ -91,7 +91,7 @@ def _splits(case: Case, terms: Terms) -> list[Question]:
     found = []
     for run in runs_of(case, RunKind.SPLIT):
         tree = case.judged.origins.runs.trees[run.id]
-        files = [each for number in range(len(run.run.outputs)) for each in tree.output_files(number)]
+        files = list(tree.files_made())
         tables = [each for each in files if each.kind == Kind.TABLE]
         if len(tables) > 1:
             found.append(Question.of_set(case, run.subject, tables, "near_duplicates", ("content",)))

@@ -79,8 +79,5 @@ class StoredVersions:
             return
         self.runs.add(id_)
         tree = RunTree(self._repo.store, id_)
-        for number in range(len(tree.run.inputs)):
-            yield from (each for each in tree.input_files(number) if each.is_file and each.size)
-        for number in range(len(tree.run.outputs)):
-            yield from (each for each in tree.output_files(number) if each.is_file and each.size)
-        yield from (each for each in tree.code_files() if each.is_file and each.size)
+        for files in (tree.files_read(), tree.files_made(), tree.code_files()):
+            yield from (each for each in files if each.is_file and each.size)

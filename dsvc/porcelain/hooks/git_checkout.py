@@ -14,23 +14,9 @@ from typing import IO, ClassVar, Final, NamedTuple
 
 from dsvc.model.errors import PolicyIncompleteError
 from dsvc.porcelain.state.program import find_program
+from dsvc.porcelain.state.quiet_git import QUIET, SETTINGS
 
 _KEPT: Final = ("PATH", "HOME", "TMPDIR", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
-_QUIET: Final = (
-    *("-c", "core.fsmonitor=false"),
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "core.untrackedCache=false"),
-    *("-c", "diff.external="),
-    *("-c", "core.pager=cat"),
-    *("-c", "protocol.allow=never"),
-)
-_SETTINGS: Final = {
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "LC_ALL": "C",
-}
 SECONDS: Final = 60
 MAX_OUTPUT_BYTES: Final = 1 << 30
 
@@ -82,7 +68,7 @@ class GitCheckout(NamedTuple):
         """
         try:
             process = subprocess.Popen(
-                [self.program, *_QUIET, *words],
+                [self.program, *QUIET, *words],
                 cwd=self.top,
                 env=dict(self.environ),
                 stdin=subprocess.PIPE,
@@ -103,7 +89,7 @@ class GitCheckout(NamedTuple):
 def _run(program: str, folder: str, environ: Mapping[str, str], words: tuple[str, ...]) -> bytes:
     try:
         done = subprocess.run(
-            [program, *_QUIET, *words],
+            [program, *QUIET, *words],
             cwd=folder,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
@@ -144,7 +130,7 @@ def git_around(folder: str, environ: Mapping[str, str]) -> GitCheckout | None:
             "git was not found, and only git can say what it is about to commit or push",
             hint="put git on the PATH",
         )
-    kept = {name: environ[name] for name in _KEPT if name in environ} | _SETTINGS
+    kept = {name: environ[name] for name in _KEPT if name in environ} | SETTINGS
     if environ.get("GIT_INDEX_FILE"):
         # git commits from another index where it is told which paths, or to take all that changed.
         kept["GIT_INDEX_FILE"] = environ["GIT_INDEX_FILE"]

@@ -14,15 +14,15 @@ from dsvc.model.errors import UsageError
 from dsvc.model.manifest import MODE_FILE, Entry
 from dsvc.model.paths import display_path
 from dsvc.model.run_record import Agent, Code, CodeFile, Environment
-from dsvc.porcelain.runs.rerun import Carrier, RerunFailedError, repeatable
+from dsvc.porcelain.runs.rerun import Carrier, failed_again, repeatable
 from dsvc.porcelain.runs.run import PARAMETER
 from dsvc.porcelain.runs.run_code import code_digest, command_words
 from dsvc.porcelain.runs.run_environment import EnvironmentProbe
 from dsvc.porcelain.runs.run_facts import NOTES
 from dsvc.porcelain.runs.run_recording import now
 from dsvc.porcelain.runs.run_storage import RunDraft
-from dsvc.porcelain.runs.scratch_command import execute_in_scratch
-from dsvc.porcelain.state.redaction import REDACTED, redacted_mapping, redacted_words
+from dsvc.porcelain.runs.scratch_command import execute_in_scratch, make_run_folders
+from dsvc.porcelain.state.redaction import redacted_mapping, redacted_words
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.file_entry import entry_of_bytes
 from dsvc.store.materialize import read_content
@@ -230,12 +230,7 @@ def carry_out(repo: Workspace, tree: RunTree, command: Command, scratch: Scratch
     record = tree.run
     if how.announce is not None:
         how.announce(command.words)
-    scratch.make_folders(
-        [
-            record.asked.folder,
-            *(each.path if each.folder else each.path.rpartition(b"/")[0] for each in record.outputs),
-        ]
-    )
+    make_run_folders(scratch, record)
     probe = EnvironmentProbe(command_words(command.words), how.environ, scratch.path(record.asked.folder))
     started = now()
     try:
@@ -246,20 +241,14 @@ def carry_out(repo: Workspace, tree: RunTree, command: Command, scratch: Scratch
             folder=record.asked.folder,
             environ=how.environ,
             seed=record.seed,
-            parameters={name: value for name, value in command.parameters.items() if REDACTED not in value},
+            parameters=command.parameters,
             timeout=how.timeout,
             output=how.output,
             interactive=how.interactive,
         )
         ended = now()
         if status:
-            raise RerunFailedError(
-                f"run {tree.id.short()} ({record.name}) can't be done again: its command ended with "
-                f"status {status}",
-                hint="only its inputs and the files that the command names are there; "
-                "what else it reads belongs to -i or --lookup",
-                details={"run": tree.id.hex(), "exit_status": status},
-            )
+            raise failed_again(tree, status)
         return Done(started, ended, probe.result())
     finally:
         probe.close()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,7 +19,6 @@ from dsvc.model.run_record import (
     Agent,
     Capture,
     Code,
-    Environment,
     Fates,
     Input,
     Output,
@@ -32,6 +29,7 @@ from dsvc.porcelain.recompute.recompute_correspondence import Correspondence, Ne
 from dsvc.porcelain.recompute.recompute_outputs import duplicate_keys
 from dsvc.porcelain.runs.recompute_table import TableBytes, edit_table
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
+from dsvc.porcelain.runs.run_environment import own_environment
 from dsvc.porcelain.runs.run_keys import keys_of
 from dsvc.porcelain.runs.run_recording import now
 from dsvc.porcelain.runs.run_rows import table_of
@@ -255,15 +253,15 @@ def _store(
     account = _account(edited, found.old_rows, reason)
     key = _key(repo, old)
     repeated = duplicate_keys(repo, old, key)
-    read = Input(**_artifact(old, found.old_rows), key=key, fates=account.fates, duplicate_keys=repeated)
+    read = Input(**old.fields(found.old_rows), key=key, fates=account.fates, duplicate_keys=repeated)
     who, moment = repo.signature(), now()
     run = Run(
         name=name,
         kind=RunKind.REPAIR,
         inputs=(read,),
-        outputs=(Output(**_artifact(new, found.rows), key=key, capture=Capture.MAP),),
+        outputs=(Output(**new.fields(found.rows), key=key, capture=Capture.MAP),),
         code=Code(),
-        environment=_environment(),
+        environment=own_environment(),
         agent=Agent(who.name, who.email),
         started_at=moment,
         ended_at=moment,
@@ -280,11 +278,6 @@ def _store(
     id_ = store_run(repo.store, run, inputs=[old.files()], outputs=[new.files()], parts=parts)
     repo.store.publish()
     return RunResult(id_, run)
-
-
-def _artifact(files: ArtifactFiles, rows: int) -> dict[str, Any]:
-    found = files.artifact(rows)
-    return {name: getattr(found, name) for name in found.__struct_fields__}
 
 
 def _account(edited: Edited, rows: int, reason: str) -> RowAccount:
@@ -304,17 +297,6 @@ def _key(repo: Workspace, artifact: ArtifactFiles) -> tuple[str, ...]:
     """Key that ``dsvc.toml`` names."""
     columns = None if artifact.folder else _opened(repo, artifact).index.names
     return keys_of(repo, {}, [(artifact.path, columns)])[0]
-
-
-def _environment() -> Environment:
-    from dsvc import __version__
-
-    system = os.uname()
-    return Environment(
-        dsvc=__version__,
-        python=platform.python_version(),
-        platform=f"{system.sysname}-{system.release}-{system.machine}",
-    )
 
 
 __all__ = ["Edited", "Edits", "NoSuchRowError", "ValueMisfitError", "edit_artifact"]

@@ -93,8 +93,7 @@ def _check_bytes(repo: Workspace, tree: RunTree) -> None:
     MissingDataError, ErasedError, CorruptDataError
         If some are not.
     """
-    inputs = (entry for number in range(len(tree.run.inputs)) for entry in tree.input_files(number))
-    outputs = (entry for number in range(len(tree.run.outputs)) for entry in tree.output_files(number))
+    inputs, outputs = tree.files_read(), tree.files_made()
     for entry in (*inputs, *outputs):
         for chunk in chunks_of(repo.store, entry):
             if chunk.id is not None:

@@ -16,6 +16,7 @@ from dsvc.model.repair import ActionKind, PlanStep, RepairOperation, RepairVerb,
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.recompute.recompute import Edits as CellEdits
 from dsvc.porcelain.recompute.recompute import NewArtifact, edit_artifact, recompute
+from dsvc.porcelain.recompute.recompute_whole import outputs_before
 from dsvc.porcelain.records.repair_chain import (
     ROWS,
     RepairState,
@@ -27,7 +28,7 @@ from dsvc.porcelain.records.repair_chain import (
 from dsvc.porcelain.repair.repair_chosen import chosen_inputs
 from dsvc.porcelain.repair.repair_edits import Edits
 from dsvc.porcelain.repair.repair_plan import plan_edits
-from dsvc.porcelain.repair.repair_world import RepairWorld, encode_correspondence, made_before, outputs_of
+from dsvc.porcelain.repair.repair_world import RepairWorld, encode_correspondence, made_before
 from dsvc.porcelain.runs.rerun import Carrier
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.runs.run_facts import RECOMPUTED
@@ -155,7 +156,7 @@ class Carrying:
         if step.run is None:
             before = [ArtifactFiles(o.path, o.folder, tuple(tree.input_files(0))) for o in tree.run.inputs]
         else:
-            before = outputs_of(RunTree(self._repo.store, RunId.parse(step.run)))
+            before = outputs_before(RunTree(self._repo.store, RunId.parse(step.run)))
         return recorded_step(number, step, tree)._replace(outcome=self._take(step, before, made))
 
     def _edit(self, number: int, step: PlanStep) -> StepDone:
@@ -207,7 +208,7 @@ class Carrying:
             code=self.code if changed else None,
         )
         self._record(number, done.run.id, done.outputs)
-        outcome = self._take(step, outputs_of(tree), done.outputs)
+        outcome = self._take(step, outputs_before(tree), done.outputs)
         return StepDone(number, step, outcome, done.run.id, done.rows_recomputed, done.whole, done.because)
 
     def _record(self, number: int, run: RunId, made: Sequence[NewArtifact]) -> None:

@@ -26,6 +26,7 @@ from dsvc.porcelain.recompute.recompute_correspondence import (
     correspondence_of_versions,
     of_folders,
 )
+from dsvc.porcelain.recompute.recompute_whole import outputs_before
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.runs.run_recording import OutputMissingError
 from dsvc.porcelain.state.workspace import Workspace
@@ -203,14 +204,6 @@ def decode_correspondence(data: bytes, rows: int) -> Correspondence:
     return found
 
 
-def outputs_of(tree: RunTree) -> list[ArtifactFiles]:
-    """Outputs of a run, with their bytes."""
-    return [
-        ArtifactFiles(each.path, each.folder, tuple(tree.output_files(number)))
-        for number, each in enumerate(tree.run.outputs)
-    ]
-
-
 def made_before(tree: RunTree, parts: Mapping[int, bytes | None]) -> list[NewArtifact]:
     """What a recorded step made, with how its rows stand to those before, as it was kept.
 
@@ -225,7 +218,7 @@ def made_before(tree: RunTree, parts: Mapping[int, bytes | None]) -> list[NewArt
         If that can't be read.
     """
     found = []
-    for number, files in enumerate(outputs_of(tree)):
+    for number, files in enumerate(outputs_before(tree)):
         data, records = parts.get(number), tree.run.outputs[number].records
         known = None if data is None or records is None else decode_correspondence(data, records)
         found.append(NewArtifact(files, known))

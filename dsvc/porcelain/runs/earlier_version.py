@@ -46,10 +46,4 @@ def _made(repo: Workspace, path: bytes) -> list[Entry]:
         key=lambda tree: tree.run.ended_at,
         reverse=True,
     )
-    return [
-        entry
-        for tree in trees
-        for number in range(len(tree.run.outputs))
-        for entry in tree.output_files(number)
-        if entry.path == path
-    ]
+    return [entry for tree in trees for entry in tree.files_made() if entry.path == path]

@@ -25,7 +25,7 @@ from dsvc.porcelain.runs.run_comparison import (
 from dsvc.porcelain.runs.run_facts import NOTES
 from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.porcelain.runs.scratch import scratch_folder
-from dsvc.porcelain.runs.scratch_command import execute_in_scratch
+from dsvc.porcelain.runs.scratch_command import execute_in_scratch, make_run_folders
 from dsvc.porcelain.runs.stale import Cause, StaleCheck
 from dsvc.porcelain.state.redaction import REDACTED
 from dsvc.porcelain.state.workspace import Workspace
@@ -119,15 +119,9 @@ def check_rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
     record = tree.run
     command = _announced(tree, how)
     with scratch_folder(repo) as scratch:
-        inputs = [entry for number in range(len(record.inputs)) for entry in tree.input_files(number)]
-        before = [*inputs, *tree.code_files()]
+        before = [*tree.files_read(), *tree.code_files()]
         scratch.put(repo, before)
-        scratch.make_folders(
-            [
-                record.asked.folder,
-                *(each.path if each.folder else each.path.rpartition(b"/")[0] for each in record.outputs),
-            ]
-        )
+        make_run_folders(scratch, record)
         status = execute_in_scratch(
             repo,
             scratch,
@@ -142,13 +136,7 @@ def check_rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
             through=how.through,
         )
         if status:
-            raise RerunFailedError(
-                f"run {tree.id.short()} ({record.name}) can't be done again: its command ended with "
-                f"status {status}",
-                hint="only recorded inputs and the files that the command names are there; "
-                "what else it reads belongs to -i or --lookup",
-                details={"run": tree.id.hex(), "exit_status": status},
-            )
+            raise failed_again(tree, status)
         return _result(tree, tree.id, compare_scratch(repo, tree, scratch, before))
 
 
@@ -158,6 +146,17 @@ def _announced(tree: RunTree, how: Carrier) -> tuple[str, ...]:
     if how.announce is not None:
         how.announce(command)
     return command
+
+
+def failed_again(tree: RunTree, status: int) -> RerunFailedError:
+    """Make the error for a command that failed in a scratch folder."""
+    name = f"run {tree.id.short()} ({tree.run.name})"
+    return RerunFailedError(
+        f"{name} can't be done again: its command ended with status {status}",
+        hint="only its inputs and the files that the command names are there; "
+        "what else it reads belongs to -i or --lookup",
+        details={"run": tree.id.hex(), "exit_status": status},
+    )
 
 
 def rerun(repo: Workspace, tree: RunTree, how: Carrier) -> RerunResult:
@@ -334,10 +333,9 @@ def _check_outputs(repo: Workspace, tree: RunTree) -> None:
 def _bring_back(repo: Workspace, tree: RunTree) -> None:
     """Bring files that a run changed in place back to what it read, where they are as it left them."""
     made = files_made(tree)
-    inputs = (entry for number in range(len(tree.run.inputs)) for entry in tree.input_files(number))
     with Beneath(repo.root) as working:
         writer = TreeWriter(repo.store, working, repo.layout.temporary)
-        for entry in inputs:
+        for entry in tree.files_read():
             left = made.get(entry.path)
             if left is not None and left.digest != entry.digest and _stands(repo, left):
                 writer.write(entry, replace=True)

@@ -17,6 +17,7 @@ from dsvc.porcelain.runs.run_environment import EnvironmentProbe
 from dsvc.porcelain.runs.run_recording import begin_run, now
 from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.porcelain.runs.run_storage import Captured, Check, RunResult
+from dsvc.porcelain.state.redaction import REDACTED
 from dsvc.porcelain.state.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -130,9 +131,14 @@ def _prepare(recording: Recording) -> None:
 
 
 def own_variables(folder: str, root: str, seed: str | None, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Variables that a command finds: where to tell of its rows, the tree, parameters, the seed."""
+    """Variables that a command finds: where to tell of its rows, the tree, parameters, the seed.
+
+    A parameter that a secret was taken out of, when the run was recorded, is left to the environment.
+    """
     found = {RUN_FOLDER: folder, ROOT: root}
-    found.update((PARAMETER + name, value) for name, value in parameters.items() if _is_variable(name))
+    for name, value in parameters.items():
+        if _is_variable(name) and REDACTED not in value:
+            found[PARAMETER + name] = value
     return found if seed is None else {**found, SEED: seed}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -51,6 +51,11 @@ class ArtifactFiles(NamedTuple):
         if self.folder:
             return folder_artifact(self.path, self.members())
         return msgspec.structs.replace(file_artifact(self.entries[0]), records=rows)
+
+    def fields(self, rows: int | None) -> dict[str, Any]:
+        """Fields that it has in a run's record, as an input or an output; parameters as `artifact`."""
+        found = self.artifact(rows)
+        return {name: getattr(found, name) for name in found.__struct_fields__}
 
     def files(self) -> Files:
         """Bytes as `dsvc.lineage.run_tree.store_run` takes them."""

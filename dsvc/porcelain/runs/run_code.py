@@ -15,9 +15,10 @@ from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.model.encoding import encode
 from dsvc.model.errors import DsvcError, MalformedInputError
 from dsvc.model.manifest import MODE_EXECUTABLE, MODE_FILE, Entry
-from dsvc.model.paths import check_structure
+from dsvc.model.paths import check_structure, is_within
 from dsvc.model.run_record import Code, CodeFile
 from dsvc.porcelain.state.program import find_program
+from dsvc.porcelain.state.quiet_git import QUIET, SETTINGS
 from dsvc.porcelain.state.redaction import redacted_words
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.file_entry import entry_of_bytes
@@ -29,15 +30,6 @@ MAX_CODE_BYTES: Final = 16 << 20
 GIT_SECONDS: Final = 30
 _DOMAIN: Final = "dsvc v1 code of a run"
 _SHELL_SIGNS: Final = frozenset(" \t\n|&;<>()$`\\\"'*?[]#~%{}")
-# Nothing that the checkout's own settings name may run.
-_QUIET_GIT: Final = (
-    *("-c", "core.fsmonitor=false"),
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "core.untrackedCache=false"),
-    *("-c", "diff.external="),
-    *("-c", "core.pager=cat"),
-    *("-c", "protocol.allow=never"),
-)
 
 
 class CodeFileBytes(NamedTuple):
@@ -106,7 +98,7 @@ def code_state(
     found: dict[bytes, CodeFileBytes] = {}
     with Beneath(repo.root) as tree:
         for path in [*files, *_named(repo, command, folder)]:
-            if path not in found and not any(path == d or path.startswith(d + b"/") for d in data if d):
+            if path not in found and not is_within(path, filter(None, data)):
                 read = _read(tree, path)
                 if read is not None:
                     found[path] = read
@@ -221,19 +213,13 @@ def _without_filters(settings: bytes) -> Iterator[str]:
 def _git(git: str, top: str, environ: Mapping[str, str], *words: str) -> bytes | None:
     """Output of git, None where it fails, takes too long or says too much."""
     kept = {name: environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in environ}
-    settings = {
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_NO_LAZY_FETCH": "1",
-        "LC_ALL": "C",
-    }
     try:
         with subprocess.Popen(
-            [git, "-C", top, *_QUIET_GIT, *words],
+            [git, "-C", top, *QUIET, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**kept, **settings},
+            env={**kept, **SETTINGS},
         ) as process:
             assert process.stdout is not None
             try:

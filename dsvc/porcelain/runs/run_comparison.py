@@ -86,8 +86,7 @@ def compare_runs(repo: Workspace, run: RunTree, again: RunTree) -> Comparison:
 
 def files_made(run: RunTree) -> dict[bytes, Entry]:
     """Files that a run made, by path."""
-    outputs = range(len(run.run.outputs))
-    return {entry.path: entry for number in outputs for entry in run.output_files(number)}
+    return {entry.path: entry for entry in run.files_made()}
 
 
 def _compare(

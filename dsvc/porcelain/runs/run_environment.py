@@ -100,6 +100,13 @@ def current_environment(environ: Mapping[str, str]) -> Environment:
     return _environment(platform.python_version(), installed_packages(tuple(sys.path)), environ)
 
 
+def own_environment() -> Environment:
+    """Environment of what dsvc does itself: neither packages nor variables change that."""
+    from dsvc import __version__
+
+    return Environment(dsvc=__version__, python=platform.python_version(), platform=_platform())
+
+
 def _environment(python: str, packages: Mapping[str, str], environ: Mapping[str, str]) -> Environment:
     from dsvc import __version__
 

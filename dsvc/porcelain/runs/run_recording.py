@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,7 +18,7 @@ from dsvc.model.errors import (
     UsageError,
 )
 from dsvc.model.manifest import MODE_SYMLINK, Entry
-from dsvc.model.paths import display_path
+from dsvc.model.paths import display_path, is_within
 from dsvc.model.run_record import Agent, Asked, Environment, Role
 from dsvc.porcelain.runs.earlier_version import earlier_version
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles, artifacts_of_folder
@@ -152,10 +152,10 @@ class Recording:
             return [ArtifactFiles(path, False, (taken.entry,), role)]
         own = {each for each in (*self.spec.inputs, *self.spec.lookups) if each != path}
         # What the run makes is no input of it, unless the folder itself is what it works on.
-        made = [each for each in self.spec.outputs if each != path and not _is_within(path, [each])]
+        made = [each for each in self.spec.outputs if each != path and not is_within(path, [each])]
         found = []
         for each in files.below(path):
-            if each not in own and not _is_within(each, made):
+            if each not in own and not is_within(each, made):
                 self._taken[each] = files.take(each)
                 found.append(self._taken[each].entry)
         return artifacts_of_folder(path, found, role)
@@ -282,7 +282,7 @@ class Recording:
 
     def _check_inputs(self, files: RunFiles) -> None:
         for path, taken in self._taken.items():
-            if _is_within(path, self.spec.outputs):
+            if is_within(path, self.spec.outputs):
                 continue
             stat = files.stat(path)
             if stat is not None and stat == taken.stat != UNKNOWN:
@@ -303,7 +303,7 @@ class Recording:
         changed = [
             path
             for path in sorted(suspects)
-            if not _is_within(path, self.spec.outputs)
+            if not is_within(path, self.spec.outputs)
             and (entry := before.get(path)) is not None
             and self._differs(files, path, entry)
         ]
@@ -381,10 +381,6 @@ def _changing(repo: Workspace) -> Iterator[None]:
         except BaseException:
             repo.store.abandon()
             raise
-
-
-def _is_within(path: bytes, folders: Iterable[bytes]) -> bool:
-    return any(each in (b"", path) or path.startswith(each + b"/") for each in folders)
 
 
 def _not_made(path: bytes, *, is_folder: bool) -> OutputMissingError:

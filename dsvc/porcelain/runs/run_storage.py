@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -209,7 +209,7 @@ def _run(
         **fields,
         inputs=tuple(
             Input(
-                **_artifact(each, records[number]),
+                **each.fields(records[number]),
                 role=each.role,
                 key=known.key,
                 fates=result.accounts[number].fates if number in result.accounts else None,
@@ -219,7 +219,7 @@ def _run(
         ),
         outputs=tuple(
             Output(
-                **_artifact(each, records[len(inputs) + number]),
+                **each.fields(records[len(inputs) + number]),
                 key=known.key,
                 added=result.added.get(number, 0),
                 capture=result.captures.get(number, Capture.NONE),
@@ -232,8 +232,3 @@ def _run(
         complete=not problems,
         problems=tuple(problems),
     )
-
-
-def _artifact(artifact: ArtifactFiles, rows: int | None) -> dict[str, Any]:
-    found = artifact.artifact(rows)
-    return {name: getattr(found, name) for name in found.__struct_fields__}

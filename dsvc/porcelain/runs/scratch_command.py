@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from dsvc.model.run_record import Run
 from dsvc.porcelain.runs.run import execute, own_variables
 from dsvc.porcelain.runs.run_code import command_words
 from dsvc.porcelain.runs.scratch import Scratch
@@ -52,6 +53,12 @@ def execute_in_scratch(
         output=output,
         interactive=interactive,
     )
+
+
+def make_run_folders(scratch: Scratch, record: Run) -> None:
+    """Make the folders that a run finds when its command begins: where it runs, and those of its outputs."""
+    outputs = (each.path if each.folder else each.path.rpartition(b"/")[0] for each in record.outputs)
+    scratch.make_folders([record.asked.folder, *outputs])
 
 
 def _words(repo: Workspace, scratch: Scratch, words: Sequence[str], folder: bytes) -> list[str]:

@@ -13,7 +13,8 @@ import msgspec
 from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.fs.files import storage_error
 from dsvc.lineage.run_tree import RunTree
-from dsvc.model.manifest import MODE_DIRECTORY, Entry
+from dsvc.model.manifest import MODE_DIRECTORY
+from dsvc.model.paths import is_within
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.state.commit_lineage import lineage_of
 from dsvc.porcelain.state.pending_runs import pending_runs
@@ -81,7 +82,7 @@ def stale(repo: Workspace, paths: Sequence[bytes] = ()) -> list[StaleFile]:
         If a file can't be read.
     """
     found = StaleCheck(repo).files()
-    return [each for each in found if not paths or _is_within(each.path, paths)]
+    return [each for each in found if not paths or is_within(each.path, paths)]
 
 
 class StaleCheck:
@@ -99,8 +100,8 @@ class StaleCheck:
         found = [RunTree(repo.store, id_) for id_ in ids]
         self.runs = {t.id: t for t in sorted(found, key=lambda t: (t.run.ended_at, t.run.started_at, t.id))}
         self.tree = WorkingFiles(repo)
-        self._read = {id_: _inputs(tree) for id_, tree in self.runs.items()}
-        self._made = {id_: outputs_of(tree) for id_, tree in self.runs.items()}
+        self._read = {id_: list(tree.files_read()) for id_, tree in self.runs.items()}
+        self._made = {id_: list(tree.files_made()) for id_, tree in self.runs.items()}
         self._because: dict[RunId, tuple[Because, ...]] = {}
         self._open: set[RunId] = set()
 
@@ -209,7 +210,7 @@ class StaleCheck:
         wanted = {
             id_
             for (path, digest), makers in self._makers.items()
-            if _is_within(path, paths) and self.tree.digest(path) == digest
+            if is_within(path, paths) and self.tree.digest(path) == digest
             for id_ in makers
         }
         pending = list(wanted)
@@ -275,18 +276,5 @@ class WorkingFiles:
             if entry.path not in self._missing and entry.mode != MODE_DIRECTORY:
                 yield entry.path
         for path in self._untracked:
-            if _is_within(path, [folder]):
+            if is_within(path, [folder]):
                 yield path
-
-
-def _is_within(path: bytes, folders: Sequence[bytes]) -> bool:
-    return any(each in (b"", path) or path.startswith(each + b"/") for each in folders)
-
-
-def _inputs(tree: RunTree) -> list[Entry]:
-    return [entry for number in range(len(tree.run.inputs)) for entry in tree.input_files(number)]
-
-
-def outputs_of(tree: RunTree) -> list[Entry]:
-    """Entries of all files that a run made."""
-    return [entry for number in range(len(tree.run.outputs)) for entry in tree.output_files(number)]

@@ -20,7 +20,7 @@ import msgspec
 from dsvc.lineage.carried_tables import CarriedTables, PathLike
 from dsvc.lineage.declared_maps import RowMapError
 from dsvc.model.errors import UsageError
-from dsvc.model.paths import display_path
+from dsvc.model.paths import display_path, is_within
 from dsvc.model.run_record import Role
 from dsvc.porcelain.runs.run_code import code_state
 from dsvc.porcelain.runs.run_environment import current_environment
@@ -121,7 +121,7 @@ class Transform(CarriedTables):
 
     def _finish(self, recording: Recording) -> RunResult:
         spec = self.spec
-        made = [path for path in self._made if not any(_holds(each, path) for each in spec.outputs)]
+        made = [path for path in self._made if not is_within(path, spec.outputs)]
         recording.spec = msgspec.structs.replace(spec, outputs=[*spec.outputs, *made])
         check_spec(recording.spec)
         data = [*spec.inputs, *spec.lookups, *recording.spec.outputs]
@@ -200,10 +200,6 @@ class Transform(CarriedTables):
     @property
     def _durable(self) -> bool:
         return self._repo.durability == "full"
-
-
-def _holds(folder: bytes, path: bytes) -> bool:
-    return folder in (b"", path) or path.startswith(folder + b"/")
 
 
 __all__ = ["Transform"]

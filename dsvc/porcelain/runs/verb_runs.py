@@ -5,15 +5,13 @@ Only where lineage is recorded already: a repository without any pays nothing fo
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from dsvc.model.manifest import Entry
-from dsvc.model.run_record import Agent, Code, Environment, RunId, RunKind
+from dsvc.model.run_record import Agent, Code, RunId, RunKind
 from dsvc.porcelain.state.commit_lineage import SOURCE_REFS
 from dsvc.porcelain.state.pending_runs import add_pending, pending_runs, remove_pending
 from dsvc.porcelain.state.workspace import Workspace
@@ -93,6 +91,7 @@ def record_made(
     if not new or not uses_lineage(repo):
         return []
     new = _data(repo, new)
+    from dsvc.porcelain.runs.run_environment import own_environment
     from dsvc.porcelain.runs.run_keys import suggested_key
     from dsvc.porcelain.runs.run_recording import now
     from dsvc.porcelain.runs.run_storage import RunDraft
@@ -103,7 +102,7 @@ def record_made(
         name=verb,
         kind=kind,
         code=Code(),
-        environment=_environment(),
+        environment=own_environment(),
         agent=Agent(who.name, who.email),
         started_at=now(),
         ended_at=now(),
@@ -147,17 +146,6 @@ def _data(repo: Workspace, made: Sequence[Made]) -> list[Made]:
     head = repo.history.refs.head()
     known = origins(repo, repo.staged(head).root, [lineage_of(repo, head.commit)], pending_runs(repo.layout))
     return [each for each in made if known.is_data(each.after.path)]
-
-
-def _environment() -> Environment:
-    from dsvc import __version__
-
-    system = os.uname()
-    return Environment(
-        dsvc=__version__,
-        python=platform.python_version(),
-        platform=f"{system.sysname}-{system.release}-{system.machine}",
-    )
 
 
 def _each_side(request: CaptureRequest) -> CaptureResult:

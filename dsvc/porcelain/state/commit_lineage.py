@@ -92,19 +92,17 @@ def _needed(
     wanted: set[bytes] = set()
     for id_ in candidates:
         tree = RunTree(repo.store, id_)
-        for number in range(len(tree.run.outputs)):
-            for entry in tree.output_files(number):
-                makers.setdefault(entry.digest, set()).add(id_)
-                now = manifest.get(entry.path)
-                if entry.digest in changed or (now is not None and now.digest == entry.digest):
-                    wanted.add(entry.digest)
+        for entry in tree.files_made():
+            makers.setdefault(entry.digest, set()).add(id_)
+            now = manifest.get(entry.path)
+            if entry.digest in changed or (now is not None and now.digest == entry.digest):
+                wanted.add(entry.digest)
     needed: set[RunId] = set()
     while wanted:
         for id_ in makers.get(wanted.pop(), set()) - needed:
             needed.add(id_)
-            tree = RunTree(repo.store, id_)
-            inputs = (entry for n in range(len(tree.run.inputs)) for entry in tree.input_files(n))
-            wanted.update(entry.digest for entry in inputs if entry.digest in makers)
+            read = RunTree(repo.store, id_).files_read()
+            wanted.update(entry.digest for entry in read if entry.digest in makers)
     return needed
 
 

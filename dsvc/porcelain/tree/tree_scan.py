@@ -14,7 +14,7 @@ from dsvc.fs.beneath import Beneath
 from dsvc.model.encoding import encode
 from dsvc.model.errors import NotFoundError, StorageError
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
-from dsvc.model.paths import display_path
+from dsvc.model.paths import display_path, is_within
 from dsvc.porcelain.state.sparse import SparsePatterns
 from dsvc.porcelain.tree.folder_task import Reply, Settings, Task
 from dsvc.porcelain.tree.folder_worker import FolderWorker
@@ -276,7 +276,7 @@ class TreeScan:
 
     def _was_looked_at(self, folder: bytes, whole: list[bytes]) -> bool:
         """Whether a folder that wasn't visited is gone, and not only behind one that can't be listed."""
-        return _is_within(folder, whole) and not _is_within(folder, self.found.unreadable)
+        return is_within(folder, whole) and not is_within(folder, self.found.unreadable)
 
     def _compare_empty_folders(self, whole: list[bytes]) -> None:
         """Tracked empty folders that are gone or filled are missing; new ones are changes."""
@@ -378,7 +378,3 @@ class TreeScan:
     def abandon(self) -> None:
         """Stop the workers; what they have published stays for the next attempt."""
         self._runner.abandon()
-
-
-def _is_within(path: bytes, folders: Sequence[bytes]) -> bool:
-    return any(f in (b"", path) or path.startswith(f + b"/") for f in folders)

@@ -13,7 +13,7 @@ from dsvc.fs.files import storage_error
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
-from dsvc.model.paths import display_path
+from dsvc.model.paths import display_path, is_within
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.runs.verb_runs import Made, record_made
 from dsvc.porcelain.state.staging import Staged
@@ -28,7 +28,6 @@ from dsvc.porcelain.tree.tree_look import Transition
 from dsvc.porcelain.tree.tree_scan import parents
 from dsvc.porcelain.tree.tree_update import TreeUpdate
 from dsvc.porcelain.versions.join import keep_or_refuse
-from dsvc.porcelain.versions.restore import covers
 from dsvc.store.manifest_tree import Manifest
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def conflicts(repo: Workspace, path: bytes | None = None) -> list[ConflictDetail
     return [
         ConflictDetail(path=c.path, kind=c.kind, base=c.base, ours=c.ours, theirs=c.theirs, table=c.table)
         for c in (state.conflicts if state else [])
-        if path is None or covers([path], c.path)
+        if path is None or is_within(c.path, [path])
     ]
 
 
@@ -286,7 +285,7 @@ def settled_by_adding(
     found = set()
     for conflict in state.conflicts:
         path = conflict.path
-        edited = covers(list(scope), path) and was.get(path) != now.get(path)
+        edited = is_within(path, scope) and was.get(path) != now.get(path)
         if path in scope or edited:
             found.add(path)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry
-from dsvc.model.paths import display_path
+from dsvc.model.paths import display_path, is_within
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import CheckoutResult
 from dsvc.porcelain.state.workspace import Workspace
@@ -53,11 +53,6 @@ def restore(
     )
 
 
-def covers(paths: Sequence[bytes], path: bytes) -> bool:
-    """Whether a path is one of `paths` or below one."""
-    return any(p in (b"", path) or path.startswith(p + b"/") for p in paths)
-
-
 def _select(
     repo: Workspace, staged: Staged, paths: Sequence[bytes], source: str
 ) -> dict[bytes, Entry | None]:
@@ -70,7 +65,7 @@ def _select(
         if manifest.root != tracked.root:
             wanted.update((e.path, None) for e in tracked.entries(path) if e.path not in wanted)
         wanted.update((e.path, e) for e in manifest.entries(path))
-        if len(wanted) == before and path and not any(covers([path], p) for p in wanted):
+        if len(wanted) == before and path and not any(is_within(p, [path]) for p in wanted):
             raise NotFoundError(
                 f"{display_path(path)} is neither in {source} nor tracked",
                 details={"path": display_path(path)},
