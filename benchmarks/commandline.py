@@ -163,6 +163,10 @@ def _run_special(kind: str, options: argparse.Namespace, folder: Path | None) ->
 def _report(options: argparse.Namespace) -> None:
     from benchmarks.report import write_report
 
+    stored = results.load_special(options.results, "reliability")
+    if stored is not None:
+        # One of its figures, the mutants that tests notice, is of other results.
+        results.save(options.results / "reliability.json", reliability.with_figures(stored))
     write_report(options.results)
 
 

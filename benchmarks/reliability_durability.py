@@ -7,6 +7,7 @@ folder. The files are read from the page cache: what is measured are the writes.
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from benchmarks.site import BENCH, Site
 
 IMAGE_BYTES = 12 * 10**9
 LEVELS = ("full", "commit", "none")
-COMMITS = 7
+COMMITS = 5
 
 
 @contextmanager
@@ -48,6 +49,7 @@ def measure_durability(_place: Path, scale: float, rounds: int) -> Iterator[Read
     """All levels in turns on the same files, each in a new repository."""
     adds: dict[str, list[Measurement]] = {level: [] for level in LEVELS}
     commits: dict[str, list[Measurement]] = {level: [] for level in LEVELS}
+    plain: list[float] = []
     with workspace(BENCH / "work") as own, ext4(own) as (folder, on_image):
         yield Reading(name="durability on a loop image of ext4", value=int(on_image), unit="count")
         site = Site(folder / "site")
@@ -60,6 +62,9 @@ def measure_durability(_place: Path, scale: float, rounds: int) -> Iterator[Read
                 add, *rest = _passage(site, level)
                 adds[level].append(add)
                 commits[level] += rest
+            plain.append(_plain_copy(site.tree / ".dsvc" / "packs", folder / "copy"))
+    say(f"reliability: durability: the packs written by hand, each flushed once: {median(plain):.2f} s")
+    yield Reading(name="durability plain copy wall", value=round(median(plain), 4), unit="s")
     for level in LEVELS:
         for name, taken in (("add", adds[level]), ("commit", commits[level])):
             wall, cpu = (median(getattr(one, part) for one in taken) for part in ("wall_s", "cpu_s"))
@@ -83,6 +88,19 @@ def _passage(site: Site, level: str) -> Iterator[Measurement]:
         _run(site, "add", "-A")
         os.sync()
         yield _run(site, "commit", "-m", f"commit {number}")
+
+
+def _plain_copy(packs: Path, target: Path) -> float:
+    """Seconds to write the same bytes with one flush a file: what the disk itself takes."""
+    os.sync()
+    begun = time.perf_counter()
+    shutil.copytree(packs, target)
+    for path in target.rglob("*.pack"):
+        with path.open("rb+") as written:
+            os.fsync(written.fileno())
+    taken = time.perf_counter() - begun
+    shutil.rmtree(target)
+    return taken
 
 
 def _run(site: Site, *words: str) -> Measurement:
