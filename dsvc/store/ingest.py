@@ -163,6 +163,11 @@ def open_file(name: bytes, dir_fd: int) -> int:
     return fd
 
 
+def is_gone(error: OSError) -> bool:
+    """Whether `open_file` found no regular file at the name any more."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO)
+
+
 def read_stable(name: bytes, dir_fd: int, seen: FileStat | None = None) -> tuple[bytes, FileStat]:
     """Read a whole file and the stat under which exactly these bytes were there.
 

@@ -29,6 +29,7 @@ from dsvc.store.ingest import (
     UnstableFileError,
     class_at,
     facts_of,
+    is_gone,
     open_file,
     store_chunk,
 )
@@ -238,7 +239,7 @@ def store_large(
     """
     try:
         for _ in range(ATTEMPTS):
-            fd = open_file(name, dir_fd)
+            fd = _open_again(name, dir_fd)
             try:
                 found = _store_once(store, path, fd, old, describe, store_segments, progress)
             except UnstableFileError:
@@ -250,6 +251,16 @@ def store_large(
     except OSError as error:
         raise storage_error(error, "read", path) from error
     raise UnstableFileError("it changed while it was read, three times")
+
+
+def _open_again(name: bytes, dir_fd: int) -> int:
+    """Open a file that was there, and was a large one, when its folder was listed."""
+    try:
+        return open_file(name, dir_fd)
+    except OSError as error:
+        if is_gone(error):
+            raise UnstableFileError("it changed while it was read") from error
+        raise
 
 
 def _store_once(

@@ -10,6 +10,7 @@ import blake3
 import msgspec
 
 from dsvc.fs.beneath import Beneath, NotAFolderError
+from dsvc.fs.files import storage_error
 from dsvc.model.encoding import encode
 from dsvc.model.errors import DsvcError, ErasedError, MalformedInputError, StorageError
 from dsvc.model.ids import NodeId
@@ -29,6 +30,8 @@ from dsvc.store.ingest import (
     FileStat,
     UnstableFileError,
     hash_file,
+    is_gone,
+    open_file,
     read_stable,
     store_symlink,
 )
@@ -89,18 +92,21 @@ class FolderWorker:
         self._tree.close()
 
     def _segment(self, segment: Segment) -> bytes:
-        folder, name = self._tree.split(segment.path)
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         try:
-            ids = (
-                b""
-                if tuple(FileStat.of(os.fstat(fd))) != segment.stat
-                else store_segment(self._store, fd, segment)
-            )
-        except UnstableFileError:
+            folder, name = self._tree.split(segment.path)
+            fd = open_file(name, folder)
+            try:
+                same = tuple(FileStat.of(os.fstat(fd))) == segment.stat
+                ids = store_segment(self._store, fd, segment) if same else b""
+            finally:
+                os.close(fd)
+        except (NotAFolderError, UnstableFileError):
             ids = b""
-        finally:
-            os.close(fd)
+        except OSError as error:
+            # The parent finds out that the file is gone.
+            if not is_gone(error):
+                raise storage_error(error, "read", segment.path) from error
+            ids = b""
         if self._store.pack_is_full:
             self.flush()
         return encode([segment.number, ids])

@@ -14,7 +14,7 @@ import xxhash
 from dsvc.diff.delta import counts
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.fs import files
-from dsvc.fs.beneath import Beneath
+from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import NodeId
@@ -155,8 +155,8 @@ class _LargeFiles:
             manifest = self._scan.manifest
             for path in found.large:
                 old = manifest.get(path)
-                folder, name = tree.split(path)
                 try:
+                    folder, name = tree.split(path)
                     entry, stat = entry_of_large_file(
                         self._store,
                         path,
@@ -168,6 +168,9 @@ class _LargeFiles:
                     )
                 except UnstableFileError as error:
                     found.skipped.append((path, error.message))
+                    continue
+                except (FileNotFoundError, NotAFolderError):
+                    found.skipped.append((path, "it changed while it was read"))
                     continue
                 row = (name, trusted_stat(stat, self._scan.settings.now_ns), entry)
                 self._rows.setdefault(path.rpartition(b"/")[0], []).append(row)
