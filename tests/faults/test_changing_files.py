@@ -106,11 +106,7 @@ def _look(changing: Changing, found: bytes | None, what: str) -> None:
     tried("changing files")
 
 
-_LONG = {
-    ("large.bin", "is replaced", False),
-    ("large.bin", "is removed", True),
-    ("large.bin", "shrinks", True),
-}
+_LARGE_ONES = {("is replaced", False), ("is removed", True), ("shrinks", True)}
 
 
 def _cases() -> Iterator[object]:
@@ -119,9 +115,8 @@ def _cases() -> Iterator[object]:
         large = name == "large.bin"
         often = (how, tracked) in _LARGE_ONES if large else tracked == (name == "表.csv")
         marks = [] if often else [pytest.mark.soak]
-        yield pytest.param(
-            how, name, tracked, marks=marks, id=f"{name}-{how}-{'tracked' if tracked else 'new'}"
-        )
+        label = f"{name}-{how}-{'tracked' if tracked else 'new'}"
+        yield pytest.param(how, name, tracked, marks=marks, id=label)
 
 
 @pytest.mark.parametrize(("how", "name", "tracked"), _cases())
