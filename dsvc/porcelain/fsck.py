@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dsvc.fs import files, locks
 from dsvc.fs.beneath import Beneath, NotAFolderError
-from dsvc.model.errors import DsvcError, StorageError
+from dsvc.model.errors import DsvcError, MissingDataError, StorageError
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.porcelain.care.gc import exclusive, leftovers, work_roots
@@ -18,7 +18,7 @@ from dsvc.porcelain.care.history_check import HistoryCheck
 from dsvc.porcelain.care.last_whole import last_whole
 from dsvc.porcelain.feedback.feedback_check import FeedbackCheck
 from dsvc.porcelain.lineage.lineage_check import LineageCheck
-from dsvc.porcelain.records.request_chain import known_salt
+from dsvc.porcelain.records.request_chain import expect_salt
 from dsvc.porcelain.repair.repair_check import RepairCheck
 from dsvc.porcelain.state import sparse
 from dsvc.porcelain.state.config import Config
@@ -197,7 +197,7 @@ def _settings(repo: Workspace, found: _Findings) -> None:
 def _work(repo: Workspace, found: _Findings) -> list[bytes]:
     """The files under work, and the salt; returns the manifests they name."""
     checks: dict[str, Callable[[], object]] = {
-        "salt": lambda: known_salt(repo),
+        "salt": lambda: expect_salt(repo),
         "work/merge": lambda: merge_state.load(repo.layout),
         "work/sparse": lambda: sparse.load(repo.layout),
         "work/runs": lambda: pending_runs(repo.layout),
@@ -206,6 +206,8 @@ def _work(repo: Workspace, found: _Findings) -> list[bytes]:
     for name, read in checks.items():
         try:
             read()
+        except MissingDataError as error:
+            _note(found, "F051", name, error.message)
         except DsvcError as error:
             _note(found, "F050", name, error.message)
     try:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from dsvc.fs import files
 from dsvc.history.commit_codec import Commit
-from dsvc.model.errors import CorruptDataError, MalformedInputError, NotFoundError
+from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError, NotFoundError
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry
 from dsvc.model.rights_request import (
@@ -190,6 +190,20 @@ def salt(repo: Workspace) -> bytes:
             hint="it is the file salt under .dsvc; copy it from another copy of the repository",
         )
     return found
+
+
+def expect_salt(repo: Workspace) -> None:
+    """Expect the salt to be there where requests name people by hashes, and to be whole.
+
+    Raises
+    ------
+    MissingDataError
+        If it is gone.
+    CorruptDataError
+        If it, or a request, is damaged.
+    """
+    if known_salt(repo) is None and any(_named(repo)):
+        raise MissingDataError("the salt is missing; requests name people by hashes that need it")
 
 
 def make_salt(repo: Workspace) -> bytes:
