@@ -1,8 +1,8 @@
 """Reads objects out of git's packs, within bounds; imported only when a repository has packs.
 
-A pack may come from anybody. libgit2 goes round for ever where a delta is made on itself, and unpacks a
-delta's base whatever its length; dulwich bounds no lengths either. Here each length is compared with what any
-object of dsvc has before anything is unpacked, and a chain of deltas has an end.
+A pack may come from anybody: each length is compared with what any object of dsvc has before anything is
+unpacked, and a chain of deltas has an end. Neither libgit2 nor dulwich does so, and dulwich maps packs into
+memory, so that a disk that fails ends the process (ADR 0014).
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from dsvc.history.commit_codec import encode_commit
-from dsvc.history.dulwich_wire import DulwichReader
 from dsvc.history.git_object import GitObject, frame, object_id
 from dsvc.history.git_writer import GitWriter, init_bare
 from dsvc.history.loose_reader import LooseReader
@@ -20,6 +19,7 @@ from dsvc.history.pack_reader import PackReader
 from dsvc.history.signature import Signature
 from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError
 from dsvc.model.ids import CommitId, NodeId
+from tests.dulwich_reader import DulwichReader
 from tests.pygit2_reader import Pygit2Reader
 
 WHO = Signature(name="张三", email="z@example.org", seconds=1_795_000_000, offset_minutes=-330)

@@ -1,4 +1,4 @@
-"""Reads objects with dulwich: the second opinion of a differential test, and later the wire."""
+"""Reads objects with dulwich: a second opinion of a differential test."""
 
 from __future__ import annotations
 
