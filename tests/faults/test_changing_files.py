@@ -1,10 +1,11 @@
-"""F34: files that change while verbs read them: read again, then named; what is recorded was there whole."""
+"""F34, F35: files that change while verbs read them: read again, then named; never a mix is recorded."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import random
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,7 @@ from dsvc.testing.checker import check_fsck
 from dsvc.testing.faults import BrokenPromiseError, tried
 from tests.faultkit import commit_all, open_in, repository, write
 from tests.feedbackkit import FeedbackLab
+from tests.fusekit import Faults, mounted
 from tests.lineagekit import numbered
 from tests.readkit import reading
 
@@ -119,7 +121,7 @@ def _cases() -> Iterator[object]:
         yield pytest.param(how, name, tracked, marks=marks, id=label)
 
 
-@pytest.mark.parametrize(("how", "name", "tracked"), _cases())
+@pytest.mark.parametrize(("how", "name", "tracked"), list(_cases()))
 def test_f34_add_while_a_file_changes(root: str, how: str, name: str, tracked: bool) -> None:
     """Once: what it became is stored. Each time: it is named, and what can be had is."""
     for times in (1, 50):
@@ -210,3 +212,28 @@ def test_f34_feedback_while_its_file_changes(tmp_path: Path, how: str) -> None:
             _look(changing, read_content(lab.repo.store, entry), f"feedback file {how}")
         tried("changing files")
     check_fsck(lab.repo)
+
+
+@pytest.mark.parametrize("rounds", [5, pytest.param(60, marks=pytest.mark.soak)])
+def test_f35_within_a_tick_of_two_seconds(tmp_path: Path, rounds: int) -> None:
+    """Where times are that coarse, what has the same size, inode and times is seen all the same."""
+    rng = random.Random(35)
+    with mounted(tmp_path / "fuse", Faults(coarse=2_000_000_000)) as disk:
+        root = str(disk.root / "repo")
+        Repository.init(root).config.set("core.durability", "none")
+        path = Path(root, "file")
+        path.write_bytes(b"0000")
+        commit_all(open_in(root), "first")
+        for number in range(1, rounds + 1):
+            open_in(root).status()
+            before = os.stat(path)
+            with path.open("r+b") as file:
+                file.write(b"%04d" % number)
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            found = [change.path for change in open_in(root).status().unstaged]
+            if found != [b"file"]:
+                raise BrokenPromiseError(f"change {number} isn't seen")
+            assert open_in(root).add(all=True).modified == 1
+            time.sleep(rng.uniform(0, 0.4))
+            open_in(root).commit(f"{number}", allow_empty=True)
+    tried("changing files", rounds)

@@ -216,7 +216,7 @@ def test_f33_a_file_system_without_locks(tmp_path: Path, error: str) -> None:
     """Nothing is changed there, and it's said why; what is there can be read."""
     with mounted(tmp_path / "fuse") as disk:
         root = str(disk.root / "repo")
-        Repository.init(root)
+        Repository.init(root).config.set("core.durability", "none")
         write(root, {b"first": b"first\n"})
         commit_all(open_in(root), "first")
         open_in(root).create_branch("topic")
