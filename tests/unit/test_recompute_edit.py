@@ -17,7 +17,7 @@ from dsvc.porcelain.recompute.recompute import (
     correspondence_of_splice,
     edit_artifact,
 )
-from dsvc.porcelain.recompute.recompute_edit import NoSuchRowError
+from dsvc.porcelain.tables.row_target import NoSuchRowError
 from tests.porcelain.working import Work, text
 from tests.recompute_steps import ROWS, csv, made, mapped, work
 from tests.recomputing import (

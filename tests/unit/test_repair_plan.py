@@ -9,8 +9,8 @@ import pytest
 from dsvc.lineage.row_set import decode_rows
 from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 from dsvc.model.repair import PlanStep, Scope, StepKind, StepReason
-from dsvc.porcelain.lineage.lineage_target import NoSuchSourceError
 from dsvc.porcelain.records.repair_chain import repair_ids
+from dsvc.porcelain.records.source_chain import NoSuchSourceError
 from dsvc.porcelain.repair.repair_edits import RepairValueError, UnflaggedRowsError
 from dsvc.porcelain.repair.repair_plan import (
     PlanBlockedError,

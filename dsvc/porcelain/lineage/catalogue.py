@@ -19,6 +19,7 @@ from dsvc.lineage.stages import Stage, stages_of
 from dsvc.model.errors import UsageError
 from dsvc.model.manifest import Entry
 from dsvc.porcelain.records.lineage_facts import origins
+from dsvc.porcelain.records.source_chain import SOURCES
 from dsvc.porcelain.state.commit_lineage import lineage_of
 from dsvc.porcelain.state.pending_runs import pending_runs
 from dsvc.porcelain.state.workspace import Workspace
@@ -134,8 +135,8 @@ def catalogue(repo: Workspace, rev: str | None, path: bytes, asked: Wanted) -> l
     """
     files = [item.entry for item in ls(repo, rev, path, recursive=True) if item.entry is not None]
     known = _origins(repo, rev)
-    if asked.source is not None and known.sources.all:
-        _check_source(known.sources, asked.source)
+    if asked.source is not None and known.sources.all and asked.source not in known.sources.all:
+        raise SOURCES.missing(repo, asked.source)
     closure = Closure(known, files)
     for error in (*known.sources.unreadable.values(), *known.runs.unreadable.values()):
         raise error
@@ -173,18 +174,6 @@ def _origins(repo: Workspace, rev: str | None) -> Origins:
     pending = pending_runs(repo.layout) if rev in _UNCOMMITTED else []
     root = repo.manifest_of("STAGED" if rev == "WORKTREE" else rev).root
     return origins(repo, root, [lineage_of(repo, commit)], pending)
-
-
-def _check_source(sources: KnownSources, id_: str) -> None:
-    if id_ in sources.all:
-        return
-    from difflib import get_close_matches
-
-    from dsvc.porcelain.records.source_chain import NoSuchSourceError
-
-    close = get_close_matches(id_, sources.all, 3, 0.6)
-    hint = f"did you mean {' or '.join(close)}?" if close else "dsvc source list shows those that there are"
-    raise NoSuchSourceError(f"there is no source {id_[:200]!r}", hint=hint, details={"source": id_[:200]})
 
 
 class _SourceFacts:

@@ -15,11 +15,11 @@ from dsvc.porcelain.lineage.lineage_scope import LineageScope
 from dsvc.porcelain.lineage.lineage_target import (
     DefectTarget,
     LineageTarget,
-    NoSuchSourceError,
     ReleaseTarget,
     RunTarget,
     SourceTarget,
 )
+from dsvc.porcelain.records.source_chain import SOURCES
 from dsvc.porcelain.runs.known_run import find_run
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_target import FoundRow, RowTarget, find_file, find_row
@@ -64,9 +64,7 @@ def find_starts(repo: Workspace, target: LineageTarget, *, everywhere: bool = Fa
     if isinstance(target, SourceTarget):
         scope = LineageScope(repo, None if everywhere else revision)
         if target.id not in scope.builder.sources.all:
-            raise NoSuchSourceError(
-                f"there is no source {target.id[:200]!r}", details={"source": target.id[:200]}
-            )
+            raise SOURCES.missing(repo, target.id)
         node = SourceNode(target.id)
         scope.builder.graph.add_source(node)
         return Starts(scope, {node: WHOLE})

@@ -6,16 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dsvc.model.errors import NotFoundError, UsageError
+from dsvc.model.errors import UsageError
 from dsvc.porcelain.tables.row_target import RowTarget, parse_target
 
 _KINDS: Final = ("source", "run", "release", "defect")
-
-
-class NoSuchSourceError(NotFoundError):
-    """There is no source of this id."""
-
-    code = "no-such-source"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from dsvc.lineage.graph import ArtifactNode, RunNode
-from dsvc.lineage.links import Links, compose_all, united
+from dsvc.lineage.links import NO_LINKS, Links, compose_all, united
 from dsvc.lineage.matching import Rows, pair_by_occurrence
 from dsvc.lineage.record_rows import CONTENT, PATH, RecordRows, TableRows, rows_of_tables
 from dsvc.lineage.row_flow import RowFlow, maps_rows
@@ -262,11 +262,8 @@ def _steps(flow: RowFlow, nodes: Sequence[object]) -> list[Links]:
         for number, read in enumerate(run.inputs):
             if (read.path, read.digest) == start and maps_rows(run, output, number):
                 links = flow.links(run, output, number)
-                found.append(Links(_NO_ROWS, _NO_ROWS) if links is None else links.all())
+                found.append(NO_LINKS if links is None else links.all())
                 break
         else:
             return []
     return found
-
-
-_NO_ROWS: Final = np.zeros(0, np.int64)

@@ -21,12 +21,12 @@ from dsvc.policy.share_alike import best_sharing
 from dsvc.porcelain.lineage.lineage_target import (
     DefectTarget,
     LineageTarget,
-    NoSuchSourceError,
     ReleaseTarget,
     RunTarget,
     SourceTarget,
 )
 from dsvc.porcelain.records.lineage_facts import origins, rules_file
+from dsvc.porcelain.records.source_chain import SOURCES
 from dsvc.porcelain.state.commit_lineage import lineage_of
 from dsvc.porcelain.state.pending_runs import pending_runs
 from dsvc.porcelain.state.workspace import Workspace
@@ -161,8 +161,7 @@ def licence_of(repo: Workspace, target: LineageTarget | None, day: str) -> Licen
     facts = _facts(repo, root, known, entries, day)
     if isinstance(target, SourceTarget):
         if target.id not in known.sources.all:
-            shown = target.id[:200]
-            raise NoSuchSourceError(f"there is no source {shown!r}", details={"source": shown})
+            raise SOURCES.missing(repo, target.id)
         return _answer(facts, (target.id,), [], 0)
     files = dict(facts.files())
     unknown = [display_path(node.path) for node, descent in files.items() if not descent.whole]

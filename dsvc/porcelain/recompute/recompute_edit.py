@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from dsvc.lineage.link_file import encode_links
 from dsvc.lineage.links import Links
 from dsvc.lineage.row_account import RowAccount, encode_account
 from dsvc.lineage.run_tree import store_run
-from dsvc.model.errors import NotFoundError, UsageError
+from dsvc.model.errors import UsageError
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.model.run_record import (
@@ -35,6 +35,7 @@ from dsvc.porcelain.runs.run_recording import now
 from dsvc.porcelain.runs.run_rows import table_of
 from dsvc.porcelain.runs.run_storage import RunResult
 from dsvc.porcelain.state.workspace import Workspace
+from dsvc.porcelain.tables.row_target import NoSuchRowError
 from dsvc.table.index.row_index import row_hashes
 from dsvc.table.origin.source import NotATableError
 from dsvc.table.splice.edit_values import ValueMisfitError, values_donor
@@ -44,12 +45,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.int64]
-
-
-class NoSuchRowError(NotFoundError):
-    """A row that is to be changed is not there."""
-
-    code: ClassVar[str] = "no-such-row"
 
 
 @dataclass(frozen=True)
@@ -299,4 +294,4 @@ def _key(repo: Workspace, artifact: ArtifactFiles) -> tuple[str, ...]:
     return keys_of(repo, {}, [(artifact.path, columns)])[0]
 
 
-__all__ = ["Edited", "Edits", "NoSuchRowError", "ValueMisfitError", "edit_artifact"]
+__all__ = ["Edited", "Edits", "ValueMisfitError", "edit_artifact"]

@@ -1,4 +1,4 @@
-"""Chains of operations: ``refs/dsvc/KIND/ID``, one commit for each operation on a source, request or waiver.
+"""Chains of operations: ``refs/dsvc/KIND/ID``, one commit for each operation on something that is recorded.
 
 Such a commit is an ordinary one whose manifest is the state then. So what is true of commits is true of it:
 the ref moves by compare-and-swap, `undo` takes an operation back, gc keeps it and fsck checks it.
@@ -77,17 +77,19 @@ class Chains(NamedTuple):
         """
         tip = self.tip(repo, id_)
         if tip is None:
-            raise self._missing(repo, id_)
+            raise self.missing(repo, id_)
         return tip
 
-    def _missing(self, repo: Workspace, id_: str) -> NotFoundError:
+    def missing(self, repo: Workspace, id_: str) -> NotFoundError:
+        """Make the error for an id of which there is no chain."""
+        shown = id_[:200]
         close: list[str] = []
         if self.guesses:
             from difflib import get_close_matches
 
             close = get_close_matches(id_, self.ids(repo), 3, 0.6)
         hint = f"did you mean {' or '.join(close)}?" if close else self.known_from
-        return self.absent(f"there is no {self.what} {id_}", hint=hint, details={self.what: id_})
+        return self.absent(f"there is no {self.what} {shown}", hint=hint, details={self.what: shown})
 
     def find(self, repo: Workspace, text: str) -> str:
         """Find the id that is a text, or the only one that begins with it; at least 4 digits.

@@ -23,7 +23,7 @@ from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.lineage.lineage_impact import add_copies
 from dsvc.porcelain.lineage.lineage_scope import Files, LineageScope
-from dsvc.porcelain.lineage.lineage_target import NoSuchSourceError
+from dsvc.porcelain.records.source_chain import NoSuchSourceError
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.store.manifest_tree import Manifest
 

@@ -85,7 +85,7 @@ def redact(repo: Workspace, request_id: str, live: Sequence[LiveFile], found: Se
     target = repo.manifest(staged.root).update(sorted((old.path, new) for old, new in news))
     repo.store.publish()
     plan = SwitchPlan(repo, staged, target, force=False, patterns=None)
-    update = checked_update(repo, plan, [])
+    update = checked_update(repo, staged, plan)
     made = [Made((old,), new) for old, new in news if new is not None]
     record_made(repo, ERASE, made, argument=request_id)
     mirror = Mirror(repo, staged.root)

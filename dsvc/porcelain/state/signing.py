@@ -18,6 +18,7 @@ from dsvc.history.ssh_signature import (
     verify,
 )
 from dsvc.model.ssh_key import SshKey, SshKeyError, parse_public_key
+from dsvc.porcelain.state.program import find_program
 
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Sign
@@ -143,10 +144,9 @@ class _AgentKey:
         SigningKeyError
             If that isn't installed, or can't.
         """
-        import shutil
         import subprocess
 
-        program = shutil.which("ssh-keygen", path=self._environ.get("PATH", os.defpath))
+        program = find_program("ssh-keygen", self._environ)
         if program is None:
             raise SigningKeyError(
                 f"{self._path} is a public key, and ssh-keygen is not installed",

@@ -12,13 +12,15 @@ from dsvc.porcelain.tree.tree_update import Updated
 
 
 def tree_outcome(
-    head: Head, operation: Operation, done: Updated, *, saved: int = 0, skipped: Sequence[Skipped] = ()
+    head: Head, operation: Operation | None, done: Updated, *, saved: int = 0, skipped: Sequence[Skipped] = ()
 ) -> CheckoutResult:
-    """Make the result of a verb that left HEAD where it was.
+    """Make the result of a verb.
 
     Parameters
     ----------
-    operation : Operation
+    head : Head
+        Where HEAD stands now.
+    operation : Operation or None
         As recorded: what `undo` takes back.
     done : Updated
         What was written and removed.
@@ -32,7 +34,7 @@ def tree_outcome(
         removed=done.removed,
         unchanged=done.unchanged,
         bytes=done.bytes,
-        undo=None if operation.id is None else str(operation.id),
+        undo=None if operation is None or operation.id is None else str(operation.id),
         saved=saved,
         skipped=list(skipped),
     )

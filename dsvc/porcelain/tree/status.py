@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dsvc.diff.manifest_diff import detect_renames, diff_manifests
 from dsvc.fs import cache_files, locks
+from dsvc.history.ref_name import HEADS
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import CommitId
 from dsvc.porcelain.state.pending_runs import pending_runs
@@ -114,7 +115,7 @@ def status(
     new = [PathChange(p, "untracked") for p in found.untracked]
     new += [PathChange(p + b"/", "untracked") for p in [*found.untracked_folders, *found.empty]]
     return Status(
-        branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
+        branch=None if head.branch is None else head.branch.removeprefix(HEADS),
         head=head.commit,
         staged=[c for c in _staged_changes(repo, staged, paths) if c.path not in conflicted],
         unstaged=sorted(unstaged),

@@ -17,13 +17,10 @@ import msgspec
 
 from dsvc.fs import files
 from dsvc.fs.beneath import Beneath
-from dsvc.history.operations import Operation
 from dsvc.model.encoding import encode
 from dsvc.model.errors import MalformedInputError, StorageError, WouldOverwriteError
-from dsvc.model.ids import CommitId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_EXECUTABLE, Entry
 from dsvc.model.paths import check_structure, display_path, fold, portability_problem
-from dsvc.porcelain.state.values import CheckoutResult
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.spread_write import SPREAD_BYTES, can_spread, segment_tasks
 from dsvc.porcelain.tree.stat_cache import UNKNOWN, StatCache
@@ -42,7 +39,7 @@ from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.ingest import FileStat
 from dsvc.store.workers import Runner
 
-__all__ = ["Obstacle", "Transition", "TreeUpdate", "Updated", "tree_result"]
+__all__ = ["Obstacle", "Transition", "TreeUpdate", "Updated"]
 
 
 @dataclass(slots=True)
@@ -53,22 +50,6 @@ class Updated:
     removed: int = 0
     unchanged: int = 0
     bytes: int = 0
-
-
-def tree_result(
-    commit: CommitId | None, branch: str | None, done: Updated, operation: Operation | None, saved: int = 0
-) -> CheckoutResult:
-    """Say what a verb did to the working tree; `branch` is HEAD's full ref, `operation` takes it back."""
-    return CheckoutResult(
-        head=commit,
-        branch=None if branch is None else branch.removeprefix("refs/heads/"),
-        written=done.written,
-        removed=done.removed,
-        unchanged=done.unchanged,
-        bytes=done.bytes,
-        undo=None if operation is None else str(operation.id),
-        saved=saved,
-    )
 
 
 class TreeUpdate:

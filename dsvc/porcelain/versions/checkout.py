@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.history.operations import Operation
-from dsvc.history.ref_name import branch_ref
+from dsvc.history.ref_name import HEADS, branch_ref
 from dsvc.history.refs import Head, RefChange
 from dsvc.model.errors import NotFoundError, UsageError, WouldOverwriteError
 from dsvc.model.ids import CommitId, NodeId
@@ -19,10 +19,11 @@ from dsvc.porcelain.state.values import CheckoutResult
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree import merge_state
 from dsvc.porcelain.tree.mirror import Mirror
+from dsvc.porcelain.tree.outcome import tree_outcome
 from dsvc.porcelain.tree.safekeeping import keep_files
 from dsvc.porcelain.tree.status import scan_tree
 from dsvc.porcelain.tree.tree_scan import Progress
-from dsvc.porcelain.tree.tree_update import Obstacle, Transition, TreeUpdate, tree_result
+from dsvc.porcelain.tree.tree_update import Obstacle, Transition, TreeUpdate
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
 
 
@@ -82,7 +83,7 @@ def target_head(
         where: str | CommitId | None = head.branch if head.branch is not None else head.commit
         commit = head.commit
     else:
-        ref = "refs/heads/" + rev
+        ref = HEADS + rev
         named = repo.history.refs.get(ref) if _could_be_branch(rev) else None
         commit = named or repo.history.revisions.resolve(rev)
         where = ref if named is not None else commit
@@ -145,8 +146,8 @@ def _switch(
     if force:
         merge_state.clear(repo.layout, durable=repo.durability != "none")
     mirror.follow(plan.staged_root, written={t.path for t in update.transitions})
-    branch = str(where) if str(where).startswith("refs/heads/") else None
-    return tree_result(commit, branch, done, operation, saved)
+    branch = str(where) if str(where).startswith(HEADS) else None
+    return tree_outcome(Head(branch=branch, commit=commit), operation, done, saved=saved)
 
 
 def _move_head(

@@ -10,6 +10,7 @@ import msgspec
 from dsvc.diff.delta import Change, counts
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.history.history import Prepared
+from dsvc.history.ref_name import HEADS
 from dsvc.history.refs import Head
 from dsvc.history.signature import Signature
 from dsvc.model.errors import DsvcError, MergeConflictError, UsageError, WouldOverwriteError
@@ -28,9 +29,9 @@ from dsvc.porcelain.versions.source_batch import Batches, batches
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
 UNVERIFIED: Final = (("Dsvc-No-Verify", "true"),)
+"""The trailer of a commit at which the gate was not asked."""
 CLOCK_SKEW_SECONDS: Final = 60
 """How far apart clocks may be before a commit warns."""
-"""The trailer of a commit at which the gate was not asked."""
 
 
 class NothingToCommitError(DsvcError):
@@ -313,7 +314,7 @@ def _commit_result(
     younger = _younger_parent(repo, commit, parents)
     return CommitResult(
         commit=commit,
-        branch=None if head.branch is None else head.branch.removeprefix("refs/heads/"),
+        branch=None if head.branch is None else head.branch.removeprefix(HEADS),
         parents=tuple(parents),
         manifest=root,
         files=files,

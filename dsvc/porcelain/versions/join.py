@@ -21,7 +21,7 @@ from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import MergeOutcome
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree import merge_state
-from dsvc.porcelain.tree.merge_state import MergeState
+from dsvc.porcelain.tree.merge_state import MergeState, OpenConflict
 from dsvc.porcelain.tree.mirror import Mirror
 from dsvc.porcelain.tree.safekeeping import keep_files
 from dsvc.porcelain.tree.tree_look import Obstacle, Transition
@@ -115,31 +115,37 @@ def found_in_place(repo: Workspace, update: TreeUpdate) -> NodeId | None:
 
 
 def checked_update(
-    repo: Workspace, plan: SwitchPlan, more: list[Transition], progress: Progress | None = None
+    repo: Workspace,
+    staged: Staged,
+    plan: SwitchPlan,
+    conflicts: Sequence[OpenConflict] = (),
+    progress: Progress | None = None,
 ) -> TreeUpdate:
     """Make the update of the working tree that a plan asks for.
 
     Parameters
     ----------
-    more : list of Transition
-        Paths that have to be as they are expected too.
+    conflicts : sequence of OpenConflict
+        What is left to be settled: these paths have to be as our side has them, staged and in the tree.
 
     Raises
     ------
     WouldOverwriteError
         If staged or unstaged work is in the way.
     """
-    planned = {t.path for t in plan.transitions}
+    planned, sparse = {t.path for t in plan.transitions}, repo.sparse
+    still = [Transition(c.path, c.ours, c.ours) for c in conflicts if sparse.includes(c.path)]
     update = TreeUpdate(
-        repo, [*plan.transitions, *(t for t in more if t.path not in planned)], progress=progress
+        repo, [*plan.transitions, *(t for t in still if t.path not in planned)], progress=progress
     )
-    obstacles = plan.conflicts + update.obstacles()
+    in_conflict = _staged_in_conflict(repo, staged, [c.path for c in conflicts])
+    obstacles = [*plan.conflicts, *in_conflict, *update.obstacles()]
     if obstacles:
         raise refusal(obstacles)
     return update
 
 
-def staged_in_conflict(repo: Workspace, staged: Staged, paths: Sequence[bytes]) -> list[Obstacle]:
+def _staged_in_conflict(repo: Workspace, staged: Staged, paths: Sequence[bytes]) -> list[Obstacle]:
     """Staged changes of paths that come into conflict: settling these would lose them."""
     if staged.root == staged.base_root or not paths:
         return []
@@ -167,10 +173,7 @@ def join_into_head(
     if not merged.conflicts and merged.root == staged.base_root and join.verb != "merge":
         return MergeOutcome(commit=None, conflicts=[], up_to_date=True)
     plan = SwitchPlan(repo, staged, merged.root, force=False, patterns=None)
-    sparse = repo.sparse
-    still = [Transition(c.path, c.ours, c.ours) for c in merged.conflicts if sparse.includes(c.path)]
-    plan.conflicts += staged_in_conflict(repo, staged, [c.path for c in merged.conflicts])
-    update = checked_update(repo, plan, still, progress)
+    update = checked_update(repo, staged, plan, merged.conflicts, progress)
     repo.store.publish()
     runs = record_made(repo, join.verb, merged.made, argument=join.argument)
     mirror = Mirror(repo, staged.root)

@@ -118,7 +118,7 @@ def _fast_forward(
     commit = repo.history.read_commit(other)
     target = commit.manifest
     plan = SwitchPlan(repo, staged, target, force=False, patterns=None)
-    update = checked_update(repo, plan, [], progress)
+    update = checked_update(repo, staged, plan, progress=progress)
     repo.store.publish()
     if not no_verify:
         parents = [] if head.commit is None else [head.commit]

@@ -20,8 +20,9 @@ from dsvc.porcelain.state.values import CheckoutResult, ResetMode
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree import merge_state
 from dsvc.porcelain.tree.mirror import Mirror
+from dsvc.porcelain.tree.outcome import tree_outcome
 from dsvc.porcelain.tree.safekeeping import keep_files
-from dsvc.porcelain.tree.tree_update import TreeUpdate, Updated, tree_result
+from dsvc.porcelain.tree.tree_update import TreeUpdate, Updated
 from dsvc.porcelain.versions.checkout import SwitchPlan
 from dsvc.porcelain.versions.restore import unstage
 
@@ -90,7 +91,7 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         if mode is not ResetMode.SOFT:
             merge_state.clear(repo.layout, durable=repo.durability != "none")
         mirror.follow(after, written={t.path for t in update.transitions} if update else ())
-        return tree_result(commit, head.branch, done, operation, saved)
+        return tree_outcome(Head(branch=head.branch, commit=commit), operation, done, saved=saved)
 
 
 def _is_lost(repo: Workspace, head: Head, target: NodeId) -> bool:

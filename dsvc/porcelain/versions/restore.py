@@ -12,10 +12,11 @@ from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import CheckoutResult
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.mirror import Mirror
+from dsvc.porcelain.tree.outcome import tree_outcome
 from dsvc.porcelain.tree.safekeeping import keep_files
 from dsvc.porcelain.tree.status import scan_tree
 from dsvc.porcelain.tree.tree_scan import Progress
-from dsvc.porcelain.tree.tree_update import Transition, TreeUpdate, Updated, tree_result
+from dsvc.porcelain.tree.tree_update import Transition, TreeUpdate, Updated
 from dsvc.porcelain.versions.checkout import refusal, require
 
 _MANY = 500
@@ -87,7 +88,7 @@ def unstage(repo: Workspace, paths: Sequence[bytes], source: str, *, verb: str) 
         )
         repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
         mirror.follow(root)
-        return tree_result(head.commit, head.branch, Updated(unchanged=len(wanted)), operation)
+        return tree_outcome(head, operation, Updated(unchanged=len(wanted)))
 
 
 def bring_paths(
@@ -145,7 +146,7 @@ def bring_paths(
             repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
         touched = {t.path for t in update.transitions}
         _follow(repo, mirror, root, touched, mirrored=stage or source == "STAGED")
-        return tree_result(head.commit, head.branch, done, operation, saved)
+        return tree_outcome(head, operation, done, saved=saved)
 
 
 def _follow(repo: Workspace, mirror: Mirror, root: NodeId, touched: set[bytes], *, mirrored: bool) -> None:

@@ -35,7 +35,6 @@ from dsvc.porcelain.versions.join import (
     found_in_place,
     leave_conflicts,
     refuse_second,
-    staged_in_conflict,
 )
 from dsvc.porcelain.versions.three_way import Names, merge_roots
 
@@ -192,10 +191,7 @@ def pop(repo: Workspace) -> MergeOutcome:
         names = Names("HEAD", "stash base", "stash")
         merged = merge_roots(repo, stash.base, staged.base_root, stash.commit.manifest, names)
         plan = SwitchPlan(repo, staged, merged.root, force=False, patterns=None)
-        sparse = repo.sparse
-        still = [Transition(c.path, c.ours, c.ours) for c in merged.conflicts if sparse.includes(c.path)]
-        plan.conflicts += staged_in_conflict(repo, staged, [c.path for c in merged.conflicts])
-        update = checked_update(repo, plan, still)
+        update = checked_update(repo, staged, plan, merged.conflicts)
         repo.store.publish()
         record_made(repo, "stash pop", merged.made)
         if merged.conflicts:

@@ -213,6 +213,15 @@ def _move_runs(
         add_pending(repo.layout, run, durable=repo.durability != "none")
 
 
+def _meant(repo: Workspace, operation: Operation) -> tuple[Operation, bool]:
+    """Operation that an undo of an undo is about, and whether it is done again rather than taken back."""
+    forward = False
+    while operation.undone is not None:
+        operation = repo.history.operations.read(CommitId.parse(operation.undone))
+        forward = not forward
+    return operation, forward
+
+
 def _runs_of(repo: Workspace, operation: Operation, head: Head) -> tuple[Sequence[RunId], bool]:
     """Runs that an operation recorded, and whether taking the operation back brings them back.
 
@@ -221,11 +230,7 @@ def _runs_of(repo: Workspace, operation: Operation, head: Head) -> tuple[Sequenc
     ConcurrentChangeError
         If a commit has taken one since.
     """
-    # An undo that is undone did the opposite of what it took back.
-    forward = False
-    while operation.undone is not None:
-        operation = repo.history.operations.read(CommitId.parse(operation.undone))
-        forward = not forward
+    operation, forward = _meant(repo, operation)
     runs = read_note(operation.note).runs
     waiting = () if forward or not runs else pending_runs(repo.layout)
     for run in () if forward else runs:
@@ -238,11 +243,7 @@ def _runs_of(repo: Workspace, operation: Operation, head: Head) -> tuple[Sequenc
 
 
 def _tree_update(repo: Workspace, operation: Operation) -> TreeUpdate:
-    # An undo that is undone did the opposite of what it took back.
-    forward = False
-    while operation.undone is not None:
-        operation = repo.history.operations.read(CommitId.parse(operation.undone))
-        forward = not forward
+    operation, forward = _meant(repo, operation)
     found = {t.path: t for t in _transitions(repo, operation)}
     if forward:
         found = {path: Transition(path, t.new, t.old) for path, t in found.items()}
