@@ -218,8 +218,9 @@ def test_f33_a_file_system_without_locks(tmp_path: Path, error: str) -> None:
         root = str(disk.root / "repo")
         Repository.init(root).config.set("core.durability", "none")
         write(root, {b"first": b"first\n"})
-        commit_all(open_in(root), "first")
-        open_in(root).create_branch("topic")
+        with open_in(root) as repo:
+            commit_all(repo, "first")
+            repo.create_branch("topic")
         write(root, {b"mine": b"mine\n"})
         disk.set(Faults(refused={"flock": error}))
         before = (tree_state(root), _state(root))
@@ -228,12 +229,12 @@ def test_f33_a_file_system_without_locks(tmp_path: Path, error: str) -> None:
             assert isinstance(outcome.error, StorageError), outcome.error
             assert "lock" in outcome.error.message
         assert (tree_state(root), _state(root)) == before
-        repo = impatient(root)
-        assert [change.path for change in repo.status(untracked="all").untracked] == [b"mine"]
-        assert repo.open_file(b"first", "HEAD").read() == b"first\n"
-        repo.close()
+        with impatient(root) as repo, repo.open_file(b"first", "HEAD") as stream:
+            assert stream.read() == b"first\n"
+            assert [change.path for change in repo.status(untracked="all").untracked] == [b"mine"]
         disk.set(Faults())
-        commit_all(open_in(root), "second")
+        with open_in(root) as repo:
+            commit_all(repo, "second")
     tried("stale locks", len(CHANGING))
 
 
