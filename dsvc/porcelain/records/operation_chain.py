@@ -116,8 +116,13 @@ class Chains(NamedTuple):
         """Commits of a chain, newest first; raises as `head`, and as reading a commit does."""
         return repo.history.log([self.head(repo, id_)])
 
-    def part(self, repo: Workspace, manifest: Manifest, path: bytes) -> bytes:
-        """Content of a file that every state has.
+    def part(self, repo: Workspace, manifest: Manifest, path: bytes, *, limit: int = MAX_PART_BYTES) -> bytes:
+        """Content of a file that a state has.
+
+        Parameters
+        ----------
+        limit : int
+            How many bytes it may have.
 
         Raises
         ------
@@ -129,8 +134,9 @@ class Chains(NamedTuple):
         entry = manifest.get(path)
         if entry is None or not entry.is_file:
             raise CorruptDataError(f"a {self.what} has no {path.decode(errors='backslashreplace')}")
-        if entry.size > MAX_PART_BYTES:
-            raise MalformedInputError(f"a {self.what}: {path.decode(errors='backslashreplace')} is too long")
+        if entry.size > limit:
+            shown = path[:80].decode(errors="backslashreplace")
+            raise MalformedInputError(f"a {self.what}: {shown} is too long")
         return read_content(repo.store, entry)
 
     def title(self, verb: str, id_: str, reason: str | None) -> str:

@@ -19,7 +19,6 @@ from dsvc.history.refs import RefChange
 from dsvc.lineage.source_tree import store_part
 from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import (
-    CorruptDataError,
     MalformedInputError,
     NotFoundError,
     UsageError,
@@ -39,7 +38,6 @@ from dsvc.porcelain.state.workspace import Workspace
 from dsvc.release.facts import ReleaseFacts
 from dsvc.release.facts_codec import MAX_BYTES, decode_facts
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
-from dsvc.store.materialize import read_content
 
 RELEASE_REFS: Final = "refs/dsvc/releases/"
 OPERATION, FACTS, KNOWN = b"operation", b"facts", b"known"
@@ -204,7 +202,7 @@ def release_part(repo: Workspace, state: ReleaseState, path: bytes) -> bytes:
     MissingDataError, CorruptDataError, MalformedInputError
         If it isn't there, or damaged.
     """
-    return _part(repo, _manifest(repo, state.head), path)
+    return RELEASES.part(repo, _manifest(repo, state.head), path, limit=MAX_BYTES)
 
 
 def release_trees(repo: Workspace, state: ReleaseState) -> dict[bytes, NodeId]:
@@ -220,7 +218,10 @@ def release_packs(repo: Workspace, state: ReleaseState) -> dict[str, bytes]:
     """Policy packs that were asked beside those in force, by name; raises as `release_part`."""
     manifest = _manifest(repo, state.head)
     paths = [entry.path for entry in manifest.entries(POLICY)]
-    return {path[len(POLICY) + 1 :].decode("utf-8"): _part(repo, manifest, path) for path in paths}
+    return {
+        path[len(POLICY) + 1 :].decode("utf-8"): RELEASES.part(repo, manifest, path, limit=MAX_BYTES)
+        for path in paths
+    }
 
 
 def encode_known(tips: Mapping[str, CommitId]) -> bytes:
@@ -301,16 +302,7 @@ def _manifest(repo: Workspace, commit: CommitId) -> Manifest:
     return Manifest(repo.store, repo.history.read_commit(commit).manifest, trees=True)
 
 
-def _part(repo: Workspace, manifest: Manifest, path: bytes) -> bytes:
-    entry = manifest.get(path)
-    if entry is None or not entry.is_file:
-        raise CorruptDataError(f"a release has no {path.decode(errors='backslashreplace')}")
-    if entry.size > MAX_BYTES:
-        raise MalformedInputError(f"a release: {path[:80].decode(errors='backslashreplace')} is too long")
-    return read_content(repo.store, entry)
-
-
 def _history(repo: Workspace, name: str) -> Iterator[ReleaseStep]:
     for commit in RELEASES.steps(repo, name):
-        data = _part(repo, Manifest(repo.store, commit.manifest, trees=True), OPERATION)
+        data = RELEASES.part(repo, Manifest(repo.store, commit.manifest, trees=True), OPERATION)
         yield ReleaseStep(commit.id, decode_release_operation(data))

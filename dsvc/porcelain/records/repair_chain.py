@@ -20,7 +20,7 @@ from dsvc.history.history import Prepared
 from dsvc.history.refs import RefChange
 from dsvc.lineage.source_tree import store_part
 from dsvc.model.encoding import encode
-from dsvc.model.errors import CorruptDataError, MalformedInputError, NotFoundError, UsageError
+from dsvc.model.errors import MalformedInputError, NotFoundError, UsageError
 from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry, tree_entry
 from dsvc.model.repair import (
@@ -38,12 +38,10 @@ from dsvc.model.run_record import RunId
 from dsvc.porcelain.records.operation_chain import Chains, prepare_operation
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
-from dsvc.store.materialize import read_content
 
 REPAIR_REFS: Final = "refs/dsvc/repairs/"
 OPERATION, PLAN, PROOF = b"operation", b"plan", b"proof"
 FILES, CODE, STEPS, ROWS = b"files", b"code", b"steps", b"rows"
-MAX_PART_BYTES: Final = 256 << 20
 _DIGITS: Final = 8
 _STEP: Final = re.compile(rb"steps/(0|[1-9][0-9]{0,5})")
 
@@ -164,12 +162,12 @@ def repair_head(repo: Workspace, repair_id: str) -> RepairState:
     tip = REPAIRS.head(repo, repair_id)
     manifest = _manifest(repo, tip)
     history = tuple(_history(repo, repair_id))
-    proof = None if manifest.get(PROOF) is None else decode_proof(_part(repo, manifest, PROOF))
+    proof = None if manifest.get(PROOF) is None else decode_proof(REPAIRS.part(repo, manifest, PROOF))
     done = [step.operation for step in history]
     return RepairState(
         id=repair_id,
         head=tip,
-        plan=decode_plan(_part(repo, manifest, PLAN)),
+        plan=decode_plan(REPAIRS.part(repo, manifest, PLAN)),
         status=_STATUS[done[0].verb],
         steps=_steps(manifest),
         proof=proof,
@@ -193,20 +191,20 @@ def repairs_of(repo: Workspace, defect_id: str) -> list[RepairState]:
 
 def repair_file(repo: Workspace, state: RepairState, name: str) -> bytes:
     """Bytes of a patch or table that the plan keeps; raises as `repair_head`."""
-    return _part(repo, _manifest(repo, state.head), FILES + b"/" + name.encode())
+    return REPAIRS.part(repo, _manifest(repo, state.head), FILES + b"/" + name.encode())
 
 
 def repair_code(repo: Workspace, state: RepairState) -> dict[bytes, bytes]:
     """New bytes of code files by their paths in the working tree; raises as `repair_head`."""
     manifest = _manifest(repo, state.head)
     entries = [*manifest.entries(CODE)]
-    return {entry.path[len(CODE) + 1 :]: _part(repo, manifest, entry.path) for entry in entries}
+    return {entry.path[len(CODE) + 1 :]: REPAIRS.part(repo, manifest, entry.path) for entry in entries}
 
 
 def repair_part(repo: Workspace, state: RepairState, path: bytes) -> bytes | None:
     """Content of a part, ``rows/2-0``; None where there is none such; raises as `repair_head`."""
     manifest = _manifest(repo, state.head)
-    return None if manifest.get(path) is None else _part(repo, manifest, path)
+    return None if manifest.get(path) is None else REPAIRS.part(repo, manifest, path)
 
 
 # Recording
@@ -368,18 +366,9 @@ def _manifest(repo: Workspace, commit: CommitId) -> Manifest:
     return Manifest(repo.store, repo.history.read_commit(commit).manifest, trees=True)
 
 
-def _part(repo: Workspace, manifest: Manifest, path: bytes) -> bytes:
-    entry = manifest.get(path)
-    if entry is None or not entry.is_file:
-        raise CorruptDataError(f"a repair has no {path.decode(errors='backslashreplace')}")
-    if entry.size > MAX_PART_BYTES:
-        raise MalformedInputError(f"a repair: {path[:80].decode(errors='backslashreplace')} is too long")
-    return read_content(repo.store, entry)
-
-
 def _history(repo: Workspace, repair_id: str) -> Iterator[RepairStep]:
     for commit in REPAIRS.steps(repo, repair_id):
-        data = _part(repo, Manifest(repo.store, commit.manifest, trees=True), OPERATION)
+        data = REPAIRS.part(repo, Manifest(repo.store, commit.manifest, trees=True), OPERATION)
         yield RepairStep(commit.id, decode_repair_operation(data))
 
 

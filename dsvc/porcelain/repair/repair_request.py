@@ -14,7 +14,8 @@ from dsvc.lineage.run_tree import RunTree
 from dsvc.model.errors import MalformedInputError, NotFoundError, UsageError
 from dsvc.model.paths import check_structure, display_path
 from dsvc.model.repair import Action, ActionKind, Scope
-from dsvc.porcelain.records.repair_chain import CODE, FILES, MAX_PART_BYTES
+from dsvc.porcelain.records.operation_chain import MAX_PART_BYTES
+from dsvc.porcelain.records.repair_chain import CODE, FILES
 from dsvc.porcelain.runs.known_run import find_run
 from dsvc.porcelain.state.workspace import Workspace
 

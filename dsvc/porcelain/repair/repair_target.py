@@ -23,7 +23,7 @@ from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.lineage.lineage_impact import add_copies
 from dsvc.porcelain.lineage.lineage_scope import Files, LineageScope
-from dsvc.porcelain.records.source_chain import NoSuchSourceError
+from dsvc.porcelain.records.source_chain import SOURCES
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.store.manifest_tree import Manifest
 
@@ -266,11 +266,7 @@ def rows_of_source(base: Base, source_id: str, target: Artifact) -> Numbers:
         If it isn't known which rows these are.
     """
     if source_id not in base.builder.sources.all:
-        raise NoSuchSourceError(
-            f"there is no source {source_id[:200]!r}",
-            hint="dsvc source list",
-            details={"source": source_id[:200]},
-        )
+        raise SOURCES.missing(base.repo, source_id)
     node = SourceNode(source_id)
     base.builder.graph.add_source(node)
     add_copies(base.builder, base.files, [node])
