@@ -19,7 +19,7 @@ from pathlib import Path
 from demo_chain import tell_of_provenance
 from demo_feedback import tell_of_feedback
 from demo_policy import tell_of_policy
-from demo_shell import DemoFailedError, Shell, digests, say
+from demo_shell import PROGRAM, DemoFailedError, Shell, digests, say
 
 # Left out: la-riots.csv, which names people who died.
 FILES = (
@@ -256,7 +256,11 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="run in DIR, a new folder, and leave it there"
     )
-    keep: Path | None = parser.parse_args().keep
+    parser.add_argument("--program", metavar="FILE", help="run FILE as dsvc")
+    arguments = parser.parse_args()
+    keep: Path | None = arguments.keep
+    if arguments.program is not None:
+        PROGRAM[:] = [arguments.program]
     with contextlib.suppress(AttributeError):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     if keep is not None and keep.exists():

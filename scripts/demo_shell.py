@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 
+PROGRAM = [sys.executable, "-m", "dsvc"]
+"""What is run as dsvc."""
+
+
 class DemoFailedError(Exception):
     """The demo cannot go on; the text says why."""
 
@@ -47,9 +51,7 @@ class Shell:
 
     def dsvc(self, *arguments: str, code: int = 0) -> str:
         """Run dsvc, which is to end with this exit code, and return what it printed."""
-        return self._run(
-            f"dsvc {' '.join(map(quoted, arguments))}", [sys.executable, "-m", "dsvc", *arguments], code
-        )
+        return self._run(f"dsvc {' '.join(map(quoted, arguments))}", [*PROGRAM, *arguments], code)
 
     def git(self, *arguments: str, code: int = 0) -> str:
         """Run git, which is to end with this exit code, and return what it printed."""

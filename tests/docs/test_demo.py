@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.resident import resident
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "demo.py"
 
@@ -43,11 +45,14 @@ def test_it_corrects_what_its_page_says(tmp_path: Path, monkeypatch: pytest.Monk
     assert old.keys() - new.keys() == {"ohlc.json", "anscombe.json"}
 
 
-def test_it_runs_to_its_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("started", [False, pytest.param(True, marks=pytest.mark.soak)])
+def test_it_runs_to_its_end(tmp_path: Path, started: bool) -> None:
+    """Most of the time goes into starting the program a hundred times; `make demo` does that, and the soak."""
+    program = [] if started else ["--program", f"{resident().folder}/dsvc"]
     # Without any settings of the person who runs the tests.
     environment = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, SCRIPT],
+        [sys.executable, SCRIPT, *program],
         capture_output=True,
         text=True,
         encoding="utf-8",
