@@ -13,7 +13,7 @@ ARGS   ?=
 ROWS   := benchmarks/results/matrix.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak coverage mutants reliability bench lint format clean
+.PHONY: help demo test soak fuzz coverage mutants reliability bench lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ soak: $(VENV)/.installed-test ## the tests that take minutes to hours
 	scripts/install_test_tools
 	$(PYTEST) -n $(JOBS) -m soak --timeout 0 --rows-results $(ROWS) $(ARGS)
 	$(BIN)/python scripts/reliability.py
+
+fuzz: $(VENV)/.installed-test ## fuzz every parser, 20 s each; or make fuzz ARGS='patch --seconds 600'
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 reliability: $(VENV)/.installed-test ## the tests of the fault matrix; writes docs/reliability.md
 	scripts/install_test_tools

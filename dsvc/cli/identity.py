@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import count
 
 from dsvc.cli.settings import Settings
 
 MAX_CONFIG_BYTES = 1 << 20
 MAX_INCLUDES = 10
+MAX_FILES = 100
 
 _SECTION = re.compile(r'\s*\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\](.*)')
 _SETTING = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*(?:=(.*))?$")
@@ -43,17 +45,21 @@ def _lines(path: str) -> list[str]:
     try:
         with open(path, "rb") as stream:
             data = stream.read(MAX_CONFIG_BYTES)
-    except OSError:
+    except (OSError, ValueError):  # a name with NUL
         return []
     text = data.decode("utf-8", "replace").replace("\\\r\n", "").replace("\\\n", "")
     return text.lstrip("\ufeff").splitlines()
 
 
-def read_git_config(path: str, home: str | None, depth: int = 0) -> Iterator[tuple[str, str]]:
+def read_git_config(path: str, home: str | None) -> Iterator[tuple[str, str]]:
     """Yield ``section.key`` and value of a file of git's config; what cannot be read gives nothing.
 
-    ``include.path`` is followed, conditional includes are not.
+    ``include.path`` is followed, `MAX_INCLUDES` deep and for `MAX_FILES` files; conditional includes are not.
     """
+    return _settings(path, home, 0, count(1))
+
+
+def _settings(path: str, home: str | None, depth: int, files: Iterator[int]) -> Iterator[tuple[str, str]]:
     section = ""
     for line in _lines(path):
         heading = _SECTION.match(line)
@@ -66,8 +72,10 @@ def read_git_config(path: str, home: str | None, depth: int = 0) -> Iterator[tup
         key = f"{section}.{setting[1].lower()}"
         value = "true" if setting[2] is None else parse_value(setting[2])
         if key == "include.path" and depth < MAX_INCLUDES:
-            target = os.path.join(home, value[2:]) if home and value.startswith("~/") else value
-            yield from read_git_config(os.path.join(os.path.dirname(path), target), home, depth + 1)
+            # Two files that include each other twice would be read a thousand times.
+            if next(files) < MAX_FILES:
+                target = os.path.join(home, value[2:]) if home and value.startswith("~/") else value
+                yield from _settings(os.path.join(os.path.dirname(path), target), home, depth + 1, files)
         else:
             yield key, value
 

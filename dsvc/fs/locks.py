@@ -21,7 +21,7 @@ def _holder(fd: int) -> str:
     try:
         facts = json.loads(os.pread(fd, 4096, 0) or b"{}")
         return f" (held by process {facts['pid']})" if "pid" in facts else ""
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return ""
 
 

@@ -155,7 +155,8 @@ def _read(handle: int, name: str) -> bytes:
     if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
         raise RowMapError(f"{name} is no file of at most {MAX_BYTES} bytes")
     with open(handle, "rb", closefd=False) as stream:
-        return stream.read(MAX_BYTES)
+        # Of its length: room is made for as much as is asked for.
+        return stream.read(found.st_size)
 
 
 # rowmap.parquet

@@ -54,9 +54,15 @@ def check_license(text: str) -> str:
     known = _licensing()
     try:
         parsed = known.parse(wanted, validate=False)
-    except (ExpressionError, AttributeError, TypeError) as error:
+    # What the library refuses, and what it stumbles over, such as empty brackets before an AND.
+    except (ExpressionError, AttributeError, TypeError, LookupError, ValueError, RecursionError) as error:
+        why = (
+            str(error).partition("\n")[0][:200]
+            if isinstance(error, ExpressionError)
+            else "it can't be parsed"
+        )
         raise LicenseExpressionError(
-            f"{wanted[:200]!r} is no licence expression: {str(error).splitlines()[0][:200]}",
+            f"{wanted[:200]!r} is no licence expression: {why}",
             hint="SPDX, as in CC-BY-4.0 or 'MIT OR Apache-2.0'",
         ) from error
     for key in known.unknown_license_keys(parsed):

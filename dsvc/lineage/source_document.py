@@ -12,6 +12,7 @@ from dsvc.lineage.evidence import EvidenceOption, check_type
 from dsvc.lineage.source_values import check_day, field_values
 from dsvc.model.errors import UsageError
 from dsvc.model.source_record import Coverage, Evidence, SourceRecord
+from dsvc.table.rules_file import read_document
 
 MAX_DOCUMENT_BYTES: Final = 16 << 20
 _EVIDENCE_KEYS: Final = ("type", "file", "digest", "valid_from", "valid_to")
@@ -58,19 +59,9 @@ def parse_toml(data: bytes, name: str, folder: str) -> SourceDocument:
     SourceFieldError, EvidenceError
         If a date or a kind of evidence is wrong.
     """
-    import tomllib
-
     if len(data) > MAX_DOCUMENT_BYTES:
         raise SourceDocumentError(f"{name} has more than {MAX_DOCUMENT_BYTES >> 20} MiB")
-    try:
-        found = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise SourceDocumentError(f"{name}, line {line}: not UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SourceDocumentError(f"{name}: not valid TOML: {error}") from error
-    except RecursionError as error:
-        raise SourceDocumentError(f"{name} nests too deep") from error
+    found = read_document(data, name, SourceDocumentError)
     evidence = _tables(found.pop("evidence", []), "evidence", _EVIDENCE_KEYS, name)
     covers = _tables(found.pop("covers", []), "covers", _COVERS_KEYS, name)
     return SourceDocument(
@@ -142,6 +133,11 @@ def render_toml(record: SourceRecord) -> str:
 
     Evidence is named by its place in the working tree, or by its name for a file that came from elsewhere:
     whoever exports puts that beside the TOML.
+
+    Raises
+    ------
+    SourceDocumentError
+        If a path in it is not UTF-8, which TOML has no way to write.
     """
     values = field_values(record)
     lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, Mapping)]
@@ -166,4 +162,7 @@ def _evidence_lines(each: Evidence) -> list[str]:
 
 def _toml(value: object) -> str:
     """Write a value; JSON's texts, numbers and lists are TOML's, too."""
-    return msgspec.json.encode(value).decode()
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError as error:
+        raise SourceDocumentError(f"TOML can't hold {value!r:.200}, which is not UTF-8") from error

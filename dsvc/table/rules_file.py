@@ -8,6 +8,8 @@ from typing import Any, Final
 from dsvc.model.errors import UsageError
 
 MAX_DEPTH: Final = 64
+MAX_BITS: Final = 4096
+"""Of a number. TOML has 64; Python reads any number in base 16, and can't write all of them in base 10."""
 _PART: Final = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
 _LONG_KEY: Final = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{MAX_DEPTH},}}")
 """A key of so many parts that the parser, whose time goes with their square, would take hours."""
@@ -54,6 +56,8 @@ def read_document(data: bytes, name: str, kind: type[UsageError]) -> dict[str, A
         raise kind(f"{name} nests too deep", details={"path": name, "line": None}) from error
     if _depth_exceeds(document, MAX_DEPTH):
         raise kind(f"{name} nests too deep", details={"path": name, "line": None})
+    if _has_long_number(document):
+        raise kind(f"{name} has a number of thousands of digits", details={"path": name, "line": None})
     return document
 
 
@@ -73,3 +77,16 @@ def _depth_exceeds(document: object, limit: int) -> bool:
             return False
         level = inner
     return True
+
+
+def _has_long_number(document: object) -> bool:
+    waiting = [document]
+    while waiting:
+        at = waiting.pop()
+        if isinstance(at, dict):
+            waiting.extend(at.values())
+        elif isinstance(at, list):
+            waiting.extend(at)
+        elif isinstance(at, int) and at.bit_length() > MAX_BITS:
+            return True
+    return False

@@ -9,18 +9,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from dsvc.fs import files, locks
 from dsvc.fs.boot import boot_seconds
 from dsvc.fs.owner import Owner, in_use, owner_of
 from dsvc.fs.temporary_folder import discard_tree
-from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain.state.operation_note import NORMALIZE, read_note
 from dsvc.porcelain.state.pending_runs import folder as pending_folder
 from dsvc.porcelain.state.pending_runs import pending_runs
-from dsvc.porcelain.state.staging import read_checked
+from dsvc.porcelain.state.staging import decode_staged, read_checked
 from dsvc.porcelain.tree import held_files, merge_state
 from dsvc.store import prune
 from dsvc.store.layout import Layout
@@ -259,12 +256,9 @@ def work_roots(layout: Layout) -> Iterator[bytes]:
     """
     body = read_checked(os.path.join(layout.work, "staged"), "staged state")
     if body is not None:
-        try:
-            _, base, root = msgspec.msgpack.decode(body, type=tuple[str | None, bytes, bytes])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CorruptDataError("the staged state is malformed") from error
-        yield bytes(NodeId(base))
-        yield bytes(NodeId(root))
+        found = decode_staged(body, os.path.join(layout.work, "staged"))
+        yield bytes(found.base_root)
+        yield bytes(found.root)
     state = merge_state.load(layout)
     if state is not None:
         yield from (bytes(NodeId(root)) for root in (state.before, state.after, state.base) if root)

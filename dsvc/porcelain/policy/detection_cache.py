@@ -115,7 +115,9 @@ class DetectionCache:
         try:
             who, keys, rows = msgspec.msgpack.decode(data[8:], type=_Body)
             found = {key: decode_detection(each) for key, each in rows}
-        except (msgspec.DecodeError, MalformedInputError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, MalformedInputError):
+            return Said(KeySet(), {})
+        if len(keys) % _KEY_BYTES:
             return Said(KeySet(), {})
         # A file that was renamed is that of another detector, or of another version.
         own = (self._detector, self._version, self._config)

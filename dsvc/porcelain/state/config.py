@@ -12,8 +12,8 @@ from dsvc.fs import files
 from dsvc.model.errors import CorruptDataError, NotFoundError, UnsupportedFormatError, UsageError
 from dsvc.store.layout import FEATURES, FORMAT_VERSION
 
-
 OBJECT_FORMAT: Final = "sha1"
+_MAX_DOTS: Final = 200
 
 
 class Setting(NamedTuple):
@@ -189,10 +189,14 @@ def parse(path: str) -> dict[str, str]:
 
     try:
         with open(path, "rb") as file:
-            sections = tomllib.loads(file.read(1 << 20).decode("utf-8"))
+            text = file.read(1 << 20).decode("utf-8")
+        # The parser's time goes with the square of the parts of a key: nobody has one of so many.
+        if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
+            raise CorruptDataError(f"{path} is damaged: a line of too many parts", details={"path": path})
+        sections = tomllib.loads(text)
     except OSError as error:
         raise files.storage_error(error, "read", path) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of UTF-8, of TOML, of a number with thousands of digits
         raise CorruptDataError(f"{path} is damaged: {error}", details={"path": path}) from error
     values: dict[str, str] = {}
     for section, table in sections.items():
@@ -203,7 +207,7 @@ def parse(path: str) -> dict[str, str]:
                 values[f"{section}.{key}"] = ",".join(value)
             elif isinstance(value, bool):
                 values[f"{section}.{key}"] = "true" if value else "false"
-            elif isinstance(value, str | int | float):
+            elif isinstance(value, str | float) or (isinstance(value, int) and value.bit_length() <= 64):
                 values[f"{section}.{key}"] = str(value)
             else:
                 raise CorruptDataError(f"{path}: {section}.{key} has a wrong value", details={"path": path})

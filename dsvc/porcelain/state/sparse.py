@@ -70,7 +70,7 @@ def load(layout: Layout) -> SparsePatterns:
     body = read_checked(_path(layout), "sparse patterns")
     try:
         return SparsePatterns([] if body is None else msgspec.msgpack.decode(body, type=list[str]))
-    except (msgspec.DecodeError, UnicodeDecodeError, SparsePatternError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, SparsePatternError) as error:
         raise CorruptDataError(
             "the sparse patterns are malformed", details={"path": _path(layout)}
         ) from error

@@ -69,6 +69,21 @@ def remove_checked(path: str, *, durable: bool) -> None:
             files.sync_folder(os.path.dirname(path))
 
 
+def decode_staged(body: bytes, path: str) -> Staged:
+    """Decode the body of the file of the staged state.
+
+    Raises
+    ------
+    CorruptDataError, MalformedInputError
+        If it is malformed, or names what is no id.
+    """
+    try:
+        commit, base, root = msgspec.msgpack.decode(body, type=tuple[str | None, bytes, bytes])
+        return Staged(CommitId.parse(commit) if commit else None, NodeId(base), NodeId(root))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CorruptDataError("the staged state is malformed", details={"path": path}) from error
+
+
 class Staging:
     """Reads and replaces the staged state.
 
@@ -98,11 +113,7 @@ class Staging:
         body = read_checked(self._path, "staged state")
         if body is None:
             return Staged(head, head_root, head_root)
-        try:
-            commit, base, root = msgspec.msgpack.decode(body, type=tuple[str | None, bytes, bytes])
-            staged = Staged(CommitId.parse(commit) if commit else None, NodeId(base), NodeId(root))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CorruptDataError("the staged state is malformed", details={"path": self._path}) from error
+        staged = decode_staged(body, self._path)
         if staged.base_commit == head and staged.base_root == head_root:
             return staged
         return Staged(head, head_root, self.carry(staged.base_root, staged.root, head_root))
@@ -126,8 +137,6 @@ class Staging:
         write_checked(self._path, body, durable=self._durable)
 
     def recorded(self) -> NodeId | None:
-        """Staged root as the file says, without looking at HEAD: a root for gc."""
+        """Staged root as the file says, without looking at HEAD: a root for gc; errors as `load`."""
         body = read_checked(self._path, "staged state")
-        if body is None:
-            return None
-        return NodeId(msgspec.msgpack.decode(body, type=tuple[str | None, bytes, bytes])[2])
+        return None if body is None else decode_staged(body, self._path).root

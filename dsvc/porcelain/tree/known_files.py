@@ -41,7 +41,7 @@ def load_known(cache: str) -> dict[bytes, KnownFile]:
         return {}
     try:
         rows = msgspec.msgpack.decode(body, type=list[tuple[bytes, Entry]])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
     return {entry.path: KnownFile(stat, entry) for stat, entry in rows if len(stat) == STAT.size}
 

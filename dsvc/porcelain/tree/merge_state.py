@@ -118,7 +118,7 @@ def load(layout: Layout) -> MergeState | None:
 def _decode(body: bytes, where: str) -> MergeState:
     try:
         return msgspec.msgpack.decode(body, type=MergeState)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptDataError("the merge state is malformed", details={"path": where}) from error
 
 

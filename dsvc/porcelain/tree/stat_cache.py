@@ -21,8 +21,10 @@ import zstandard
 from dsvc.fs import files
 from dsvc.fs.boot import boot_seconds
 from dsvc.model.encoding import encode
+from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import NodeId
-from dsvc.model.manifest import MODE_DIRECTORY, Entry
+from dsvc.model.manifest import MAX_SCHEMA_BYTES, MODE_DIRECTORY, Entry
+from dsvc.model.paths import MAX_PATH_BYTES
 from dsvc.store.ingest import FileStat
 from dsvc.store.manifest_tree import Manifest
 
@@ -52,7 +54,7 @@ def trusted_stat(stat: FileStat, now_ns: int) -> bytes:
     return STAT.pack(*stat)
 
 
-_MAX_SHARD_BYTES: Final = 1 << 30
+_MAX_ENTRY_BYTES: Final = MAX_PATH_BYTES + MAX_SCHEMA_BYTES + 512
 
 
 @lru_cache(maxsize=1)
@@ -103,13 +105,30 @@ class Shard:
         return self.names.split(b"\0") if self.names else []
 
     def entries(self) -> list[Entry]:
-        """Entries in order of names."""
+        """Entries in order of names.
+
+        Raises
+        ------
+        CorruptDataError
+            If they are none, though the checksum of the file is right: somebody forged it.
+        """
         if self._entries is None:
-            if self._packed:
-                self._raw_entries = _decompressor().decompress(self._packed, max_output_size=_MAX_SHARD_BYTES)
-            head = b"\xdd" + len(self).to_bytes(4, "big")
-            self._entries = msgspec.msgpack.decode(head + self._raw_entries, type=list[Entry])
+            try:
+                self._entries = self._decoded()
+            except (zstandard.ZstdError, msgspec.DecodeError, RecursionError) as error:
+                raise CorruptDataError(
+                    "the stat cache is malformed", hint="delete .dsvc/cache; it is made again"
+                ) from error
         return self._entries
+
+    def _decoded(self) -> list[Entry]:
+        if self._packed:
+            # zstd makes room for whatever length a frame claims.
+            if zstandard.get_frame_parameters(self._packed).content_size > len(self) * _MAX_ENTRY_BYTES:
+                raise zstandard.ZstdError("a frame of more than the entries of its rows")
+            self._raw_entries = _decompressor().decompress(self._packed)
+        head = b"\xdd" + len(self).to_bytes(4, "big")
+        return msgspec.msgpack.decode(head + self._raw_entries, type=list[Entry])
 
     def rows(self) -> Iterator[tuple[bytes, bytes, Entry]]:
         """Rows as (name, stat, entry)."""
@@ -174,9 +193,11 @@ class StatCache:
             stored, names, stats, packed = msgspec.msgpack.decode(
                 body, type=tuple[bytes, bytes, bytes, bytes]
             )
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
-        return Shard(folder, names, stats, b"", packed) if stored == folder else None
+        shard = Shard(folder, names, stats, b"", packed)
+        is_whole = len(stats) == len(shard) * STAT.size and len(shard.name_list()) == len(shard)
+        return shard if stored == folder and is_whole else None
 
     def save_shard(self, shard: Shard) -> None:
         """Write a shard; an empty one removes its file."""
@@ -204,7 +225,7 @@ class StatCache:
             return None
         try:
             state = msgspec.msgpack.decode(body, type=State)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
         if (staged is not None and state.root != bytes(staged)) or self._is_from_before_the_start():
             return None

@@ -17,7 +17,7 @@ import xxhash
 
 from dsvc.model.encoding import encode
 from dsvc.table.hashes.hash_scheme import scheme
-from dsvc.table.index.row_index import PIECE, IndexColumn, Malformed, RowIndex
+from dsvc.table.index.row_index import MAX_PIECE_ROWS, PIECE, IndexColumn, Malformed, RowIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -202,13 +202,16 @@ class IndexFile:
         if self.header.scheme != scheme():
             raise ValueError("made by another version")
         offset = _PREFIX + length
-        self.pieces = np.frombuffer(data, PIECE, self.header.pieces, offset)
+        # Less than none would be all that is left.
+        self.pieces = np.frombuffer(data, PIECE, max(self.header.pieces, 0), offset)
         offset += self.pieces.nbytes
         offset += -offset % 8
         self.stripes: list[MappedStripe] = []
         for rows, names in self.header.stripes:
             self.stripes.append(MappedStripe(data, offset, rows, names))
             offset += 8 * rows * len(names)
+            if rows < 0 or offset > len(data):
+                raise ValueError("a stripe ends behind the file")
 
 
 def load_index(
@@ -246,9 +249,28 @@ def load_index(
         own = open_(digest)
         if own.header.files[0][0] != digest:
             return None
-        return StoredIndex([own, *(open_(*other) for other in own.header.files[1:])])
-    except (OSError, ValueError, IndexError, msgspec.DecodeError):
+        opened_files = [own, *(open_(*other) for other in own.header.files[1:])]
+        _check_pieces(opened_files)
+        return StoredIndex(opened_files)
+    except (OSError, ValueError, IndexError, OverflowError, RecursionError, msgspec.DecodeError):
         return None
+
+
+def _check_pieces(opened: Sequence[IndexFile]) -> None:
+    """Refuse pieces that are not where they say: the checksum of a forged file is right."""
+    pieces = opened[0].pieces
+    stripes = [rows for each in opened for rows, _ in each.header.stripes]
+    counts = np.array([len(each.header.stripes) for each in opened], np.int64)
+    files = pieces["file"].astype(np.int64)
+    if len(pieces) and (
+        int(files.max()) >= len(counts)
+        or int(pieces["rows"].max()) > MAX_PIECE_ROWS
+        or bool((pieces["stripe"] >= counts[files]).any())
+    ):
+        raise ValueError("a piece is in no stripe")
+    held = np.array(stripes, np.int64)[(np.cumsum(counts) - counts)[files] + pieces["stripe"]]
+    if bool((pieces["start"].astype(np.int64) + pieces["rows"] > held).any()):
+        raise ValueError("a piece ends behind its stripe")
 
 
 def oldest_first(folder: str) -> list[tuple[str, int]]:
