@@ -505,3 +505,15 @@ def test_a_tree_with_content_of_its_own_is_refused(store: ChunkStore) -> None:
         with pytest.raises(MalformedInputError, match="tree with content"):
             list(Manifest(store, root, trees=True).entries())
         assert defects(store, root) == ["F022"]
+
+
+def test_nodes_are_cut_as_ever(store: ChunkStore) -> None:
+    """Where nodes end is part of the format: other cuts would be other ids for the same versions."""
+    root = put_manifest(store, large(3000))
+    refs = [ChunkRef(number + 1, number.to_bytes(32, "big")) for number in range(5000)]
+    assert bytes(root).hex()[:16] == "b2b7859fc28ae832"
+    assert bytes(write_list(store, refs)).hex()[:16] == "0463ba5bf8e56089"
+    changed = Manifest(store, root).update([(b"folder/000500", None)])
+    store.publish()
+    rest = {path: data for path, data in large(3000).items() if path != b"folder/000500"}
+    assert changed == put_manifest(ChunkStore(MemoryBackend()), rest), "however it came about"
