@@ -11,11 +11,11 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks.peers.dsvc import Dsvc
-from benchmarks.reliability_judge import figures
+from benchmarks.reliability_judge import BUSY, figures
 from benchmarks.results import Reading, SpecialResult, now, this_machine
 
 TMPFS = Path("/dev/shm")
-BUSY = 1.0
+SPARE = 1.0
 PARTS = ("fsck", "million", "crash", "durability", "blake3", "sparse", "stop")
 """Each is a module ``reliability_PART`` with a function ``measure_PART(place, scale, rounds)`` of readings.
 
@@ -32,7 +32,7 @@ def _measured(name: str, place: Path, scale: float, rounds: int) -> list[Reading
 def _beside() -> str:
     """What else ran: processes of others that wait for a core make times longer, and ratios uneven."""
     load = os.getloadavg()[1]
-    busy = "other work ran beside it" if load > len(os.sched_getaffinity(0)) + BUSY else "quiet"
+    busy = BUSY if load > len(os.sched_getaffinity(0)) + SPARE else "quiet"
     return f"{busy}, load average {load:.1f}"
 
 
