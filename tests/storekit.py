@@ -10,11 +10,12 @@ import blake3
 import xxhash
 
 from dsvc.fs import files
-from dsvc.model.encoding import encode
-from dsvc.model.ids import NodeId
+from dsvc.model.encoding import encode, hash_object
+from dsvc.model.ids import NodeId, RecordId
 from dsvc.model.manifest import MODE_FILE, ChunkClass, ChunkRef, Entry
 from dsvc.store import chunker
 from dsvc.store.backend import Backend
+from dsvc.store.block import ItemType
 from dsvc.store.chunk_list import chunks_of, write_list
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.layout import Layout
@@ -49,6 +50,13 @@ def prose(size: int, seed: int = 0) -> bytes:
     generator = random.Random(seed)
     words = [f"{generator.randrange(1 << 20):x}" for _ in range(400)]
     return " ".join(generator.choices(words, k=size // 4 + 8)).encode()[:size]
+
+
+def put_record(store: ChunkStore, data: bytes) -> RecordId:
+    """Store a record: the one type of object that no verb writes by itself."""
+    id_ = hash_object("record", data, RecordId)
+    store.put_object(id_, data, ItemType.RECORD)
+    return id_
 
 
 def put_file(store: ChunkStore, path: bytes, data: bytes, *, raw: bool = False) -> Entry:

@@ -65,6 +65,10 @@ class Backend(Protocol):
         """Like `read`, mapped where the backend can; valid as long as the caller keeps it."""
         ...
 
+    def forget(self) -> None:
+        """Let go of what is open, so that the next read asks where the packs lie."""
+        ...
+
     def create(self) -> PackSink:
         """Begin a new pack."""
         ...

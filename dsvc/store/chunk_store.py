@@ -13,7 +13,7 @@ import blake3
 
 from dsvc.model.encoding import hash_object
 from dsvc.model.errors import CorruptDataError, ErasedError, MissingDataError
-from dsvc.model.ids import Digest, ListId, NodeId, PackId, RecordId
+from dsvc.model.ids import Digest, PackId
 from dsvc.store import block, pack
 from dsvc.store.backend import Backend, Buffer, UnreadableError
 from dsvc.store.block import Compressor, ItemType
@@ -25,15 +25,18 @@ if TYPE_CHECKING:
     from dsvc.store.tree_builder import Child
 
 _CACHED_BLOCKS = 32
-_KINDS: dict[str, type[Digest]] = {"node": NodeId, "list": ListId, "record": RecordId}
+
+
+def id_of(data: bytes | memoryview, item_type: int) -> bytes:
+    """Id that an object of these bytes has."""
+    if item_type == ItemType.CHUNK:
+        return blake3.blake3(data).digest()
+    return bytes(hash_object(pack.ITEM_DOMAINS[ItemType(item_type)], data, Digest))
 
 
 def check_id(id_: bytes, data: bytes | memoryview, item_type: int) -> bool:
     """Whether `data` is what the id says."""
-    if item_type == ItemType.CHUNK:
-        return blake3.blake3(data).digest() == bytes(id_)
-    domain = pack.ITEM_DOMAINS[ItemType(item_type)]
-    return bytes(hash_object(domain, data, _KINDS[domain])) == bytes(id_)
+    return id_of(data, item_type) == bytes(id_)
 
 
 class KnownNode(NamedTuple):
@@ -127,12 +130,6 @@ class ChunkStore:
         self._new[raw_id] = (data, item_type)
         self._add(raw_id, data, item_type, pack.STREAM_OBJECTS)
         return True
-
-    def put_record(self, data: bytes) -> RecordId:
-        """Store a record (at most 16 MiB) and return its id."""
-        id_ = hash_object("record", data, RecordId)
-        self.put_object(id_, data, ItemType.RECORD)
-        return id_
 
     def _is_new(self, id_: bytes) -> bool:
         """Whether an object has to be stored; one look at the index, since every file asks."""

@@ -26,6 +26,12 @@ SIZES: Final = {
     ChunkClass.PAGED: Sizes(2 * 1024, 6 * 1024, 32 * 1024),
 }
 NORMALIZED_CHUNKING: Final = 2
+ONE_CHUNK_BYTES: Final = (
+    SIZES[ChunkClass.TEXT].minimum,
+    SIZES[ChunkClass.RAW].maximum,
+    SIZES[ChunkClass.PAGED].minimum,
+)
+"""Up to which size a file of each class is one chunk, without looking for cut points."""
 
 
 class Chunker:
@@ -64,16 +70,10 @@ class Chunker:
         return lengths
 
 
-def whole_is_one_chunk(chunk_class: ChunkClass, size: int) -> bool:
-    """Whether a file of `size` bytes is stored as one chunk without looking for cut points."""
-    sizes = SIZES[chunk_class]
-    return size <= (sizes.maximum if chunk_class is ChunkClass.RAW else sizes.minimum)
-
-
 def cut(chunk_class: ChunkClass, data: bytes | memoryview) -> Iterator[memoryview]:
     """Cut a whole file that is in memory."""
     view = memoryview(data)
-    if whole_is_one_chunk(chunk_class, len(view)):
+    if len(view) <= ONE_CHUNK_BYTES[chunk_class]:
         if view:
             yield view
         return

@@ -74,17 +74,12 @@ def erase(
     trashed = [pack for packs in store.backend.list_trash().values() for pack in packs]
     footers = [*store.index.footers(), *(Footer(store.backend, pack) for pack in trashed)]
     holding = _holding(footers, wanted, needed)
-    rewriter = Rewriter(store)
     dropped: set[bytes] = set()
-    try:
+    with Rewriter(store) as rewriter:
         for footer in holding:
             dropped |= _copy_without(rewriter, footer, wanted, needed)
             if rewriter.full:
                 rewriter.publish()
-        rewriter.publish()
-    except BaseException:
-        rewriter.abandon()
-        raise
     found = {id_ for id_ in wanted for footer in holding if _has_bytes(footer, id_)}
     _delete(store, [footer.pack for footer in holding if footer.pack not in rewriter.published])
     return Erased(objects=len(found), packs=len(holding), dropped=len(dropped))

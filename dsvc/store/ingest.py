@@ -27,7 +27,7 @@ from dsvc.model.manifest import (
 )
 from dsvc.store.chunk_list import write_list
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.chunker import SIZES, cut
+from dsvc.store.chunker import ONE_CHUNK_BYTES, cut
 from dsvc.store.content import NO_FACTS, SNIFF_BYTES, Describe, Describer, Facts, FactsOfBytes, Look, sniff
 
 LARGE_BYTES: Final = 8 * 1024 * 1024
@@ -35,12 +35,6 @@ LARGE_BYTES: Final = 8 * 1024 * 1024
 ATTEMPTS: Final = 3
 _RAW = int(ChunkClass.RAW)
 _READ_BYTES: Final = 1 << 20
-ONE_CHUNK_BYTES: Final = (
-    SIZES[ChunkClass.TEXT].minimum,
-    SIZES[ChunkClass.RAW].maximum,
-    SIZES[ChunkClass.PAGED].minimum,
-)
-"""Up to which size a file of each class is one chunk, without looking for cut points."""
 
 
 class UnstableFileError(DsvcError):

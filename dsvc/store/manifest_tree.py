@@ -6,6 +6,7 @@ Only the nodes that a question needs are read; equal nodes are skipped by id. Ho
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import lt
 
@@ -190,7 +191,7 @@ class Manifest:
         level, items = self.node(bytes(self.root))
         after = b""
         while True:
-            position = _first_at_or_after(items, low)
+            position = bisect_left(items, low, key=last_path)
             if position == len(items):
                 return None
             item = items[position]
@@ -212,7 +213,7 @@ class Manifest:
     def _range(
         self, level: int, items: Items, after: bytes, low: bytes, high: bytes | None
     ) -> Iterator[Entry]:
-        for position in range(_first_at_or_after(items, low), len(items)):
+        for position in range(bisect_left(items, low, key=last_path), len(items)):
             item = items[position]
             if isinstance(item, Entry):
                 if high is not None and item.path >= high:
@@ -273,17 +274,6 @@ class Manifest:
 def last_path(item: Entry | Child) -> bytes:
     """Greatest path of an item: its own, or the last one below it."""
     return item.path if isinstance(item, Entry) else item.last
-
-
-def _first_at_or_after(items: Items, path: bytes) -> int:
-    low, high = 0, len(items)
-    while low < high:
-        middle = (low + high) >> 1
-        if last_path(items[middle]) < path:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 class _Changes:

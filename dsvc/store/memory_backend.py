@@ -77,6 +77,9 @@ class MemoryBackend:
         """View of a range."""
         return memoryview(self.read(pack, offset, length))
 
+    def forget(self) -> None:
+        """Nothing is open."""
+
     def create(self) -> MemorySink:
         """Begin a new pack."""
         return MemorySink(self.packs)

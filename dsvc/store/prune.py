@@ -314,9 +314,8 @@ class _Run:
         return any(self._needs_this_copy(id_, place) for id_, place in self._by_name[name].footer.rows())
 
     def _rewrite(self, sources: list[MarkedPack]) -> None:
-        rewriter = Rewriter(self._store)
         done: list[PackId] = []
-        try:
+        with Rewriter(self._store) as rewriter:
             for marked in sources:
                 rewriter.copy(marked.footer, self._wanted(marked))
                 if not marked.trashed:
@@ -325,11 +324,7 @@ class _Run:
                     rewriter.publish()
                     self._trash(done, rewriter.published)
                     done = []
-            rewriter.publish()
-            self._trash(done, rewriter.published)
-        except BaseException:
-            rewriter.abandon()
-            raise
+        self._trash(done, rewriter.published)
 
     def _wanted(self, marked: MarkedPack) -> Callable[[int, bytes, Location], bool]:
         def choose(row: int, id_: bytes, place: Location) -> bool:

@@ -89,17 +89,13 @@ class Repair:
         damaged = [report for report in reports if report.defects]
         sought = set(missing)
         live = set(self._store.backend.list_packs())
-        try:
+        with self._rewriter:
             for report in damaged:
                 if report.pack in live:
                     self._carry_over(report, sought)
                 elif sought:
                     self._carry_salvaged(report.pack, lambda id_: id_ in sought)
             self._from_working_tree({*sought, *(i for ids in self._lost.values() for i in ids)}, roots)
-            self._rewriter.publish()
-        except BaseException:
-            self._rewriter.abandon()
-            raise
         lost = {id_ for ids in self._lost.values() for id_ in ids if id_ not in self._put}
         quarantined = self._put_away(damaged, live)
         self._store.forget()

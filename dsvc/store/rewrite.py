@@ -6,8 +6,9 @@ ones are published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from dsvc.model.errors import CorruptDataError, DsvcError
 from dsvc.model.ids import PackId
@@ -34,6 +35,8 @@ def stream_of(item_type: int, codec: int) -> int:
 class Rewriter:
     """Gathers objects from old packs into new ones of the usual size.
 
+    At the end of its context the last pack is published; after an error what wasn't is thrown away.
+
     Parameters
     ----------
     store : ChunkStore
@@ -51,6 +54,20 @@ class Rewriter:
         self._compressor = Compressor()
         self._in_pack: set[bytes] = set()
         self.published: list[PackId] = []
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Publish what was gathered, or throw it away."""
+        try:
+            if error is None:
+                self.publish()
+        finally:
+            self._abandon()
 
     def _target(self) -> PackWriter:
         if self._writer is None:
@@ -125,8 +142,7 @@ class Rewriter:
         if name is not None:
             self.published.append(name)
 
-    def abandon(self) -> None:
-        """Throw away what was not published."""
+    def _abandon(self) -> None:
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
@@ -150,20 +166,3 @@ def is_sound(store: ChunkStore, footer: Footer, id_: bytes, place: Location) -> 
         return check_id(id_, store.read_at(footer, place), place.item_type)
     except DsvcError:
         return False
-
-
-def rewrite(
-    store: ChunkStore, sources: Iterable[tuple[Footer, Callable[[int, bytes, Location], bool]]]
-) -> list[PackId]:
-    """Copy chosen rows of several packs and publish; on an error nothing new is left half-written."""
-    rewriter = Rewriter(store)
-    try:
-        for footer, wanted in sources:
-            rewriter.copy(footer, wanted)
-            if rewriter.full:
-                rewriter.publish()
-        rewriter.publish()
-    except BaseException:
-        rewriter.abandon()
-        raise
-    return rewriter.published

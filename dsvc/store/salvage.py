@@ -12,14 +12,13 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import blake3
-
 from dsvc.model.encoding import hash_object
 from dsvc.model.errors import CorruptDataError
-from dsvc.model.ids import Digest, PackId
+from dsvc.model.ids import PackId
 from dsvc.store import block, pack
 from dsvc.store.backend import Backend, UnreadableError
 from dsvc.store.block import BlockInfo, ItemType
+from dsvc.store.chunk_store import id_of
 
 _MAGIC = re.compile(re.escape(block.MAGIC))
 _SECTOR = 4096
@@ -43,13 +42,6 @@ class Found(NamedTuple):
     item_type: ItemType
     codec: int
     trusted: bool
-
-
-def id_of(data: memoryview, item_type: ItemType) -> bytes:
-    """Id that an object of these bytes has."""
-    if item_type is ItemType.CHUNK:
-        return blake3.blake3(data).digest()
-    return bytes(hash_object(pack.ITEM_DOMAINS[item_type], data, Digest))
 
 
 def _readable(backend: Backend, name: PackId) -> memoryview:

@@ -63,9 +63,7 @@ def check_pack(backend: Backend, name: PackId, *, read_data: bool) -> PackReport
     """Check a pack, and once more before anything is reported: a read may fail once and be right then."""
     report = _check_once(backend, name, read_data)
     if report.defects:
-        forget = getattr(backend, "forget", None)
-        if forget is not None:
-            forget()
+        backend.forget()
         report = _check_once(backend, name, read_data)
     return report
 

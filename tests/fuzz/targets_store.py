@@ -21,7 +21,7 @@ from dsvc.store.salvage import rebuild, salvage
 from dsvc.store.scrub import check_pack
 from dsvc.store.tree_check import TreeCheck
 from tests.fuzz.registry import Form, target
-from tests.storekit import noise, prose, put_file
+from tests.storekit import noise, prose, put_file, put_record
 
 DIGEST = b"d" * 32
 
@@ -106,7 +106,7 @@ def _pack() -> bytes:
         put_file(store, b"a", noise(60, n), raw=True)
         put_file(store, b"a", prose(300, n))
     store.put_object(hash_object("node", _nodes()[0], NodeId), _nodes()[0], ItemType.NODE)
-    store.put_record(b"record")
+    put_record(store, b"record")
     store.publish()
     (found,) = backend.packs.values()
     return found

@@ -35,7 +35,7 @@ from dsvc.store.pack import Footer, encode_footer
 from dsvc.store.salvage import salvage
 from dsvc.store.scrub import check_pack
 from dsvc.store.tree_check import TreeCheck
-from tests.storekit import make_layout, noise, prose, put_manifest
+from tests.storekit import make_layout, noise, prose, put_manifest, put_record
 
 DIGEST, XXH3 = blake3.blake3(b"x").digest(), xxhash.xxh3_128_digest(b"x")
 
@@ -197,7 +197,7 @@ def test_h23_an_object_of_another_domain_is_refused() -> None:
     data = leaf(entry())
     chunk = blake3.blake3(data).digest()
     store.put_chunk(chunk, data, raw=False)
-    record = store.put_record(data)
+    record = put_record(store, data)
     store.publish()
     for id_ in (chunk, bytes(record)):
         bounded(lambda id_=id_: read_node(store, NodeId(id_)), CorruptDataError)  # type: ignore[misc]

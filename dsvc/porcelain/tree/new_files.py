@@ -21,8 +21,9 @@ from dsvc.model.paths import is_plain
 from dsvc.porcelain.tree.file_entry import entry_of_bytes, table_reader
 from dsvc.porcelain.tree.stat_cache import COARSE_NS, STAT, trusted_stat
 from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.chunker import ONE_CHUNK_BYTES
 from dsvc.store.content import NO_FACTS, FactsOfBytes, sniff
-from dsvc.store.ingest import LARGE_BYTES, ONE_CHUNK_BYTES, FileStat
+from dsvc.store.ingest import LARGE_BYTES, FileStat
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TYPE_MASK: Final = 0o170000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import blake3
@@ -20,7 +20,7 @@ from dsvc.store.erase import erase
 from dsvc.store.mark import Marks
 from dsvc.store.memory_backend import MemoryBackend
 from dsvc.store.pack import Footer, PackWriter
-from dsvc.store.rewrite import Rewriter, is_sound, rewrite
+from dsvc.store.rewrite import Rewriter, is_sound
 from dsvc.store.salvage import rebuild, salvage
 from dsvc.store.scrub import check_pack
 from tests.readkit import reading
@@ -28,6 +28,7 @@ from tests.storekit import local_store, noise, prose, put_manifest, read_manifes
 
 Row = tuple[bytes, int, int, int]
 """Id, length with type, block, offset."""
+Choose = Callable[[int, bytes, pack.Location], bool]
 
 ITEMS = sorted((noise(500 + n, n) for n in range(3)), key=lambda data: blake3.blake3(data).digest())
 IDS = [blake3.blake3(data).digest() for data in ITEMS]
@@ -254,6 +255,15 @@ def test_a_pack_that_becomes_shorter_while_it_is_read(tmp_path: Path) -> None:
 
 
 # Rewriting
+
+
+def rewrite(store: ChunkStore, sources: Sequence[tuple[Footer, Choose]]) -> list[PackId]:
+    with Rewriter(store) as rewriter:
+        for footer, wanted in sources:
+            rewriter.copy(footer, wanted)
+            if rewriter.full:
+                rewriter.publish()
+    return rewriter.published
 
 
 def two_packs() -> tuple[ChunkStore, MemoryBackend]:
