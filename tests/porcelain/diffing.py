@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from dsvc.diff.delta import Change
+from dsvc.model.manifest import Kind
 from dsvc.porcelain.state.values import DiffResult
 from tests.porcelain.working import Work
 
@@ -15,6 +16,13 @@ def status(result: DiffResult) -> list[tuple[str, ...]]:
         (letters[c.kind.value], *(os.fsdecode(p) for p in (c.old_path, c.path) if p is not None))
         for c in result.changes
     )
+
+
+def kind_name(change: Change) -> str:
+    """What changed; the new side counts."""
+    entry = change.new or change.old
+    assert entry is not None
+    return Kind(entry.kind).name.lower()
 
 
 def lines_of(work: Work, change: Change, result: DiffResult) -> list[str] | None:

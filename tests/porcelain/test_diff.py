@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsvc.porcelain.state.values import DiffResult
-from dsvc.porcelain.tables.diff import kind_name
-from tests.porcelain.diffing import lines_of, status
+from tests.porcelain.diffing import kind_name, lines_of, status
 from tests.porcelain.working import EMPTY_FOLDER, Tree, Work, link, program
 from tests.storekit import noise, prose
 

@@ -17,11 +17,11 @@ from pyarrow import parquet
 from dsvc.model.errors import UsageError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import ChunkClass, Entry, Kind, decode_schema
-from dsvc.porcelain.tables.diff import kind_name
 from dsvc.porcelain.tables.table_rules import MAX_RULES_BYTES, table_rules
 from dsvc.porcelain.tree.tree_scan import FORK_FROM
 from dsvc.porcelain.tree.worktree_side import entries_now
 from dsvc.store.ingest import LARGE_BYTES
+from tests.porcelain.diffing import kind_name
 from tests.porcelain.working import Work
 
 NAME = "数据/表.csv".encode()

@@ -12,6 +12,7 @@ from dsvc.model.ids import CommitId
 from dsvc.model.manifest import Entry, Kind
 from dsvc.model.paths import display_path
 from dsvc.porcelain.lineage.artifact_version import digest_of_folder
+from dsvc.porcelain.state.revisions import UNCOMMITTED
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_target import RowTarget, parse_target, split_row
 from dsvc.porcelain.tree.read import close_paths
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from dsvc.store.manifest_tree import Manifest
 
 _RELEASE: Final = "release:"
-_UNCOMMITTED: Final = ("WORKTREE", "STAGED")
 
 
 class NotASubjectError(UsageError):
@@ -110,7 +110,7 @@ def version_of(repo: Workspace, revision: str) -> Evaluated:
 
 
 def _commit(repo: Workspace, revision: str) -> CommitId:
-    if revision in _UNCOMMITTED:
+    if revision in UNCOMMITTED:
         raise NotASubjectError(
             f"{revision} is no version: an evaluation is of what is committed",
             hint="commit first; nothing that is evaluated may change under it",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dsvc.model.ids import CommitId
 from dsvc.porcelain.records.feedback_chain import FEEDBACK_REFS, FeedbackHead, feedback_head
+from dsvc.porcelain.state.revisions import UNCOMMITTED
 from dsvc.porcelain.state.workspace import Workspace
 
 if TYPE_CHECKING:
     from dsvc.porcelain.feedback.evaluation_pair import EvaluationPair
-
-_UNCOMMITTED: Final = ("STAGED", "WORKTREE")
 
 
 def metric_table(repo: Workspace, old: str, new: str) -> list[EvaluationPair]:
@@ -38,7 +37,7 @@ def metric_table(repo: Workspace, old: str, new: str) -> list[EvaluationPair]:
     MissingDataError, CorruptDataError, MalformedInputError
         If an evaluation can't be read.
     """
-    if old in _UNCOMMITTED or new in _UNCOMMITTED:
+    if old in UNCOMMITTED or new in UNCOMMITTED:
         return []
     names = [name.removeprefix(FEEDBACK_REFS) for name in repo.history.refs.list(FEEDBACK_REFS)]
     if not names:

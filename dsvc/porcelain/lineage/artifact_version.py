@@ -10,6 +10,7 @@ from dsvc.model.errors import MissingDataError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.paths import display_path
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles, artifacts_of_folder
+from dsvc.porcelain.state.revisions import newest_commits
 from dsvc.porcelain.state.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from dsvc.porcelain.tables.row_indexes import KnownTable, RowIndexes
     from dsvc.store.manifest_tree import Manifest
     from dsvc.table.index.row_index import RowIndex
-
-_OWN_REFS = "refs/dsvc/"
 
 
 class ArtifactGoneError(MissingDataError):
@@ -88,11 +87,7 @@ def digest_of_folder(path: bytes, entries: Iterable[Entry]) -> bytes:
 def _roots(repo: Workspace, near: Sequence[CommitId]) -> Iterator[NodeId]:
     for commit in near:
         yield repo.history.read_commit(commit).manifest
-    head = repo.history.refs.head().commit
-    refs = repo.history.refs.list()
-    tips = {tip for name, tip in refs.items() if not name.startswith(_OWN_REFS)}
-    starts = sorted({repo.history.peel(tip) for tip in tips | ({head} if head is not None else set())})
-    for each in repo.history.log(starts):
+    for each in repo.history.log(newest_commits(repo)):
         yield each.manifest
     # What no commit took yet.
     yield repo.staged().root

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from dsvc.model.manifest import Entry
 from dsvc.porcelain.state.commit_lineage import SOURCE_REFS, lineage_of
 from dsvc.porcelain.state.pending_runs import pending_runs
+from dsvc.porcelain.state.revisions import UNCOMMITTED, commit_of
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_target import FoundRow, RowTarget
 
 if TYPE_CHECKING:
     from dsvc.porcelain.lineage.lineage_trace import TraceResult
-
-_UNCOMMITTED = ("STAGED", "WORKTREE")
 
 
 def traced(repo: Workspace, target: RowTarget, entry: Entry, row: FoundRow | None) -> TraceResult | None:
@@ -34,10 +33,6 @@ def traced(repo: Workspace, target: RowTarget, entry: Entry, row: FoundRow | Non
 def _is_recorded(repo: Workspace, revision: str) -> bool:
     if repo.history.refs.list(SOURCE_REFS):
         return True
-    if revision in (*_UNCOMMITTED, "HEAD"):
-        commit = repo.history.refs.head().commit
-    else:
-        commit = repo.history.revisions.resolve(revision)
-    if lineage_of(repo, commit).root is not None:
+    if lineage_of(repo, commit_of(repo, revision)).root is not None:
         return True
-    return revision in _UNCOMMITTED and bool(pending_runs(repo.layout))
+    return revision in UNCOMMITTED and bool(pending_runs(repo.layout))

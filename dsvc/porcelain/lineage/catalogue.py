@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from dsvc.lineage.closure import Closure
-from dsvc.lineage.coverage import Origins
 from dsvc.lineage.descent import descent_of
 from dsvc.lineage.grades import Grade
 from dsvc.lineage.graph import ArtifactNode
@@ -18,17 +17,14 @@ from dsvc.lineage.source_values import read_value
 from dsvc.lineage.stages import Stage, stages_of
 from dsvc.model.errors import UsageError
 from dsvc.model.manifest import Entry
-from dsvc.porcelain.records.lineage_facts import origins
+from dsvc.porcelain.records.lineage_facts import origins_at
 from dsvc.porcelain.records.source_chain import SOURCES
-from dsvc.porcelain.state.commit_lineage import lineage_of
-from dsvc.porcelain.state.pending_runs import pending_runs
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.read import ls
 
 if TYPE_CHECKING:
     from dsvc.lineage.known_sources import KnownSources
 
-_UNCOMMITTED = ("STAGED", "WORKTREE")
 _SUPPLY = "supply_type"
 
 
@@ -134,7 +130,7 @@ def catalogue(repo: Workspace, rev: str | None, path: bytes, asked: Wanted) -> l
         If the version's lineage can't be read.
     """
     files = [item.entry for item in ls(repo, rev, path, recursive=True) if item.entry is not None]
-    known = _origins(repo, rev)
+    _, known = origins_at(repo, rev)
     if asked.source is not None and known.sources.all and asked.source not in known.sources.all:
         raise SOURCES.missing(repo, asked.source)
     closure = Closure(known, files)
@@ -165,15 +161,6 @@ def catalogue(repo: Workspace, rev: str | None, path: bytes, asked: Wanted) -> l
                 )
             )
     return found
-
-
-def _origins(repo: Workspace, rev: str | None) -> Origins:
-    commit = repo.history.refs.head().commit
-    if rev not in (None, "HEAD", *_UNCOMMITTED):
-        commit = repo.history.revisions.resolve(str(rev))
-    pending = pending_runs(repo.layout) if rev in _UNCOMMITTED else []
-    root = repo.manifest_of("STAGED" if rev == "WORKTREE" else rev).root
-    return origins(repo, root, [lineage_of(repo, commit)], pending)
 
 
 class _SourceFacts:

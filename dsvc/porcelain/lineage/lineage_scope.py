@@ -15,12 +15,11 @@ from dsvc.porcelain.records.lineage_facts import known_sources
 from dsvc.porcelain.state.commit_lineage import lineage_of
 from dsvc.porcelain.state.moment import Moment
 from dsvc.porcelain.state.pending_runs import pending_runs
+from dsvc.porcelain.state.revisions import commit_of, newest_commits
 from dsvc.porcelain.state.workspace import Workspace
 
 if TYPE_CHECKING:
     from dsvc.store.manifest_tree import Manifest
-
-_OWN_REFS = "refs/dsvc/"
 
 
 class Files(Protocol):
@@ -163,11 +162,6 @@ class LineageScope:
 
 def _commits(repo: Workspace, revision: str | None) -> Iterable[CommitId]:
     if revision is None:
-        refs = repo.history.refs.list()
-        tips = {commit for name, commit in refs.items() if not name.startswith(_OWN_REFS)}
-        head = repo.history.refs.head().commit
-        return sorted(repo.history.peel(tip) for tip in tips | ({head} if head is not None else set()))
-    if revision in ("HEAD", "STAGED", "WORKTREE"):
-        head = repo.history.refs.head().commit
-        return () if head is None else (head,)
-    return (repo.history.revisions.resolve(revision),)
+        return newest_commits(repo)
+    commit = commit_of(repo, revision)
+    return () if commit is None else (commit,)

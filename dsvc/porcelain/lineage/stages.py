@@ -6,10 +6,8 @@ from dsvc.lineage.closure import Closure
 from dsvc.lineage.grades import grade_of_source
 from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.stages import StageAndGrade, stage_of_source, stages_of
-from dsvc.model.ids import CommitId
-from dsvc.porcelain.records.lineage_facts import known_sources, origins
+from dsvc.porcelain.records.lineage_facts import known_sources, origins_at
 from dsvc.porcelain.state.commit_lineage import lineage_of
-from dsvc.porcelain.state.pending_runs import pending_runs
 from dsvc.porcelain.state.workspace import Workspace
 
 
@@ -28,13 +26,8 @@ def stages(repo: Workspace, rev: str | None = None) -> dict[ArtifactNode, StageA
     MissingDataError, CorruptDataError, MalformedInputError
         If its lineage can't be read.
     """
-    commit: CommitId | None = repo.history.refs.head().commit
-    if rev not in (None, "STAGED"):
-        commit = repo.history.revisions.resolve(str(rev))
-    manifest = repo.manifest_of(rev)
-    pending = pending_runs(repo.layout) if rev == "STAGED" else []
-    known = origins(repo, manifest.root, [lineage_of(repo, commit)], pending)
-    return stages_of(known, Closure(known, manifest.entries()))
+    root, known = origins_at(repo, rev)
+    return stages_of(known, Closure(known, repo.manifest(root).entries()))
 
 
 def source_stage(repo: Workspace, source_id: str) -> StageAndGrade | None:

@@ -25,10 +25,9 @@ from dsvc.porcelain.lineage.lineage_target import (
     RunTarget,
     SourceTarget,
 )
-from dsvc.porcelain.records.lineage_facts import origins, rules_file
+from dsvc.porcelain.records.lineage_facts import origins, origins_at, rules_file
 from dsvc.porcelain.records.source_chain import SOURCES
 from dsvc.porcelain.state.commit_lineage import lineage_of
-from dsvc.porcelain.state.pending_runs import pending_runs
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_columns import TableColumns
 from dsvc.porcelain.tables.table_rules import RULES_FILE
@@ -38,7 +37,6 @@ from dsvc.table.roles import TableRules
 if TYPE_CHECKING:
     from dsvc.lineage.graph import ArtifactNode
 
-_UNCOMMITTED: Final = ("STAGED", "WORKTREE")
 _SHOWN: Final = 5
 
 
@@ -157,7 +155,7 @@ def licence_of(repo: Workspace, target: LineageTarget | None, day: str) -> Licen
     path = b"" if target is None or isinstance(target, SourceTarget) else target.path
     listed = () if is_source else ls(repo, rev, path, recursive=True)
     entries = [item.entry for item in listed if item.entry is not None]
-    root, known = _known(repo, rev)
+    root, known = origins_at(repo, rev)
     facts = _facts(repo, root, known, entries, day)
     if isinstance(target, SourceTarget):
         if target.id not in known.sources.all:
@@ -166,16 +164,6 @@ def licence_of(repo: Workspace, target: LineageTarget | None, day: str) -> Licen
     files = dict(facts.files())
     unknown = [display_path(node.path) for node, descent in files.items() if not descent.whole]
     return _answer(facts, facts.names, unknown, len(files))
-
-
-def _known(repo: Workspace, rev: str | None) -> tuple[NodeId, Origins]:
-    commit = repo.history.refs.head().commit
-    if rev not in (None, "HEAD", *_UNCOMMITTED):
-        commit = repo.history.revisions.resolve(str(rev))
-    is_new = rev in _UNCOMMITTED
-    root = repo.manifest_of("STAGED" if is_new else rev).root
-    pending = pending_runs(repo.layout) if is_new else []
-    return root, origins(repo, root, [lineage_of(repo, commit)], pending)
 
 
 def _facts(repo: Workspace, root: NodeId, known: Origins, entries: Iterable[Entry], day: str) -> LicenceFacts:

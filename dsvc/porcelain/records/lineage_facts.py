@@ -16,8 +16,10 @@ from dsvc.lineage.lineage_rules import LineageRules, LineageRulesError
 from dsvc.lineage.source_tree import SourceTree
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import CommitId, NodeId
-from dsvc.porcelain.state.commit_lineage import SOURCE_REFS
+from dsvc.porcelain.state.commit_lineage import SOURCE_REFS, lineage_of
 from dsvc.porcelain.state.moment import Moment, as_of
+from dsvc.porcelain.state.pending_runs import pending_runs
+from dsvc.porcelain.state.revisions import STAGED, UNCOMMITTED, commit_of
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_rules import MAX_RULES_BYTES, RULES_FILE
 from dsvc.store.materialize import read_content
@@ -165,3 +167,23 @@ def origins(
     if selected:
         rules = LineageRules(rules.project, selected)
     return Origins(runs, known_sources(repo, lineages, pinned=pinned, moment=moment), rules)
+
+
+def origins_at(repo: Workspace, rev: str | None) -> tuple[NodeId, Origins]:
+    """Manifest of a revision, and what tells where its files come from; raises as `origins`.
+
+    Parameters
+    ----------
+    rev : str or None
+        A revision; ``STAGED``, or ``WORKTREE`` as it is staged, with the runs that wait for a commit; None is
+        HEAD.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such revision.
+    """
+    is_new = rev in UNCOMMITTED
+    root = repo.manifest_of(STAGED if is_new else rev).root
+    pending = pending_runs(repo.layout) if is_new else []
+    return root, origins(repo, root, [lineage_of(repo, commit_of(repo, rev))], pending)

@@ -18,6 +18,7 @@ from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_SYMLINK, Entry, Kind
 from dsvc.model.paths import display_path
+from dsvc.porcelain.state.revisions import STAGED, WORKTREE
 from dsvc.porcelain.state.values import DiffResult
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.tree_scan import Progress
@@ -25,8 +26,6 @@ from dsvc.porcelain.tree.worktree_side import FileBytes, Overlay, chunk_class, i
 from dsvc.store.ingest import UnstableFileError, open_file
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
-WORKTREE: Final = "WORKTREE"
-STAGED: Final = "STAGED"
 HEAD: Final = "HEAD"
 
 
@@ -137,12 +136,6 @@ def _overlaid(repo: Workspace, one: _Side, changes: Iterable[Change], over: Over
         elif old is not None and entry is not None and not old.same_content(entry):
             by_path[path] = Change(path, ChangeKind.MODIFIED, old, entry)
     return [by_path[path] for path in sorted(by_path)]
-
-
-def kind_name(change: Change) -> str:
-    """What changed, for programs: ``table``, ``text``, ``image`` or ``binary``; the new side counts."""
-    entry = change.new or change.old
-    return "binary" if entry is None else Kind(entry.kind).name.lower()
 
 
 def unified(repo: Workspace, change: Change, result: DiffResult) -> Iterator[str] | None:

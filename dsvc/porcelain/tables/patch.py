@@ -8,12 +8,11 @@ from dsvc.diff.delta import Change
 from dsvc.diff.patch_format import TABLE_LINE
 from dsvc.diff.text_diff import quoted_path
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, Entry
+from dsvc.porcelain.state.revisions import WORKTREE
 from dsvc.porcelain.state.values import DiffResult
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.diff import unified
 from dsvc.porcelain.tables.table_source import recognise_entry, table_source
-
-_WORKTREE = "WORKTREE"
 
 
 def diff_patch(repo: Workspace, result: DiffResult, *, key: Sequence[str] | None = None) -> Iterator[bytes]:
@@ -60,7 +59,7 @@ def _table_lines(
     sides: list[PatchSide | None] = []
     kinds = []
     for entry, side in ((old, result.source), (new, result.target)):
-        worktree = side == _WORKTREE
+        worktree = side == WORKTREE
         if entry is None or not entry.is_file:
             sides.append(None)
             continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dsvc.diff.delta import Change
 from dsvc.model.manifest import Entry
+from dsvc.porcelain.state.revisions import WORKTREE
 from dsvc.porcelain.state.values import DiffResult
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_source import recognise_entry, table_source
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from dsvc.diff.row_diff import TableVersion
     from dsvc.diff.table_delta import TableDelta
     from dsvc.porcelain.tables.row_indexes import KnownTable
-
-_WORKTREE = "WORKTREE"
 
 
 def table_diff(
@@ -66,8 +65,8 @@ def table_versions(
     repo: Workspace, change: Change, result: DiffResult
 ) -> tuple[TableVersion, TableVersion] | None:
     """Both sides of a change with their indexes; None where a side is no table."""
-    old = known_table(repo, change.old, worktree=result.source == _WORKTREE)
-    new = known_table(repo, change.new, worktree=result.target == _WORKTREE)
+    old = known_table(repo, change.old, worktree=result.source == WORKTREE)
+    new = known_table(repo, change.new, worktree=result.target == WORKTREE)
     if (old is None and new is None) or _is_other(change.old, old) or _is_other(change.new, new):
         return None
     from dsvc.porcelain.tables.row_indexes import RowIndexes

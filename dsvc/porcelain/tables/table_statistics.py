@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from dsvc.diff.delta import Change
+from dsvc.porcelain.state.revisions import WORKTREE
 from dsvc.porcelain.state.values import DiffResult
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_source import recognise_entry, table_source
@@ -13,8 +14,6 @@ from dsvc.porcelain.tables.table_source import recognise_entry, table_source
 if TYPE_CHECKING:
     from dsvc.diff.statistics import ColumnDrift
     from dsvc.table.reading.arrow_reader import ArrowTable
-
-_WORKTREE = "WORKTREE"
 
 
 def table_statistics(repo: Workspace, change: Change, result: DiffResult) -> list[ColumnDrift]:
@@ -36,7 +35,7 @@ def table_statistics(repo: Workspace, change: Change, result: DiffResult) -> lis
     with ExitStack() as stack:
         tables: list[ArrowTable | None] = []
         for entry, side in ((change.old, result.source), (change.new, result.target)):
-            worktree = side == _WORKTREE
+            worktree = side == WORKTREE
             kind = None if entry is None else recognise_entry(repo, entry, worktree=worktree)
             if entry is None or kind is None:
                 tables.append(None)
