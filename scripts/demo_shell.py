@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
 PROGRAM = [sys.executable, "-m", "dsvc"]
 """What is run as dsvc."""
 

@@ -47,7 +47,7 @@ def test_it_corrects_what_its_page_says(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("started", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_it_runs_to_its_end(tmp_path: Path, started: bool) -> None:
-    """Most of the time goes into starting the program a hundred times; `make demo` does that, and the soak."""
+    # Most of the time goes into starting the program a hundred times; `make demo` does that.
     program = [] if started else ["--program", f"{resident().folder}/dsvc"]
     # Without any settings of the person who runs the tests.
     environment = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}

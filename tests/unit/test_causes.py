@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import fisher_exact, hypergeom
-from statsmodels.stats.multitest import multipletests
 
 from dsvc.feedback.candidate_rows import (
     CodedRows,
@@ -114,6 +113,8 @@ def test_atoms_are_the_rows_that_no_candidate_tells_apart(masks: int) -> None:
 
 
 def test_every_figure_of_a_cause() -> None:
+    from statsmodels.stats.multitest import multipletests
+
     flagged, candidates = random_evaluation(1)
     found = rank(ROWS, flagged, candidates, denominator=Denominator.ASSUMED)
     wrong = int(flagged.sum())
@@ -123,7 +124,7 @@ def test_every_figure_of_a_cause() -> None:
         mask = masks[cause.id]
         bad, total = int((mask & flagged).sum()), int(mask.sum())
         square = [[bad, total - bad], [wrong - bad, ROWS - total - wrong + bad]]
-        p_values.append(float(fisher_exact(square, "greater").pvalue))
+        p_values.append(float(scipy.stats.fisher_exact(square, "greater").pvalue))
         assert (cause.bad, cause.total) == (bad, total)
         assert cause.p_value == pytest.approx(p_values[-1], rel=1e-9)
         assert 10**cause.log10_p == pytest.approx(p_values[-1], rel=1e-9)
@@ -199,7 +200,9 @@ def test_a_decoy_is_explained_and_its_retest_is_exact() -> None:
     # The sum of two hypergeometric variables, one for each stratum.
     strata = [(bad & decoy, bad), (~bad & decoy, ~bad)]
     chances = [
-        hypergeom(int(all_.sum()), int((all_ & flagged).sum()), int(own.sum())).pmf(np.arange(101))
+        scipy.stats.hypergeom(int(all_.sum()), int((all_ & flagged).sum()), int(own.sum())).pmf(
+            np.arange(101)
+        )
         for own, all_ in strata
     ]
     observed = int((decoy & flagged).sum())
@@ -224,7 +227,7 @@ def test_two_bad_batches_stand_for_the_source_around_them_though_it_hides_each()
     found = ranked(flagged, source_around=around, batch_one=one, annotator_two=two)
     # Among the source's rows, one bad batch hides the other.
     inside = [int((one & flagged).sum()), 180, int((around & flagged).sum()), 60]
-    assert hypergeom.sf(inside[0] - 1, *inside[1:]) > 0.01
+    assert scipy.stats.hypergeom.sf(inside[0] - 1, *inside[1:]) > 0.01
     assert named(found) == {"batch_one", "annotator_two"}
     assert found["source_around"].explained_by in ("batch one", "annotator two")
 

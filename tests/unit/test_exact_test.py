@@ -8,12 +8,9 @@ from math import comb
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2_contingency, fisher_exact, hypergeom
-from statsmodels.stats.contingency_tables import StratifiedTable
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import confint_proportions_2indep
 
 from dsvc.feedback.exact_test import lifts, log_holm, log_over_representation, signed_g2
 from dsvc.feedback.stratified import Tables, log_normal_tail, log_p_stratified
@@ -87,14 +84,16 @@ def test_large_tables_are_exact_too(evaluated: int) -> None:
 def test_the_p_value_is_that_of_scipy(table: Cells) -> None:
     bad, total, flagged, evaluated = table
     square = [[bad, total - bad], [flagged - bad, evaluated - total - flagged + bad]]
-    assert fisher(*table) == pytest.approx(math.log(fisher_exact(square, "greater").pvalue), abs=1e-9)
+    assert fisher(*table) == pytest.approx(
+        math.log(scipy.stats.fisher_exact(square, "greater").pvalue), abs=1e-9
+    )
 
 
 def test_many_rows_agree_with_scipy_in_log_space() -> None:
     bad, total = np.array([1_300, 700, 520]), np.array([100_000, 60_000, 50_000])
     ours = log_over_representation(bad, total, 10_000, 1_000_000)
     # The same sum as scipy's own logsf, whose differences of log-gammas are the less exact ones.
-    theirs = hypergeom.logsf(bad - 1, 1_000_000, 10_000, total)
+    theirs = scipy.stats.hypergeom.logsf(bad - 1, 1_000_000, 10_000, total)
     assert ours == pytest.approx(theirs, rel=1e-6)
 
 
@@ -106,6 +105,8 @@ def test_a_p_value_below_every_float_keeps_its_logarithm() -> None:
 
 
 def test_holm_is_that_of_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests
+
     choice = np.random.default_rng(2)
     for count in (1, 2, 7, 200):
         p_values = choice.random(count) ** choice.integers(1, 9, count)
@@ -119,12 +120,14 @@ def test_g2_is_the_likelihood_ratio_and_below_zero_for_too_few() -> None:
     found = signed_g2(bad, total, 60, 1_000)
     for ours, hits, sign in zip(found, bad, (1, -1), strict=True):
         square = [[hits, 100 - hits], [60 - hits, 840 + hits]]
-        expected = chi2_contingency(square, correction=False, lambda_="log-likelihood").statistic
+        expected = scipy.stats.chi2_contingency(square, correction=False, lambda_="log-likelihood").statistic
         assert ours == pytest.approx(sign * expected)
 
 
 @pytest.mark.parametrize("table", [(7, 30, 16, 130), (40, 200, 60, 5_000), (5, 5, 9, 80)])
 def test_the_interval_of_the_lift_is_that_of_the_ratio_to_the_others(table: Cells) -> None:
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
     bad, total, flagged, evaluated = table
     lift, low, high = (
         float(each[0]) for each in lifts(np.array([bad]), np.array([total]), flagged, evaluated)
@@ -177,6 +180,8 @@ def test_one_stratum_is_fishers_test_far_out_too() -> None:
 
 def mantel_haenszel(strata: list[Cells]) -> tuple[float, float]:
     """Statistic with continuity correction, and two-sided p-value, of statsmodels."""
+    from statsmodels.stats.contingency_tables import StratifiedTable
+
     squares = [
         np.array([[bad, total - bad], [flagged - bad, evaluated - total - flagged + bad]])
         for bad, total, flagged, evaluated in strata
@@ -215,7 +220,5 @@ def test_strata_that_say_nothing_change_nothing() -> None:
 
 
 def test_the_normal_tail_goes_on_where_floats_end() -> None:
-    from scipy.stats import norm
-
     for z in (-1.0, 0.0, 5.0, 29.0, 31.0, 60.0):
-        assert log_normal_tail(z) == pytest.approx(float(norm.logsf(z)), rel=1e-7)
+        assert log_normal_tail(z) == pytest.approx(float(scipy.stats.norm.logsf(z)), rel=1e-7)

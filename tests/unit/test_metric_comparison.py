@@ -6,11 +6,8 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import t as student
-from scipy.stats import ttest_rel
-from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from dsvc.feedback.intervals import independent_shares, mcnemar, paired_shares, t_quantile, wilson
 from dsvc.feedback.metric_names import is_mean, known_direction, may_be_share
@@ -42,6 +39,8 @@ def passed(*counts: int) -> tuple[Scores, Scores]:
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (7, 10), (10, 10), (405, 500)])
 def test_wilson(hits: int, n: int) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
     assert wilson(hits / n, n) == pytest.approx(proportion_confint(hits, n, method="wilson"), abs=1e-12)
 
 
@@ -49,6 +48,8 @@ def test_wilson(hits: int, n: int) -> None:
     "counts", [(80, 100, 70, 100), (0, 20, 5, 30), (50, 50, 49, 50), (405, 500, 350, 480)]
 )
 def test_independent_shares_are_newcombes(counts: tuple[int, int, int, int]) -> None:
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
     after, n_after, before, n_before = counts
     theirs = confint_proportions_2indep(after, n_after, before, n_before, compare="diff", method="newcomb")
     assert independent_shares(before / n_before, n_before, after / n_after, n_after) == pytest.approx(theirs)
@@ -56,6 +57,8 @@ def test_independent_shares_are_newcombes(counts: tuple[int, int, int, int]) -> 
 
 def test_paired_shares_that_have_nothing_in_common_are_like_independent_ones() -> None:
     # 40% and 60% of 100, in both 24: as by chance.
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
     ours = paired_shares(24, 16, 36, 24)
     assert ours == pytest.approx(
         confint_proportions_2indep(60, 100, 40, 100, compare="diff", method="newcomb")
@@ -85,6 +88,8 @@ def test_the_paired_interval_holds_the_truth_in_about_95_of_100(
 
 @pytest.mark.parametrize(("lost", "won"), [(0, 0), (0, 5), (0, 6), (3, 17), (40, 41), (200, 350)])
 def test_mcnemar_is_the_exact_one(lost: int, won: int) -> None:
+    from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
+
     theirs = their_mcnemar([[10, lost], [won, 10]], exact=True).pvalue
     assert mcnemar(lost, won) == pytest.approx(theirs, rel=1e-9)
     assert mcnemar(won, lost) == mcnemar(lost, won)
@@ -92,10 +97,12 @@ def test_mcnemar_is_the_exact_one(lost: int, won: int) -> None:
 
 @pytest.mark.parametrize("freedom", [1, 2, 9, 30, 499, 100_000, 5_000_000])
 def test_quantiles_of_student(freedom: int) -> None:
-    assert t_quantile(freedom) == pytest.approx(student.ppf(0.975, freedom), rel=2e-6)
+    assert t_quantile(freedom) == pytest.approx(scipy.stats.t.ppf(0.975, freedom), rel=2e-6)
 
 
 def test_the_same_samples_are_compared_one_by_one() -> None:
+    from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
+
     before, after = passed(400, 5, 30, 65)
     found = compare(metric(0.81, n=500), metric(0.86, n=500), before, after)
     assert found.method is Method.MCNEMAR
@@ -132,7 +139,7 @@ def test_values_that_are_no_zeros_and_ones_are_compared_by_students_t() -> None:
     two = one - choice.normal(0.2, 0.4, 80)
     before, after = metric(float(one.mean()), "loss"), metric(float(two.mean()), "loss")
     found = compare(before, after, scores(one), scores(two))
-    theirs = ttest_rel(two, one).confidence_interval(0.95)
+    theirs = scipy.stats.ttest_rel(two, one).confidence_interval(0.95)
     assert found.method is Method.PAIRED
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=1e-6)
     assert found.improved

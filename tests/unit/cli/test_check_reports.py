@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree as ET
 
 import jsonschema
 import msgspec
 import pytest
-import xmlschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,6 @@ from dsvc.porcelain.policy.waivers import WaiverUse
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 SARIF = json.loads((SCHEMAS / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
-JUNIT = xmlschema.XMLSchema(str(SCHEMAS / "junit-10.xsd"))
 ASKED = (
     RuleAsked("LIN-01", Severity.BLOCKING, "S4 血缘; PROV", True, "default@1"),
     RuleAsked("SRC-01", Severity.BLOCKING, "S4", False, "default@1"),
@@ -41,6 +41,13 @@ NAMES = (
     b"raw.csv@" + b"0f" * 32,
     b"",
 )
+
+
+@functools.cache
+def junit_schema() -> Any:
+    import xmlschema
+
+    return xmlschema.XMLSchema(str(SCHEMAS / "junit-10.xsd"))
 
 
 def verdict(*violations: Violation) -> CheckResult:
@@ -110,7 +117,7 @@ def test_a_file_is_found_by_its_address() -> None:
 @pytest.mark.parametrize("result", [verdict(), all_kinds()], ids=["nothing", "all kinds"])
 def test_junit_holds_to_the_schema(result: CheckResult) -> None:
     text = junit(result, {"SRC-01": "来源"})
-    JUNIT.validate(text)
+    junit_schema().validate(text)
     suites = ET.fromstring(text)
     cases = suites.findall("testsuite/testcase")
     blocking = [each for each in result.violations if each.blocks]
@@ -126,7 +133,7 @@ def test_junit_holds_to_the_schema(result: CheckResult) -> None:
 def test_any_name_and_text_can_be_reported(subject: bytes, message: str) -> None:
     result = verdict(violation(subject, message))
     jsonschema.validate(sarif(result, {}), SARIF)
-    JUNIT.validate(junit(result, {}))
+    junit_schema().validate(junit(result, {}))
     assert "<script" not in "".join(page(result)).lower()
 
 

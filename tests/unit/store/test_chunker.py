@@ -14,7 +14,11 @@ from dsvc.store import chunker
 from dsvc.store.local_backend import LocalBackend
 from tests.storekit import make_layout, noise, prose
 
-DATA = {"noise": noise(6_000_000, 1), "prose": prose(3_000_000, 1), "zeros": bytes(3_000_000)}
+DATA = {
+    "noise": lambda: noise(6_000_000, 1),
+    "prose": lambda: prose(3_000_000, 1),
+    "zeros": lambda: bytes(3_000_000),
+}
 # Number of chunks, and a hash of their lengths.
 CUTS = {
     (ChunkClass.TEXT, "noise"): (393, "178830fc3c445fbd"),
@@ -31,7 +35,7 @@ CUTS = {
 
 @pytest.mark.parametrize(("chunk_class", "name"), CUTS)
 def test_the_same_bytes_are_cut_as_ever(chunk_class: ChunkClass, name: str) -> None:
-    lengths = [len(part) for part in chunker.cut(chunk_class, DATA[name])]
+    lengths = [len(part) for part in chunker.cut(chunk_class, DATA[name]())]
     digest = hashlib.sha256(",".join(map(str, lengths)).encode()).hexdigest()[:16]
     assert (len(lengths), digest) == CUTS[chunk_class, name]
 
@@ -40,10 +44,11 @@ def test_mapped_packs_are_given_back(tmp_path: Path) -> None:
     backend = LocalBackend(make_layout(tmp_path), durable=False)
     name = PackId(bytes(32))
     sink = backend.create()
-    sink.write([DATA["noise"]])
+    data = DATA["noise"]()
+    sink.write([data])
     sink.publish(name)
     views = [backend.view(name, 4096 * n + 5, 100_000) for n in range(20)]
-    assert all(bytes(view) == DATA["noise"][4096 * n + 5 :][:100_000] for n, view in enumerate(views))
+    assert all(bytes(view) == data[4096 * n + 5 :][:100_000] for n, view in enumerate(views))
     assert Path("/proc/self/maps").read_text().count(f"{name.hex()}.pack") > 0
     del views
     gc.collect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import blake3
@@ -90,23 +90,24 @@ def written(path: Path, pieces: list[bytes | int]) -> bytes:
     return b"".join(bytes(piece) if isinstance(piece, int) else piece for piece in pieces)
 
 
-SHAPES: dict[str, list[bytes | int]] = {
-    "one byte": [b"x"],
-    "data": [noise(3 * READ_BYTES + 12_345, 1)],
-    "exact": [noise(2 * READ_BYTES, 2)],
-    "hole first": [HOLE, noise(BLOCK, 3)],
-    "hole last": [noise(BLOCK, 4), HOLE],
-    "hole inside": [noise(BLOCK, 5), HOLE, noise(2 * BLOCK, 6)],
-    "holes": [HOLE, noise(BLOCK, 7), 2 * HOLE, noise(BLOCK, 8), HOLE],
-    "large hole": [noise(BLOCK, 9), 9 * HOLE, b"end".ljust(4096, b".")],
-    "only a hole": [3 * HOLE],
+# Made when they're wanted: kept, they'd be copied by every fork of a test process.
+SHAPES: dict[str, Callable[[], list[bytes | int]]] = {
+    "one byte": lambda: [b"x"],
+    "data": lambda: [noise(3 * READ_BYTES + 12_345, 1)],
+    "exact": lambda: [noise(2 * READ_BYTES, 2)],
+    "hole first": lambda: [HOLE, noise(BLOCK, 3)],
+    "hole last": lambda: [noise(BLOCK, 4), HOLE],
+    "hole inside": lambda: [noise(BLOCK, 5), HOLE, noise(2 * BLOCK, 6)],
+    "holes": lambda: [HOLE, noise(BLOCK, 7), 2 * HOLE, noise(BLOCK, 8), HOLE],
+    "large hole": lambda: [noise(BLOCK, 9), 9 * HOLE, b"end".ljust(4096, b".")],
+    "only a hole": lambda: [3 * HOLE],
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("at_most", [None, 1_000_003])
 def test_it_comes_back(store: Store, shape: str, at_most: int | None) -> None:
-    data = written(store.path, SHAPES[shape])
+    data = written(store.path, SHAPES[shape]())
     with reading("large.bin", at_most=at_most):
         content, stat = store.put()
     assert store.back(content) == data
@@ -119,7 +120,7 @@ def test_it_comes_back(store: Store, shape: str, at_most: int | None) -> None:
 
 
 def test_holes_stay_holes(store: Store) -> None:
-    written(store.path, SHAPES["holes"])
+    written(store.path, SHAPES["holes"]())
     if os.stat(store.path).st_blocks * 512 >= store.path.stat().st_size:
         pytest.skip("this file system keeps no holes")
     content, _ = store.put()
@@ -135,7 +136,7 @@ def test_equal_data_is_cut_the_same_whatever_the_system_gives_at_once(store: Sto
 
 
 def test_a_system_that_tells_nothing_of_holes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = written(store.path, SHAPES["holes"])
+    data = written(store.path, SHAPES["holes"]())
     was = os.lseek
 
     def lseek(fd: int, position: int, how: int) -> int:
@@ -191,8 +192,9 @@ def test_a_file_that_ends_early(store: Store) -> None:
         os.close(fd)
 
 
-@pytest.mark.parametrize("change", [noise(size * READ_BYTES, 5) for size in (0, 1, 2, 3)])
-def test_f34_a_file_that_changes_once_is_read_again(store: Store, change: bytes) -> None:
+@pytest.mark.parametrize("size", [0, 1, 2, 3])
+def test_f34_a_file_that_changes_once_is_read_again(store: Store, size: int) -> None:
+    change = noise(size * READ_BYTES, 5)
     written(store.path, [noise(2 * READ_BYTES, 1)])
 
     def meanwhile(number: int) -> None:

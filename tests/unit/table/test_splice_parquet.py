@@ -322,14 +322,15 @@ def test_edits_of_columns_that_are_not_there() -> None:
         spliced([one], [(0, 999, 2)])
 
 
-WORDS = pa.table({"text": [f"{i * 7919 % 104729} words {i % 13}" for i in range(200_000)]})
+def words() -> pa.Table:
+    return pa.table({"text": [f"{i * 7919 % 104729} words {i % 13}" for i in range(200_000)]})
 
 
 @pytest.mark.parametrize(
     "settings", [{}, {"use_content_defined_chunking": True}, {"data_page_size": 50_000}], ids=str
 )
 def test_pages_cut_by_content_stay_so(settings: dict[str, Any]) -> None:
-    data = parquet_bytes(WORDS, use_dictionary=False, **settings)
+    data = parquet_bytes(words(), use_dictionary=False, **settings)
     found = writer_settings(pq.ParquetFile(io.BytesIO(data)), io.BytesIO(data))
     assert found["use_content_defined_chunking"] == ("use_content_defined_chunking" in settings)
     if "data_page_size" not in settings:
@@ -342,8 +343,8 @@ def test_a_normalized_table_stays_normalized() -> None:
         rewrite(io.BytesIO(data), output, "t")
         return output.getvalue()
 
-    data = normalized(parquet_bytes(WORDS))
-    extra = donor(normalized(parquet_bytes(WORDS.slice(5, 1))), PARQUET)
+    data = normalized(parquet_bytes(words()))
+    extra = donor(normalized(parquet_bytes(words().slice(5, 1))), PARQUET)
     again = spliced([donor(data, PARQUET), extra], [(0, 0, 100_000), (1, 0, 1), (0, 100_000, 100_000)])
     assert normalized(again) == again
 
