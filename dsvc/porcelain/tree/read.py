@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat as stat_module
@@ -316,14 +317,15 @@ def _link_on_disk(tree: Beneath, path: bytes) -> bytes | None:
 
 def _open_regular(tree: Beneath, path: bytes) -> BinaryIO:
     folder, name = tree.split(path)
-    fd = open_regular(name, folder)
-    mode = os.fstat(fd).st_mode
-    if stat_module.S_ISREG(mode):
-        return open(fd, "rb", buffering=BUFFER_BYTES)
-    os.close(fd)
-    if stat_module.S_ISDIR(mode):
-        raise _is_folder(path)
-    raise UsageError(f"{display_path(path)} is not a regular file")
+    try:
+        fd = open_regular(name, folder)
+    except OSError as error:
+        if error.errno == errno.EISDIR:
+            raise _is_folder(path) from error
+        if error.errno == errno.ENXIO:
+            raise UsageError(f"{display_path(path)} is not a regular file") from error
+        raise
+    return open(fd, "rb", buffering=BUFFER_BYTES)
 
 
 def ls(
