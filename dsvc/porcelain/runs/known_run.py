@@ -17,7 +17,6 @@ from dsvc.porcelain.state.commit_lineage import lineage_of
 from dsvc.porcelain.state.pending_runs import pending_runs
 from dsvc.porcelain.state.workspace import Workspace
 
-MIN_DIGITS: Final = 4
 _DIGITS: Final = re.compile(r"[0-9a-f]{4,64}")
 _LISTED: Final = 10
 

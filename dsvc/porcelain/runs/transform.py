@@ -28,8 +28,7 @@ from dsvc.porcelain.runs.run_recording import Recording
 from dsvc.porcelain.runs.run_spec import RunSpec, check_spec
 from dsvc.porcelain.runs.step_spec import StepCode
 from dsvc.porcelain.state.workspace import Workspace
-from dsvc.porcelain.tables.table_source import StoredSource, recognise_entry
-from dsvc.table.origin.source import NotATableError
+from dsvc.porcelain.tables.table_source import StoredSource, not_a_table, recognise_entry
 
 if TYPE_CHECKING:
     from dsvc.model.manifest import Entry
@@ -163,7 +162,7 @@ class Transform(CarriedTables):
         entry, followed = self._input(path)
         kind = recognise_entry(self._repo, entry)
         if kind is None:
-            raise NotATableError(f"{display_path(path)} is not a table", details={"path": display_path(path)})
+            raise not_a_table(entry)
         return open_arrow(StoredSource(self._repo, entry), kind, skip_malformed=True), followed
 
     def _input(self, path: bytes) -> tuple[Entry, bool]:

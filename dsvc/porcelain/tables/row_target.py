@@ -249,16 +249,11 @@ def find_row(
 
 def _table(repo: Workspace, entry: Entry, *, worktree: bool) -> KnownTable:
     from dsvc.porcelain.tables.table_diff import known_table
-    from dsvc.table.origin.source import NotATableError
+    from dsvc.porcelain.tables.table_source import not_a_table
 
     table = known_table(repo, entry, worktree=worktree)
     if table is None:
-        name = display_path(entry.path)
-        raise NotATableError(
-            f"{name} is not a table, it has no rows",
-            hint="tables are Parquet, Arrow, CSV, TSV, JSON lines and JSON arrays of objects",
-            details={"path": name},
-        )
+        raise not_a_table(entry)
     return table
 
 

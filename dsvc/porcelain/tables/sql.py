@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.paths import display_path
 from dsvc.porcelain.state.workspace import Workspace
-from dsvc.porcelain.tables.table_view import TableVersion, find_version
+from dsvc.porcelain.tables.table_view import FixedFile, find_version
 from dsvc.porcelain.tree.read import close_paths
 from dsvc.table.query.sql import NoSuchTableError, OutOfReachError, SqlEngine
 
@@ -57,9 +57,9 @@ def open_query(repo: Workspace, query: str) -> Iterator[pa.RecordBatchReader]:
     with ExitStack() as stack:
         engine = stack.enter_context(SqlEngine())
         names = engine.names(query)
-        opened: dict[TableVersion, ArrowTable] = {}
+        opened: dict[FixedFile, ArrowTable] = {}
 
-        def table(version: TableVersion) -> ArrowTable:
+        def table(version: FixedFile) -> ArrowTable:
             if version not in opened:
                 opened[version] = stack.enter_context(version.open())
             return opened[version]
@@ -84,7 +84,7 @@ def open_query(repo: Workspace, query: str) -> Iterator[pa.RecordBatchReader]:
 
 
 def _add_paths(
-    repo: Workspace, engine: SqlEngine, names: QueryNames, table: Callable[[TableVersion], ArrowTable]
+    repo: Workspace, engine: SqlEngine, names: QueryNames, table: Callable[[FixedFile], ArrowTable]
 ) -> list[str]:
     """Give the engine the names that are paths of HEAD; returns those that are none."""
     missing = []

@@ -18,7 +18,7 @@ from dsvc.porcelain.tree.read import StoredFile, open_file
 from dsvc.porcelain.tree.worktree_side import is_stored
 from dsvc.store.ingest import UnstableFileError
 from dsvc.store.materialize import content_parts
-from dsvc.table.origin.source import TableSource
+from dsvc.table.origin.source import NotATableError, TableSource
 
 _BUFFER_BYTES = 1 << 20
 
@@ -168,4 +168,14 @@ def recognise_entry(repo: Workspace, entry: Entry, *, worktree: bool = False) ->
         return recognise(entry.path, stream.read(HEAD_BYTES))
 
 
-__all__ = ["StoredSource", "WorktreeSource", "recognise_entry", "table_source"]
+def not_a_table(entry: Entry) -> NotATableError:
+    """Make the error for a file that was asked for as a table."""
+    name = display_path(entry.path)
+    return NotATableError(
+        f"{name} is not a table, it has no rows",
+        hint="tables are Parquet, Arrow, CSV, TSV, JSON lines and JSON arrays of objects",
+        details={"path": name},
+    )
+
+
+__all__ = ["StoredSource", "WorktreeSource", "not_a_table", "recognise_entry", "table_source"]

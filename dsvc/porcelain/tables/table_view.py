@@ -12,11 +12,10 @@ from dsvc.model.errors import NotFoundError
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.state.workspace import Workspace
-from dsvc.porcelain.tables.table_source import recognise_entry, table_source
+from dsvc.porcelain.tables.table_source import not_a_table, recognise_entry, table_source
 from dsvc.porcelain.tree.read import resolve_entry
 from dsvc.porcelain.tree.worktree_side import entry_now
 from dsvc.table.exchange.extras import MissingExtraError, need
-from dsvc.table.origin.source import NotATableError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 Transform = Callable[[dict[str, Any]], Any]
 
 
-class TableVersion(NamedTuple):
-    """A version of a table, fixed: it stays what it is when branches move."""
+class FixedFile(NamedTuple):
+    """A version of a file, fixed: it stays what it is when branches move."""
 
     root: str
     entry: Entry
@@ -52,16 +51,11 @@ class TableVersion(NamedTuple):
         workspace.isolate |= self.isolate
         kind = recognise_entry(workspace, self.entry, worktree=self.worktree)
         if kind is None:
-            name = display_path(self.entry.path)
-            raise NotATableError(
-                f"{name} is not a table",
-                hint="tables are Parquet, Arrow, CSV, TSV, JSON lines and JSON arrays of objects",
-                details={"path": name},
-            )
+            raise not_a_table(self.entry)
         return open_arrow(table_source(workspace, self.entry, worktree=self.worktree), kind)
 
 
-def find_version(repo: Workspace, path: bytes, rev: str | None = None) -> TableVersion:
+def find_version(repo: Workspace, path: bytes, rev: str | None = None) -> FixedFile:
     """Find a version of a file.
 
     Parameters
@@ -80,14 +74,14 @@ def find_version(repo: Workspace, path: bytes, rev: str | None = None) -> TableV
     """
     if rev != "WORKTREE":
         entry = resolve_entry(repo.manifest_of(rev), path, rev or "HEAD")
-        return TableVersion(repo.root, entry, False, repo.isolate)
+        return FixedFile(repo.root, entry, False, repo.isolate)
     old = repo.manifest_of("STAGED").get(path)
     with Beneath(repo.root) as tree:
         now = entry_now(tree, path, old)
     if now is None or not now.is_file:
         name = display_path(path)
         raise NotFoundError(f"there is no file {name} in the working tree", details={"path": name})
-    return TableVersion(repo.root, now, True, repo.isolate)
+    return FixedFile(repo.root, now, True, repo.isolate)
 
 
 class TableView:
@@ -98,11 +92,11 @@ class TableView:
 
     Parameters
     ----------
-    version : TableVersion
+    version : FixedFile
         From `find_version`.
     """
 
-    def __init__(self, version: TableVersion) -> None:
+    def __init__(self, version: FixedFile) -> None:
         self.version = version
 
     @cached_property
@@ -207,13 +201,13 @@ class MapDataset:
 
     Parameters
     ----------
-    version : TableVersion
+    version : FixedFile
         From `find_version`.
     transform : callable or None
         What becomes of each row.
     """
 
-    def __init__(self, version: TableVersion, transform: Transform | None = None) -> None:
+    def __init__(self, version: FixedFile, transform: Transform | None = None) -> None:
         self._version = version
         self._transform = transform
         self._open: tuple[int, ArrowTable] | None = None
@@ -248,4 +242,4 @@ class MapDataset:
         return rows if self._transform is None else [self._transform(row) for row in rows]
 
 
-__all__ = ["MapDataset", "MissingExtraError", "TableVersion", "TableView", "find_version"]
+__all__ = ["FixedFile", "MapDataset", "MissingExtraError", "TableView", "find_version"]
