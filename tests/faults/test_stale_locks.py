@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -67,22 +67,26 @@ def elsewhere(command: Callable[[], object]) -> Iterator[Callable[[], None]]:
             os._exit(code)
     os.close(say)
     try:
-        with os.fdopen(said, "rb") as pipe:
-            first = pipe.readline()
-            if first.startswith(b"x"):
-                pytest.skip("no pid namespace can be made here")
-            pids = [int(first)]
+        told = b""
+        # A number from the one and a point from the other, in whatever order.
+        while told != b"x" and not {*b".\n"} <= {*told} and (part := os.read(said, 100)):
+            told += part
+        if told == b"x":
+            pytest.skip("no pid namespace can be made here")
+        pids = [int(told.replace(b".", b""))]
 
-            def kill() -> None:
-                while pids:
+        def kill() -> None:
+            while pids:
+                with suppress(ProcessLookupError):
                     os.kill(pids.pop(), signal.SIGKILL)
 
-            try:
-                assert pipe.read(1) == b".", "it failed in the other namespace"
-                yield kill
-            finally:
-                kill()
+        try:
+            assert b"." in told, "it failed in the other namespace"
+            yield kill
+        finally:
+            kill()
     finally:
+        os.close(said)
         os.waitpid(outer, 0)
 
 
