@@ -13,9 +13,10 @@ from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.fs.files import storage_error
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_SYMLINK, Entry
-from dsvc.model.paths import check_structure, display_path, fold
+from dsvc.model.paths import check_structure, display_path
 from dsvc.porcelain.state.values import Listing
 from dsvc.porcelain.state.workspace import Workspace
+from dsvc.porcelain.tree.close_paths import close_paths
 from dsvc.porcelain.tree.worktree_side import entries_now
 from dsvc.store.chunk_map import ChunkMap, Extent
 from dsvc.store.chunk_store import ChunkStore
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 BUFFER_BYTES: Final = 64 * 1024
 MAX_LINKS: Final = 40
 """Links that are followed for one path, as many as Linux follows."""
-_MAX_NAMES: Final = 5000
-"""Names of a folder that are looked through for one that was meant."""
 
 
 class IsAFolderError(UsageError):
@@ -258,27 +257,6 @@ def _no_path(manifest: Manifest, asked: bytes, path: bytes, where: str) -> NotFo
         f"did you mean {' or '.join(map(display_path, close))}?" if close else "dsvc ls lists what there is"
     )
     return NotFoundError(f"there is no {name} in {where}", hint=hint, details={"path": name})
-
-
-def close_paths(manifest: Manifest, path: bytes) -> list[bytes]:
-    """Paths that may have been meant: close to the first part that isn't there, with the rest if it fits."""
-    from difflib import get_close_matches
-    from itertools import islice
-
-    names = path.split(b"/")
-    folder = b""
-    for depth, name in enumerate(names):
-        below = folder + b"/" + name if folder else name
-        if depth + 1 < len(names) and next(manifest.entries(below), None) is not None:
-            folder = below
-            continue
-        listed = {fold(c.path): c.path for c in islice(children(manifest, folder), _MAX_NAMES)}
-        meant = [listed[n] for n in get_close_matches(fold(below), listed, n=3, cutoff=0.6)]
-        rest = names[depth + 1 :]
-        fitting = [b"/".join([found, *rest]) for found in meant]
-        exact = [found for found in fitting if next(manifest.entries(found), None) is not None]
-        return exact or meant
-    return []
 
 
 def _open_now(repo: Workspace, path: bytes) -> BinaryIO:
