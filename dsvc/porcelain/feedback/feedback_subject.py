@@ -15,7 +15,7 @@ from dsvc.porcelain.lineage.artifact_version import digest_of_folder
 from dsvc.porcelain.state.revisions import UNCOMMITTED
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_target import RowTarget, parse_target, split_row
-from dsvc.porcelain.tree.read import close_paths
+from dsvc.porcelain.tree.close_paths import close_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from dsvc.model.paths import display_path
 from dsvc.model.table_kind import TableFormat, TableKind
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_source import recognise_entry, table_source
-from dsvc.porcelain.tree.read import close_paths
+from dsvc.porcelain.tree.close_paths import close_paths
 from dsvc.release.facts import Column, ReleasedFile, ReleasedTable
 from dsvc.release.records import file_fact
 from dsvc.store.materialize import content_parts

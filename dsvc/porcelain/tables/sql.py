@@ -11,7 +11,7 @@ from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.paths import display_path
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.table_view import FixedFile, find_version
-from dsvc.porcelain.tree.read import close_paths
+from dsvc.porcelain.tree.close_paths import close_paths
 from dsvc.table.query.sql import NoSuchTableError, OutOfReachError, SqlEngine
 
 if TYPE_CHECKING:
