@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import blake3
@@ -11,7 +11,7 @@ import xxhash
 
 from dsvc.fs import files
 from dsvc.model.encoding import encode, hash_object
-from dsvc.model.ids import NodeId, RecordId
+from dsvc.model.ids import NodeId, PackId, RecordId
 from dsvc.model.manifest import MODE_FILE, ChunkClass, ChunkRef, Entry
 from dsvc.store import chunker
 from dsvc.store.backend import Backend
@@ -21,6 +21,8 @@ from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.layout import Layout
 from dsvc.store.local_backend import LocalBackend
 from dsvc.store.manifest_tree import Manifest, TreeBuilder
+from dsvc.store.pack import Footer, Location
+from dsvc.store.rewrite import Rewriter
 
 
 def make_layout(folder: Path) -> Layout:
@@ -50,6 +52,18 @@ def prose(size: int, seed: int = 0) -> bytes:
     generator = random.Random(seed)
     words = [f"{generator.randrange(1 << 20):x}" for _ in range(400)]
     return " ".join(generator.choices(words, k=size // 4 + 8)).encode()[:size]
+
+
+def rewrite(
+    store: ChunkStore, sources: Sequence[tuple[Footer, Callable[[int, bytes, Location], bool]]]
+) -> list[PackId]:
+    """Copy chosen rows of packs into new ones of the usual size."""
+    with Rewriter(store) as rewriter:
+        for footer, wanted in sources:
+            rewriter.copy(footer, wanted)
+            if rewriter.full:
+                rewriter.publish()
+    return rewriter.published
 
 
 def put_record(store: ChunkStore, data: bytes) -> RecordId:

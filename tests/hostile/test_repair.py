@@ -17,7 +17,7 @@ from dsvc.store.prune import QUARANTINE
 from dsvc.store.repair import Repair, Repaired
 from dsvc.store.scrub import PackReport, check_packs
 from dsvc.store.tree_check import TreeCheck
-from tests.storekit import noise, prose, put_manifest, read_manifest, reopened, small_tree
+from tests.storekit import noise, prose, put_manifest, read_manifest, reopened, rewrite, small_tree
 
 Find = Callable[[Entry, int, int], bytes | None]
 
@@ -128,8 +128,6 @@ def test_f15_a_missing_pack_is_healed_from_the_working_tree_where_nodes_are_left
     other = put_manifest(store, {**tree, b"z": b"z"}, raw=True)
     first = next(p for p in backend.list_packs() if backend.size(p) > 100_000)
     keep = ChunkStore(backend)
-    from dsvc.store.rewrite import rewrite
-
     rewrite(keep, [(f, lambda row, id_, place: place.item_type != 0) for f in keep.index.footers()])
     del backend.packs[first]
     assert defects.exit_code(check(store, root, other)[2]) == 31

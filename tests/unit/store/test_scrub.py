@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import blake3
@@ -24,11 +24,10 @@ from dsvc.store.rewrite import Rewriter, is_sound
 from dsvc.store.salvage import rebuild, salvage
 from dsvc.store.scrub import check_pack
 from tests.readkit import reading
-from tests.storekit import local_store, noise, prose, put_manifest, read_manifest, reopened
+from tests.storekit import local_store, noise, prose, put_manifest, read_manifest, reopened, rewrite
 
 Row = tuple[bytes, int, int, int]
 """Id, length with type, block, offset."""
-Choose = Callable[[int, bytes, pack.Location], bool]
 
 ITEMS = sorted((noise(500 + n, n) for n in range(3)), key=lambda data: blake3.blake3(data).digest())
 IDS = [blake3.blake3(data).digest() for data in ITEMS]
@@ -255,15 +254,6 @@ def test_a_pack_that_becomes_shorter_while_it_is_read(tmp_path: Path) -> None:
 
 
 # Rewriting
-
-
-def rewrite(store: ChunkStore, sources: Sequence[tuple[Footer, Choose]]) -> list[PackId]:
-    with Rewriter(store) as rewriter:
-        for footer, wanted in sources:
-            rewriter.copy(footer, wanted)
-            if rewriter.full:
-                rewriter.publish()
-    return rewriter.published
 
 
 def two_packs() -> tuple[ChunkStore, MemoryBackend]:
