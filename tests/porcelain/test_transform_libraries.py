@@ -104,10 +104,18 @@ def arrow_ops() -> dict[str, Callable[[pa.Table, pa.Table], Frame]]:
     }
 
 
-def dataset_ops() -> dict[str, Callable[[Frame, Frame], Frame]]:
+def from_pandas(frame: pd.DataFrame) -> Frame:
     import datasets
 
-    datasets.disable_progress_bars()
+    return datasets.Dataset.from_pandas(frame)
+
+
+def dataset_ops() -> dict[str, Callable[[Frame, Frame], Frame]]:
+    # It's large, so it's loaded where it's used.
+    def concatenate(a: Frame, b: Frame) -> Frame:
+        import datasets
+
+        return datasets.concatenate_datasets([a, b, a.select(range(2))])
 
     def explode(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
         parts = [(place, word) for place, text in enumerate(rows["w"]) for word in (text or "").split(" ")]
@@ -121,12 +129,10 @@ def dataset_ops() -> dict[str, Callable[[Frame, Frame], Frame]]:
         "sort": lambda a, b: a.sort("w"),
         "map": lambda a, b: a.map(lambda row: {"w": (row["w"] or "").upper()}),
         "explode": lambda a, b: a.map(explode, batched=True, remove_columns=a.column_names),
-        "concat": lambda a, b: datasets.concatenate_datasets([a, b, a.select(range(2))]),
+        "concat": concatenate,
         "unique": lambda a, b: a.select([0, 1, 2, 3]),
-        "group": lambda a, b: datasets.Dataset.from_pandas(
-            a.to_pandas().groupby("v").agg({"rid": list, "_dsvc_row": list})
-        ),
-        "join": lambda a, b: datasets.Dataset.from_pandas(a.to_pandas().merge(b.to_pandas(), on="k")),
+        "group": lambda a, b: from_pandas(a.to_pandas().groupby("v").agg({"rid": list, "_dsvc_row": list})),
+        "join": lambda a, b: from_pandas(a.to_pandas().merge(b.to_pandas(), on="k")),
     }
 
 
