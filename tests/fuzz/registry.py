@@ -8,7 +8,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
-GROUPS: Final = ("store", "state", "history", "lineage", "policy", "feedback", "records", "tables")
+GROUPS: Final = (
+    "store",
+    "state",
+    "history",
+    "lineage",
+    "documents",
+    "policy",
+    "feedback",
+    "records",
+    "tables",
+)
 FOUND: Final = Path(__file__).parent / "found"
 """Inputs that once did what no input may, by the name of the target."""
 
