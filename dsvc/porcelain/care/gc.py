@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -139,10 +139,7 @@ def grace_of(repo: Workspace) -> float:
 @contextmanager
 def exclusive(repo: Workspace) -> Iterator[None]:
     """Keep writers out of the store: none is between its first lookup and its commit point."""
-    lock: AbstractContextManager[None] = locks.hold(
-        repo.layout.lock("store"), what="store", timeout=repo.lock_timeout
-    )
-    with lock:
+    with locks.hold(repo.layout.lock("store"), what="store", timeout=repo.lock_timeout):
         yield
 
 

@@ -212,8 +212,8 @@ def make_salt(repo: Workspace) -> bytes:
     The caller holds `repo.changing()`.
     """
     if known_salt(repo) is None and not any(_named(repo)):
-        write_checked(_salt_path(repo), os.urandom(_ID_BYTES), durable=repo.durability != "none")
-        if repo.durability != "none":
+        write_checked(_salt_path(repo), os.urandom(_ID_BYTES), durable=repo.keeps_records)
+        if repo.keeps_records:
             files.sync_folder(repo.layout.root)
     return salt(repo)
 

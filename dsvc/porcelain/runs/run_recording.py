@@ -363,13 +363,13 @@ class Recording:
 
 def note_pending(repo: Workspace, result: RunResult) -> None:
     """Have a stored run wait for a commit, and log it, so that `undo` takes it back."""
-    add_pending(repo.layout, result.id, durable=repo.durability != "none")
+    add_pending(repo.layout, result.id, durable=repo.keeps_records)
     staged = repo.staged().root
     words = [result.run.name, result.id.short()]
     try:
         repo.record("run", arguments=words, before=staged, after=staged, runs=[result.id])
     except DsvcError:
-        remove_pending(repo.layout, [result.id], durable=repo.durability != "none")
+        remove_pending(repo.layout, [result.id], durable=repo.keeps_records)
         raise
 
 

@@ -198,7 +198,7 @@ class Transform(CarriedTables):
 
     @property
     def _durable(self) -> bool:
-        return self._repo.durability == "full"
+        return self._repo.keeps_content
 
 
 __all__ = ["Transform"]

@@ -116,7 +116,7 @@ def record_made(
             # By equal content a changed row is a new one; a column that is an id knows better.
             column = suggested_key(repo, result.run)
             result = result if column is None else _stored(repo, draft, each, (column,))
-        add_pending(repo.layout, result.id, durable=repo.durability != "none")
+        add_pending(repo.layout, result.id, durable=repo.keeps_records)
         ids.append(result.id)
     return ids
 
@@ -190,5 +190,5 @@ def forget_merge_runs(repo: Workspace) -> None:
     remove_pending(
         repo.layout,
         [id_ for id_ in waiting if RunTree(repo.store, id_).run.kind in _OF_MERGES],
-        durable=repo.durability != "none",
+        durable=repo.keeps_records,
     )

@@ -112,4 +112,4 @@ def return_runs(repo: Workspace, left: CommitId | None, now: CommitId | None) ->
         return
     lost = set(lineage_of(repo, left).runs()) - set(lineage_of(repo, now).runs())
     for id_ in sorted(lost):
-        add_pending(repo.layout, id_, durable=repo.durability != "none")
+        add_pending(repo.layout, id_, durable=repo.keeps_records)

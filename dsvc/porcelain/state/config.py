@@ -55,9 +55,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "policy.target": _text("main"),
     "limits.isolate": _one_of("false", "true"),
     "tables.normalize": _one_of("false", "true"),
-    "gc.grace": Setting(
-        "14d", lambda v: re.fullmatch(r"\d{1,6}[smhd]", v) is not None, "like 14d, 12h or 0s"
-    ),
+    "gc.grace": Setting("14d", _is_duration, "like 14d, 12h or 0s"),
 }
 _ADVICE = re.compile(r"advice\.[a-zA-Z][a-zA-Z-]{0,40}")
 

@@ -79,7 +79,7 @@ def write_output(repo: Workspace, output: str, fill: Callable[[Output], None]) -
     target = os.path.realpath(output)
     # A dot in front, so that few take it for something while it is being made.
     temporary = os.path.join(_temporary_folder(repo, output), files.temporary_name(".dsvc-output"))
-    durable = repo.durability == "full"
+    durable = repo.keeps_content
     fd = files.open_new(temporary)
     try:
         try:

@@ -70,9 +70,9 @@ class Workspace:
         self._author = author
         self._lock_timeout = lock_timeout
         self.durability = self.config.get("core.durability")
-        self.backend = LocalBackend(self.layout, durable=self.durability == "full")
+        self.backend = LocalBackend(self.layout, durable=self.keeps_content)
         self.store = ChunkStore(self.backend)
-        self.staging = Staging(self.layout, self.store, durable=self.durability != "none")
+        self.staging = Staging(self.layout, self.store, durable=self.keeps_records)
 
     def __reduce__(self) -> tuple[type[Workspace], tuple[str]]:
         """Travel to another process, to be opened there for reading."""
@@ -98,6 +98,16 @@ class Workspace:
         return self.layout.root
 
     @property
+    def keeps_records(self) -> bool:
+        """Whether refs, logs and what stands under ``work`` are flushed, so that a power cut leaves them."""
+        return self.durability != "none"
+
+    @property
+    def keeps_content(self) -> bool:
+        """Whether packs, and files that a person asked for, are flushed too."""
+        return self.durability == "full"
+
+    @property
     def lock_timeout(self) -> float:
         """Seconds to wait for a lock."""
         return (
@@ -119,7 +129,7 @@ class Workspace:
         return History.open(
             self.layout.git,
             self.layout.lock("refs"),
-            durable=self.durability != "none",
+            durable=self.keeps_records,
             lock_timeout=self.lock_timeout,
             incoming=self.incoming,
         )

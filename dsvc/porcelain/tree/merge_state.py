@@ -14,7 +14,7 @@ import msgspec
 
 from dsvc.diff.table_conflict import TableConflict
 from dsvc.model.encoding import encode
-from dsvc.model.errors import CorruptDataError
+from dsvc.model.errors import CorruptDataError, WouldOverwriteError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, Entry
 from dsvc.porcelain.state.operation_note import NO_MERGE
@@ -99,6 +99,13 @@ def summary(conflict: OpenConflict) -> ConflictSummary:
     return ConflictSummary(conflict.path, conflict.kind, rows)
 
 
+def in_progress(verb: str) -> WouldOverwriteError:
+    """Make the error for what can't be done before a merge, or the like, is finished."""
+    return WouldOverwriteError(
+        f"a {verb} is in progress", hint="dsvc commit finishes it, dsvc merge --abort gives it up"
+    )
+
+
 def _path(layout: Layout) -> str:
     return os.path.join(layout.work, "merge")
 
@@ -176,9 +183,9 @@ def bring_back(repo: Workspace, kept: str) -> None:
     from dsvc.store.materialize import read_content
 
     if kept == NO_MERGE:
-        clear(repo.layout, durable=repo.durability != "none")
+        clear(repo.layout, durable=repo.keeps_records)
         return
     entry = repo.manifest(NodeId.parse(kept)).get(_STATE)
     if entry is None:
         raise CorruptDataError("the kept merge state is malformed", details={"root": kept})
-    save(repo.layout, _decode(read_content(repo.store, entry), kept), durable=repo.durability != "none")
+    save(repo.layout, _decode(read_content(repo.store, entry), kept), durable=repo.keeps_records)

@@ -17,10 +17,9 @@ from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path, is_within
 from dsvc.porcelain.state.sparse import SparsePatterns
 from dsvc.porcelain.tree.folder_task import Reply, Settings, Task
-from dsvc.porcelain.tree.folder_worker import FolderWorker
+from dsvc.porcelain.tree.folder_worker import FLUSH, FolderWorker
 from dsvc.porcelain.tree.known_files import load_known
 from dsvc.porcelain.tree.stat_cache import UNKNOWN, Shard, StatCache, State, shard_of
-from dsvc.store.backend import Backend
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.layout import Layout
 from dsvc.store.manifest_tree import Manifest
@@ -160,11 +159,6 @@ class TreeScan:
         store = ChunkStore(self._store.backend)
         store.index = self._store.index
         return FolderWorker(store, self.cache, self.settings)
-
-    @property
-    def backend(self) -> Backend:
-        """Where packs go."""
-        return self._store.backend
 
     # Scope
 
@@ -336,9 +330,9 @@ class TreeScan:
         self._runner.run()
         return self._by_number
 
-    def flush(self, message: bytes) -> None:
+    def flush(self) -> None:
         """Have every worker publish its pack now, before `finish`."""
-        self._runner.broadcast(message)
+        self._runner.broadcast(FLUSH)
 
     def finish(self) -> None:
         """Have every worker publish its pack and save its shards."""

@@ -25,7 +25,6 @@ from dsvc.porcelain.state.values import AddResult, NormalizeResult, PathChange, 
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree import merge_state
 from dsvc.porcelain.tree.file_entry import entry_of_large_file
-from dsvc.porcelain.tree.folder_worker import FLUSH
 from dsvc.porcelain.tree.stat_cache import State, trusted_stat
 from dsvc.porcelain.tree.tree_scan import Findings, Progress, TreeScan, parents
 from dsvc.store.ingest import UnstableFileError
@@ -135,7 +134,7 @@ def _record(repo: Workspace, paths: Sequence[bytes], staged: Staged, root: NodeI
     )
     repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
     if state is not None and settled:
-        merge_state.save(repo.layout, state.without(settled), durable=repo.durability != "none")
+        merge_state.save(repo.layout, state.without(settled), durable=repo.keeps_records)
 
 
 class _LargeFiles:
@@ -197,7 +196,7 @@ class _LargeFiles:
     def _flush(self, found: Findings) -> None:
         if not self._rows:
             return
-        self._scan.flush(FLUSH)
+        self._scan.flush()
         self._store.publish()
         for folder, rows in self._rows.items():
             self._scan.edit_rows(folder, rows)

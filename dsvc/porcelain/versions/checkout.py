@@ -119,9 +119,7 @@ def _switch(
     where, commit = target_head(repo, rev, new_branch, head)
     staged = repo.staged(head)
     if commit != head.commit and merge_state.load(repo.layout) is not None and not force:
-        raise WouldOverwriteError(
-            "a merge is in progress", hint="dsvc commit finishes it, dsvc merge --abort gives it up"
-        )
+        raise merge_state.in_progress("merge")
     target = EMPTY_ROOT if commit is None else repo.history.read_commit(commit).manifest
     plan = SwitchPlan(repo, staged, target, force=force, patterns=patterns)
     update = TreeUpdate(repo, plan.transitions, progress=progress)
@@ -144,7 +142,7 @@ def _switch(
     if patterns is not None:
         sparse.save(repo.layout, patterns, durable=True)
     if force:
-        merge_state.clear(repo.layout, durable=repo.durability != "none")
+        merge_state.clear(repo.layout, durable=repo.keeps_records)
     mirror.follow(plan.staged_root, written={t.path for t in update.transitions})
     branch = str(where) if str(where).startswith(HEADS) else None
     return tree_outcome(Head(branch=branch, commit=commit), operation, done, saved=saved)

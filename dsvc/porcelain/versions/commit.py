@@ -145,7 +145,7 @@ def _commit_staged(
             sign=sign,
         )
         repo.staging.save(Staged(result.commit, staged.root, staged.root))
-        merge_state.clear(repo.layout, durable=repo.durability != "none")
+        merge_state.clear(repo.layout, durable=repo.keeps_records)
         return result if let_in is None else with_verdict(result, let_in)
 
 
@@ -274,7 +274,7 @@ def record_commit(
         merge=merge,
         message=f"{verb}: {message.splitlines()[0][:200]}",
     )
-    remove_pending(repo.layout, batch.lineage.taken, durable=repo.durability != "none")
+    remove_pending(repo.layout, batch.lineage.taken, durable=repo.keeps_records)
     return _commit_result(repo, head, prepared.id, parents, root)
 
 

@@ -257,7 +257,7 @@ def _settle(
     update.apply()
     # The staged state first: a conflict that is still listed after a kill is settled by the same command.
     repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
-    merge_state.save(repo.layout, rest, durable=repo.durability != "none")
+    merge_state.save(repo.layout, rest, durable=repo.keeps_records)
     mirror.follow(root, written={t.path for t in update.transitions})
 
 

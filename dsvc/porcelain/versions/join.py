@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dsvc.history.refs import Head
 from dsvc.history.signature import Signature
 from dsvc.history.trailers import Trailer
-from dsvc.model.errors import DsvcError, WouldOverwriteError
+from dsvc.model.errors import DsvcError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.policy.commit_gate import LetIn, join_gate
@@ -82,9 +82,7 @@ def refuse_second(repo: Workspace, verb: str, other: CommitId, staged: Staged) -
         last = next(iter(repo.history.operations), None)
         if state.after != state.before or last is None or last.verb not in (verb, "resolve"):
             return
-    raise WouldOverwriteError(
-        f"a {state.verb} is in progress", hint="dsvc commit finishes it, dsvc merge --abort gives it up"
-    )
+    raise merge_state.in_progress(state.verb)
 
 
 def keep_or_refuse(repo: Workspace, update: TreeUpdate) -> tuple[NodeId | None, int]:
@@ -204,7 +202,7 @@ def join_into_head(
     )
     result = result if let_in is None else with_verdict(result, let_in)
     repo.staging.save(Staged(result.commit, merged.root, plan.staged_root))
-    merge_state.clear(repo.layout, durable=repo.durability != "none")
+    merge_state.clear(repo.layout, durable=repo.keeps_records)
     mirror.follow(plan.staged_root, written={t.path for t in update.transitions})
     return MergeOutcome(commit=result.commit, conflicts=[], result=result)
 
@@ -221,7 +219,7 @@ def _asked(
     try:
         return join_gate(repo, join.parents, root, lineage, None if signer is None else signer.public)
     except DsvcError:
-        remove_pending(repo.layout, runs, durable=repo.durability != "none")
+        remove_pending(repo.layout, runs, durable=repo.keeps_records)
         raise
 
 
@@ -260,7 +258,7 @@ def leave_conflicts(
     """Write what a merge with conflicts leaves: its state, the files, the operation, the staged state."""
     after = NodeId(state.after)
     discarded = found_in_place(repo, update)
-    merge_state.save(repo.layout, state, durable=repo.durability != "none")
+    merge_state.save(repo.layout, state, durable=repo.keeps_records)
     update.apply()
     last = next(iter(repo.history.operations), None)
     repeated = last is not None and (last.verb, last.staged_after) == (state.verb, after.hex())

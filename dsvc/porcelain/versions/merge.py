@@ -254,7 +254,7 @@ def abort(repo: Workspace) -> CheckoutResult:
         )
         done = update.apply()
         repo.staging.save(Staged(staged.base_commit, staged.base_root, before))
-        merge_state.clear(repo.layout, durable=repo.durability != "none")
+        merge_state.clear(repo.layout, durable=repo.keeps_records)
         forget_merge_runs(repo)
         mirror.follow(before, written={t.path for t in update.transitions if t.old != t.new})
         return tree_outcome(head, operation, done, saved=saved)

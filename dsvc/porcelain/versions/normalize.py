@@ -173,7 +173,7 @@ def _write_beside(
         if FileStat.of(os.fstat(source.fileno())) != before:
             raise UnstableFileError(f"{display_path(path)} changed while it was read")
         files.set_mode(fd, stat_module.S_IMODE(before.mode), path)
-        if repo.durability != "none":
+        if repo.keeps_records:
             files.sync(fd, path)
     except BaseException:
         _discard(tree, item)
@@ -283,7 +283,7 @@ def _replace(repo: Workspace, tree: Beneath, root: NodeId, new: Sequence[_Rewrit
         folder, name = tree.split(item.path)
         source = None if item.folder is None else folder
         files.rename(item.temporary, name, src_dir_fd=source, dst_dir_fd=folder)
-    if repo.durability != "none":
+    if repo.keeps_records:
         for parent in {os.path.dirname(item.path) for item in new}:
             files.sync_folder(os.path.join(repo.root, os.fsdecode(parent)))
     mirror.follow(root, unknown=[i.path for i in new if tracked.get(i.path) is not None])

@@ -90,7 +90,7 @@ def _save(
 ) -> None:
     repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
     if state is not None and settled:
-        merge_state.save(repo.layout, state.without(settled), durable=repo.durability != "none")
+        merge_state.save(repo.layout, state.without(settled), durable=repo.keeps_records)
 
 
 def _plan(

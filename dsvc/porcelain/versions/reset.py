@@ -11,7 +11,6 @@ from dsvc.model.errors import (
     MalformedInputError,
     MissingDataError,
     UsageError,
-    WouldOverwriteError,
 )
 from dsvc.model.ids import NodeId
 from dsvc.porcelain.state.commit_lineage import return_runs
@@ -89,7 +88,7 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         done = update.apply() if update is not None else Updated()
         repo.staging.save(Staged(commit, target, after))
         if mode is not ResetMode.SOFT:
-            merge_state.clear(repo.layout, durable=repo.durability != "none")
+            merge_state.clear(repo.layout, durable=repo.keeps_records)
         mirror.follow(after, written={t.path for t in update.transitions} if update else ())
         return tree_outcome(Head(branch=head.branch, commit=commit), operation, done, saved=saved)
 
@@ -109,7 +108,4 @@ def _is_lost(repo: Workspace, head: Head, target: NodeId) -> bool:
 def _refuse_in_merge(state: merge_state.MergeState | None) -> None:
     """Refuse to move the branch under a merge: its commit would have another parent than what was merged."""
     if state is not None and (state.verb == "merge" or state.conflicts):
-        raise WouldOverwriteError(
-            f"a {state.verb} is in progress",
-            hint="dsvc commit finishes it, dsvc merge --abort gives it up",
-        )
+        raise merge_state.in_progress(state.verb)

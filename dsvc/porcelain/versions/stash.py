@@ -15,7 +15,7 @@ from dsvc.history.commit_codec import Commit
 from dsvc.history.history import Prepared
 from dsvc.history.ref_name import HEADS
 from dsvc.history.refs import Head, RefChange
-from dsvc.model.errors import NotFoundError, UsageError, WouldOverwriteError
+from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.porcelain.runs.verb_runs import record_made
@@ -75,10 +75,7 @@ def push(repo: Workspace, message: str | None = None) -> CommitId | None:
         if head.commit is None:
             raise UsageError("there is no commit yet to go back to", hint="dsvc commit makes one")
         if state is not None:
-            raise WouldOverwriteError(
-                f"a {state.verb} is in progress",
-                hint="dsvc commit finishes it, dsvc merge --abort gives it up",
-            )
+            raise merge_state.in_progress(state.verb)
         staged = repo.staged(head)
         held = _worktree(repo, staged)
         if held == staged.root == staged.base_root:

@@ -208,9 +208,9 @@ def _move_runs(
         if change.ref == head.branch:
             return_runs(repo, change.old, change.new)
     if not comes_back:
-        remove_pending(repo.layout, runs, durable=repo.durability != "none")
+        remove_pending(repo.layout, runs, durable=repo.keeps_records)
     for run in runs if comes_back else ():
-        add_pending(repo.layout, run, durable=repo.durability != "none")
+        add_pending(repo.layout, run, durable=repo.keeps_records)
 
 
 def _meant(repo: Workspace, operation: Operation) -> tuple[Operation, bool]:
