@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from dsvc.lineage.graph import ArtifactNode
+from blake3 import blake3
+
 from dsvc.lineage.known_sources import KnownSource
 from dsvc.lineage.validation import DEFECT, Gate, Judged
 from dsvc.model.detection import Detection, DetectionStatus
@@ -200,21 +201,30 @@ class Case:
         """Content of a subject of a finding; of what isn't known, nothing."""
         if not subject:
             return self.version
-        if subject.startswith(b"run:"):
-            return bytes.fromhex(subject[4:].decode())
-        if subject.startswith(b"source:"):
-            source = self.judged.origins.sources.all.get(subject[7:].decode())
-            return b"" if source is None else bytes(source.now.root)
-        if subject.startswith(DEFECT):
-            return next((each.digest for each in self.defects if DEFECT + each.id.encode() == subject), b"")
+        named = self._record_of(subject)
         entry = self.by_path.get(subject)
         if entry is not None:
-            return entry.digest
-        path, at, digest = subject.rpartition(b"@")
+            # A file may be called like a source: then no waiver of one holds for the other.
+            return blake3(named + entry.digest).digest() if named else entry.digest
+        if named:
+            return named
+        _path, at, digest = subject.rpartition(b"@")
         if at and len(digest) == 64:
             try:
-                node = ArtifactNode(path, bytes.fromhex(digest.decode()))
+                return bytes.fromhex(digest.decode())
             except ValueError:
                 return b""
-            return node.digest
         return b""
+
+    def _record_of(self, subject: bytes) -> bytes:
+        """Content of the run, source or defect that a subject names; nothing where it names none."""
+        kind, _, name = subject.partition(b":")
+        if kind == b"run" and len(name) == 64:
+            try:
+                return bytes.fromhex(name.decode())
+            except ValueError:
+                return b""
+        if kind == b"source":
+            source = self.judged.origins.sources.all.get(name.decode("utf-8", "replace"))
+            return b"" if source is None else bytes(source.now.root)
+        return next((each.digest for each in self.defects if DEFECT + each.id.encode() == subject), b"")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from dsvc.lineage.descent import Descent, descent_of
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dsvc.lineage.closure import Closure
     from dsvc.policy.case import Case
 
+_RUN_LENGTH: Final = len(b"run:") + 64
 _KNOWN: WeakKeyDictionary[Closure, Mapping[ArtifactNode, Descent]] = WeakKeyDictionary()
 """By the closure that they were told from, for as long as that is in use."""
 
@@ -40,18 +41,19 @@ def sources_of_subject(case: Case, subject: bytes) -> tuple[str, ...]:
     """Sources that the subject of a finding comes from, by id, as far as they are known."""
     if not subject:
         return ()
-    if subject.startswith(b"source:"):
-        return (subject[7:].decode(),)
+    if subject.startswith(b"source:") and subject not in case.by_path:
+        return (subject[7:].decode("utf-8", "replace"),)
     found = descents(case)
     if subject.startswith(DEFECT):
         paths = [each.path for each in case.defects if subject == defect_subject(each.id)]
         entries = [case.by_path[path] for path in paths if path in case.by_path]
         nodes = [ArtifactNode(each.path, each.digest) for each in entries]
-    elif subject.startswith(b"run:"):
+    elif subject.startswith(b"run:") and len(subject) == _RUN_LENGTH and subject not in case.by_path:
         run = RunId(bytes.fromhex(subject[4:].decode()))
         nodes = [each for each in case.judged.closure.parents.get(run, ()) if isinstance(each, ArtifactNode)]
     else:
         # A file's own name may end like that of an ancestor, PATH@DIGEST.
-        digest = case.digest_of(subject)
+        entry = case.by_path.get(subject)
+        digest = case.digest_of(subject) if entry is None else entry.digest
         nodes = [ArtifactNode(path, digest) for path in (subject, subject.rpartition(b"@")[0])]
     return tuple(sorted({name for node in nodes if node in found for name in found[node].sources}))

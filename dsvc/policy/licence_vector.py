@@ -120,11 +120,6 @@ class Vector(NamedTuple):
             and self.meet(other) == self
         )
 
-    @property
-    def undetermined(self) -> bool:
-        """Whether anything of it isn't known."""
-        return UNDETERMINED in self[:6]
-
 
 def _common(mine: frozenset[str] | None, theirs: frozenset[str] | None) -> frozenset[str] | None:
     if mine is None or theirs is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from types import MappingProxyType
@@ -28,6 +29,7 @@ _OF_OTHERS: Final = frozenset(
     }
 )
 """Kinds of acquisition of which somebody else is the author."""
+_DOTS: Final = re.compile("[.\u3002\uff0e\uff61]")
 _ON_THE_WEB: Final = frozenset({Acquisition.CRAWL, Acquisition.API})
 
 
@@ -150,11 +152,16 @@ def _place(url: str) -> tuple[str, str]:
 
 
 def _host(text: str) -> str:
-    name = text.strip().strip(".").removeprefix("*.")
+    """A name of a host, each part as the net has it: one that is no such part hides not what it is below."""
+    parts = [part for part in _DOTS.split(text.strip()) if part]
+    return ".".join(_part(each) for each in (parts[1:] if parts[:1] == ["*"] else parts))
+
+
+def _part(text: str) -> str:
     try:
-        return name.encode("idna").decode().lower()
+        return text.encode("idna").decode().lower()
     except UnicodeError:
-        return name.lower()
+        return text.lower()
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -219,7 +219,7 @@ def is_inherited(violation: Violation, before: Collection[_Key], reached: Collec
         Sources that new files come from; what is wrong with these is not inherited.
     """
     subject = violation.subject
-    is_reached = subject.startswith(b"source:") and subject[7:].decode() in reached
+    is_reached = subject.startswith(b"source:") and subject[7:].decode("utf-8", "replace") in reached
     return not is_reached and _key(violation) in before
 
 

@@ -172,7 +172,7 @@ def parent_case(
     case = _case(
         repo, known, [each for each in found if each is not None], settings, Gate.COMMIT, moment.day, root
     )
-    names = {subject[7:].decode() for subject in subjects if subject.startswith(b"source:")}
+    names = {subject[7:].decode("utf-8", "replace") for subject in subjects if subject.startswith(b"source:")}
     return replace(
         case,
         changed_sources=frozenset(names & lineage.sources().keys()),

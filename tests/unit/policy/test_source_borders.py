@@ -1,0 +1,188 @@
+"""Rules over sources, releases and files at their borders: merged values, days, names of hosts, screens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dsvc.lineage.validation import Outcome
+from dsvc.policy.example_check import ask as ask_example
+from dsvc.policy.example_text import world_of
+from dsvc.policy.example_world import build_case
+from tests.policykit import data, judged, use_of
+
+PASS, FAIL, INCOMPLETE = Outcome.PASS, Outcome.FAIL, Outcome.INCOMPLETE
+
+# REL-02, REL-03
+
+
+def disclosed(**changes: Any) -> tuple[Outcome, list[str]]:
+    given = {
+        "url": "https://example.org/data",
+        "issuer": "Example University",
+        "description": "short texts",
+        "modality": ["text"],
+        "contains_pi": "none",
+        "aggregate_consumer_info": "no",
+        "collected_from": "2024-01-01",
+        "collected_to": "2024-06-30",
+        "first_used": "2025-03-01",
+        "synthetic": "no",
+        "responsible_person": "data office",
+    }
+    return judged("REL-02", data({**given, **changes}))
+
+
+def test_days_of_a_disclosure_follow_each_other() -> None:
+    assert disclosed()[0] is PASS
+    assert disclosed(first_used="2026-11-22")[0] is PASS
+    assert disclosed(first_used="2026-11-23") == (
+        FAIL,
+        ["source 源: it was first used on 2026-11-23, which is to come (AB 2013 (11))"],
+    )
+    assert disclosed(collected_to="2024-01-01")[0] is PASS
+    assert disclosed(collected_to="2023-12-31")[0] is FAIL
+
+
+def test_a_registration_that_is_over_registers_nothing() -> None:
+    both = [{"registered": "yes", "valid_to": "2026-11-22"}, {"id": "乙", "registered": "yes"}]
+    assert judged("REL-03", data(*both))[0] is PASS
+    both[0]["valid_to"] = "2026-11-21"
+    outcome, messages = judged("REL-03", data(*both))
+    assert outcome is FAIL
+    assert "its registration held until 2026-11-21" in messages[0]
+    assert messages[1].startswith("1 of 2 sources are registered (50%)")
+    assert judged("REL-03", data(*both), share=0.5)[1] == messages[:1]
+    both[1]["registered"] = "no"
+    assert "0 of 2 sources" in judged("REL-03", data(*both), share=0.5)[1][1]
+
+
+# SRC-02, SRC-03, SRC-09, SRC-10, REL-01
+
+
+def test_what_two_merged_values_say_is_not_known() -> None:
+    held = {"evidence": [{"type": "licence_text"}], "undetermined": ["acquisition"]}
+    outcome, messages = judged("SRC-02", data(held))
+    assert outcome is INCOMPLETE
+    assert "acquisition has two values" in messages[0]
+    ends = {"evidence": [{"type": "licence_text"}], "expiry": "2030-01-01"}
+    assert judged("SRC-10", data(ends))[0] is PASS
+    outcome, messages = judged("SRC-10", data({**ends, "undetermined": ["expiry"]}))
+    assert outcome is INCOMPLETE
+    assert "expiry" in messages[0]
+
+
+def test_a_source_that_shares_a_site_with_a_blacklisted_one_is_named() -> None:
+    bad = {"id": "坏", "status": "blacklisted", "paths": [], "domains": ["bad.example.org", "x.org=9"]}
+    for domains, wanted in (
+        (["good.example.org"], PASS),
+        (["x.org=120"], FAIL),
+        ([], PASS),
+    ):
+        world = data({"paths": ["数据.jsonl"], "domains": domains, "supplier": "甲"}, bad)
+        assert judged("SRC-03", world, same=("domains",))[0] is wanted
+        assert judged("SRC-03", world)[0] is PASS, "sites are compared where a pack asks for it"
+    for own, other, wanted in (
+        ("甲 ", "甲", FAIL),
+        ("ACME", "acme", FAIL),
+        ("甲", "乙", PASS),
+        (" ", " ", PASS),
+    ):
+        world = data({"paths": ["数据.jsonl"], "supplier": own}, {**bad, "supplier": other})
+        assert judged("SRC-03", world, same=("supplier",))[0] is wanted
+
+
+def test_other_files_than_the_refused_one_are_none_of_its_business() -> None:
+    register = {"id": "register", "kind": "refusal", "state": "refused", "received_at": "2026-11-22"}
+    refusal = {"id": "r1", "kind": "refusal", "digests": ["乙.txt"]}
+    files = [{"path": "甲.txt", "content": "a"}, {"path": "乙.txt", "content": "b"}]
+    world = {"file": files, "source": [{"id": "web"}], "request": [register, refusal]}
+    outcome, findings = ask_example(use_of("SRC-09"), world_of(world))
+    assert outcome is FAIL
+    assert [each.message for each in findings if each.subject == "乙.txt".encode()] == [
+        "request r1 refuses this file"
+    ]
+    assert not [each for each in findings if each.subject == "甲.txt".encode()]
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        ("例.org", FAIL),
+        ("www.例.org", FAIL),
+        ("www。例。org", FAIL),
+        ("*.例.org=12", FAIL),
+        ("bad..例.org.", FAIL),
+        ("a" * 70 + ".例.org", FAIL),
+        ("xn--fsq.org", FAIL),
+        ("例.org.cn", PASS),
+        ("本例.org", PASS),
+    ],
+)
+def test_a_part_that_is_no_name_does_not_hide_the_site_it_is_below(host: str, wanted: Outcome) -> None:
+    register = {"id": "register", "kind": "refusal", "state": "refused", "received_at": "2026-11-22"}
+    refusal = {"id": "r1", "kind": "refusal", "domains": ["xn--fsq.org"]}
+    world = data({"acquisition": "crawl", "domains": [host]}, request=[register, refusal])
+    assert judged("SRC-09", world)[0] is wanted
+
+
+def test_an_objection_is_open_until_it_is_settled() -> None:
+    window = {"objection_window": "2026-10-01..2026-10-31", "acquisition": "crawl", "domains": ["a.org"]}
+    for state, wanted in (("open", FAIL), ("erased", PASS), ("refused", PASS)):
+        refusal = {"id": "r1", "kind": "refusal", "state": state, "domains": ["a.org"]}
+        assert judged("REL-01", data(window, request=[refusal]))[0] is wanted
+    access = {"id": "r1", "kind": "withdrawal", "domains": ["a.org"]}
+    assert judged("REL-01", data(window, request=[access]))[0] is PASS, (
+        "who asks for a copy objects to nothing"
+    )
+
+
+# PII-01, SAFE-05, LIN-05
+
+
+def test_only_the_first_places_are_shown() -> None:
+    def message(kinds: int) -> str:
+        detection = {"status": "hits", "counts": {f"kind{n}": 1 for n in range(kinds)}}
+        return judged("PII-01", data({"contains_pi": "none"}, detections={"pii": detection}))[1][0]
+
+    assert [message(kinds).count("*** (line 1)") for kinds in (2, 3, 4, 60)] == [2, 3, 3, 3]
+
+
+def test_labels_before_are_screened_where_there_are_any() -> None:
+    rows = [{"id": 1, "text": "a", "label": "x"}]
+    before = '{"id": 1, "text": "a", "label": "y"}\n'
+    world: dict[str, Any] = {
+        "file": [{"path": "a.jsonl", "rows": rows, "before": before}],
+        "source": [{"id": "web"}],
+        "tables": {"*.jsonl": {"content": "text", "label": "label", "key": "id"}},
+        "detections": {"poisoning": {"status": "clean"}},
+    }
+
+    def options(**changes: Any) -> dict[str, str]:
+        case = build_case(world_of({**world, **changes}))
+        use = use_of("SAFE-05")
+        (wanted,) = use.rule.wants(case, use.terms)
+        return {**dict(wanted.options), "entries": str(len(list(wanted.entries)))}
+
+    both = options()
+    assert (both["previous"], both["entries"], both["key"]) == ("1", "2", '["id"]')
+    assert "screens" not in both
+    fresh = options(file=[{"path": "a.jsonl", "rows": rows}])
+    assert "previous" not in fresh
+    assert fresh["entries"] == "1"
+    plain = options(tables={"*.jsonl": {"content": "text"}})
+    assert (plain["screens"], plain["entries"]) == ("burst", "1")
+    assert "key" not in plain
+
+
+def test_a_split_into_one_table_has_nothing_to_leak_into() -> None:
+    files = [{"path": name, "rows": [{"id": 1, "text": "a"}]} for name in ("raw.csv", "train.csv")]
+    split = {"name": "split", "kind": "split", "inputs": ["raw.csv"], "outputs": ["train.csv"]}
+    world = {
+        "file": files,
+        "source": [{"id": "web", "paths": ["raw.csv"]}],
+        "run": [split],
+        "tables": {"*.csv": {"content": "text"}},
+    }
+    assert judged("LIN-05", world_of(world), near_duplicates=True)[0] is PASS

@@ -1,0 +1,48 @@
+"""What a finding is about: files whose names look like runs, sources and defects stay files."""
+
+from __future__ import annotations
+
+import pytest
+
+from dsvc.lineage.validation import Outcome, Violation
+from tests.policykit import ask
+
+HASH = "0" * 64
+
+
+def found(name: str, content: str = "x", more: str = "") -> list[Violation]:
+    """What the rule against secrets says of a file of this name."""
+    world = f'file = [{{ path = "{name}", content = "{content}" }}]\n'
+    return ask("SAFE-04", f'{world}detections = {{ secrets = {{ status = "hits" }} }}\n{more}').violations
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run:数据",
+        "run:abcd",
+        f"run:{HASH}",
+        f"run:{'z' * 64}",
+        "source:源",
+        "defect:d",
+        f"a@{HASH}",
+        "a@" + "z" * 64,
+    ],
+)
+def test_a_file_may_be_called_like_something_else(name: str) -> None:
+    """It is named, and its content is what a waiver would be bound to."""
+    (one,), (same,), (other,) = found(name), found(name), found(name, "y")
+    assert one.subject == name.encode()
+    assert one.outcome is Outcome.FAIL
+    assert one.digest
+    assert one.digest == same.digest
+    assert one.digest != other.digest
+
+
+def test_a_waiver_of_a_source_holds_for_no_file_that_is_called_like_it() -> None:
+    file = found("source:web")[0].digest
+    (both,) = found("source:web", more='[[source]]\nid = "web"\n')
+    (source,) = ask("SRC-04", 'file = [{ path = "a", content = "x" }]\nsource = [{ id = "web" }]').violations
+    assert source.subject == both.subject == b"source:web"
+    assert len({file, both.digest, source.digest, b""}) == 4
+    assert both.sources == ("web",)
