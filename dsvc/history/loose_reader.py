@@ -14,8 +14,16 @@ from typing import Final
 
 from dsvc.fs.files import storage_error
 from dsvc.history.git_object import MAX_BYTES, GitObject
-from dsvc.history.odb import MAX_MATCHES, CorruptObjectError, ObjectDatabase, corrupt, missing, verified
-from dsvc.model.errors import CorruptDataError, MalformedInputError
+from dsvc.history.odb import (
+    MAX_MATCHES,
+    CorruptObjectError,
+    MissingObjectError,
+    ObjectDatabase,
+    corrupt,
+    missing,
+    verified,
+)
+from dsvc.model.errors import DsvcError, MalformedInputError
 from dsvc.model.ids import CommitId
 
 _MAX_HEADER: Final = 32
@@ -160,13 +168,12 @@ class LooseReader:
         if packs is not None:
             try:
                 return packs.read(id)
-            except CorruptDataError:
+            except MissingObjectError:
+                pass
+            except DsvcError:
                 if damage is None:
                     raise
-            except Exception:
-                if damage is None:
-                    raise
-        # A pack may have been made and the loose file removed between the two looks.
+        # `git repack -A` may have unpacked it and removed its pack between the two looks.
         if damage is None and (found := self.read_loose(id)) is not None:
             return found
         raise damage or missing(id)

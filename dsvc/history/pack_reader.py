@@ -195,12 +195,11 @@ def _inflate(fd: int, id_: CommitId, entry: _Entry) -> bytes:
     stream, parts, length, at = zlib.decompressobj(), [], 0, entry.data_at
     try:
         while not stream.eof and length <= entry.size:
-            waiting = stream.unconsumed_tail
-            if not waiting:
-                waiting = _piece(fd, at, max(512, min(1 << 16, entry.size)))
-                at += len(waiting)
+            waiting = _piece(fd, at, max(512, min(1 << 16, entry.size)))
             if not waiting:
                 break
+            at += len(waiting)
+            # Something of it stays unused only where too much comes out, which ends the loop.
             part = stream.decompress(waiting, entry.size + 1 - length)
             parts.append(part)
             length += len(part)
@@ -297,8 +296,8 @@ class PackReader:
         """
         raw = bytes.fromhex(CommitId.parse(id))
         wrong: DsvcError | None = None
-        # A pack may be made anew and the old one removed while it is read.
-        for _ in range(2):
+        # The first look is the first listing; then a pack may be made anew and the old one removed.
+        for _ in range(3):
             for pack, offset in self._found(raw):
                 try:
                     return verified(id, *pack.read(id, offset))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dsvc.history.commit_codec import Commit, Signature, decode_commit, encode_commit
 from dsvc.history.git_object import MAX_BYTES, object_id, parse_commit, parse_tag, parse_tree, signed_payload
-from dsvc.history.trailers import clean_message
+from dsvc.history.trailers import MAX_TRAILERS, clean_message, join_message, split_message
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import CommitId, NodeId
 
@@ -304,3 +304,31 @@ def test_h61_headers_around_a_signature() -> None:
     assert read(twice).signature == SIGNATURE + SIGNATURE
     # What looks like a signature in the message, or before the committer, is none.
     assert read(make(f"gpgsig {SIGNATURE.decode()}")).signature is None
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "trailers"),
+    [
+        (b"title\n\nKey: value\n", "title", (("Key", "value"),)),
+        (b"title\n\ntext\n\nA: 1\nB: 2", "title\n\ntext", (("A", "1"), ("B", "2"))),
+        # A first paragraph is a title, whatever it looks like; blank lines above say that there is none.
+        (b"Key: value\n", "Key: value", ()),
+        (b"A: 1\nB: 2\n", "A: 1\nB: 2", ()),
+        (b"\n\nKey: value\n", "", (("Key", "value"),)),
+        (b"title\n\nKey: value\nand text", "title\n\nKey: value\nand text", ()),
+        (b"title\n\nKey:value", "title\n\nKey:value", ()),
+        (b"", "", ()),
+        (b"\n \n", "", ()),
+    ],
+)
+def test_the_last_paragraph(data: bytes, text: str, trailers: tuple[tuple[str, str], ...]) -> None:
+    assert split_message(data) == (text, trailers)
+
+
+def test_as_many_trailers_as_may_be() -> None:
+    trailers = tuple((f"Key-{n}", str(n)) for n in range(MAX_TRAILERS))
+    assert split_message(join_message("title", trailers)) == ("title", trailers)
+    longer = join_message("title", (*trailers, ("One", "more")))
+    assert split_message(longer) == (longer.decode().rstrip("\n"), ())
+    many = b"\n".join([b"text"] * (MAX_TRAILERS + 1))
+    assert split_message(many) == (many.decode(), ())

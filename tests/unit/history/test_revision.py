@@ -161,6 +161,16 @@ def test_a_branch_named_like_digits_is_a_branch(line: Any) -> None:
     assert resolve(line, line.made[0]) == line.made[0]
 
 
+def test_a_log_that_begins_late_knows_what_was_before(line: Any) -> None:
+    path = line.path("logs/refs/heads/main")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[-2:]))
+    for number in range(3):
+        assert resolve(line, f"main@{{{number}}}") == line.made[-1 - number]
+    with pytest.raises(NotFoundError, match="has 2 entries"):
+        resolve(line, "main@{3}")
+
+
 def test_the_reflog_of_a_branch_that_went(line: Any) -> None:
     one, two, *_ = line.made
     ref = "refs/heads/x"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa, x25519
@@ -66,6 +69,29 @@ def test_keys_that_do_not_sign() -> None:
         PrivateKey(pem(dsa.generate_private_key(2048)))
     with pytest.raises(SigningKeyError, match="1024"):
         PrivateKey(pem(rsa.generate_private_key(65537, 1024)))
+
+
+def test_an_encrypted_key_in_a_cipher_that_nobody_knows() -> None:
+    begin, *lines, end, _ = person("a@example.org", passphrase=b"secret").private.split(b"\n")
+    raw = base64.b64decode(b"".join(lines))
+    assert b"aes256-ctr" in raw
+    twisted = base64.b64encode(raw.replace(b"aes256-ctr", b"aes256-xyz"))
+    with pytest.raises(SigningKeyError, match="no private key that can be read") as caught:
+        PrivateKey(b"\n".join([begin, twisted, end, b""]), b"secret")
+    assert not isinstance(caught.value, PassphraseError)
+
+
+def test_an_encrypted_key_without_bcrypt(tmp_path: Path) -> None:
+    """The key is good and so is the passphrase: what is missing is a package, and that is told."""
+    path = person("a@example.org", passphrase=b"secret").save(tmp_path)
+    code = (
+        "import sys; sys.modules['bcrypt'] = None\n"
+        "from dsvc.history.ssh_signature import PrivateKey, SigningUnavailableError\n"
+        "try:\n    PrivateKey(open(sys.argv[1], 'rb').read(), b'secret')\n"
+        "except SigningUnavailableError as error:\n    print(error.hint)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert "dsvc[sign]" in done.stdout
 
 
 def test_base64_that_openssh_would_not_write() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import zlib
 from pathlib import Path
 
 import pytest
 
-from dsvc.history.git_object import object_id
-from dsvc.history.git_writer import init_bare
+from dsvc.history.git_object import MAX_BYTES, object_id
+from dsvc.history.git_writer import GitWriter, init_bare
+from dsvc.history.loose_reader import LooseReader
 from dsvc.history.pack_delta import apply_delta, delta_lengths
-from dsvc.history.pack_reader import MAX_BYTES, MAX_INDEX_BYTES, PackReader
+from dsvc.history.pack_reader import MAX_INDEX_BYTES, PackReader
 from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError, StorageError
 from dsvc.model.ids import CommitId
 from dsvc.testing.faults import tried
@@ -239,3 +242,90 @@ def test_a_folder_of_packs_that_can_not_be_listed(git_dir: Path) -> None:
     with pytest.raises(StorageError) as caught:
         PackReader(str(git_dir)).read(ID)
     assert caught.value.details["path"] == str(folder)
+
+
+@pytest.mark.parametrize(("times", "is_read"), [(1, True), (2, False)])
+def test_packs_that_are_made_anew_while_they_are_listed(git_dir: Path, times: int, is_read: bool) -> None:
+    """As `git gc` does it, between reading an index and opening its pack: once is got over."""
+    packs = [write_pack(git_dir, [BASE])]
+
+    def made_anew(call: int) -> None:
+        # Each index takes two calls, the second of which finds its end.
+        if call % 2 and len(packs) <= times:
+            packs[-1].unlink()
+            packs[-1].with_suffix(".idx").unlink()
+            packs.append(write_pack(git_dir, [BASE, *([BASE._replace(id=number(9))] * len(packs))]))
+
+    with reading(".idx", before=made_anew):
+        if is_read:
+            assert PackReader(str(git_dir)).read(ID) == ("blob", TEN)
+        else:
+            with pytest.raises(MissingDataError):
+                PackReader(str(git_dir)).read(ID)
+    assert len(packs) == times + 1
+    assert PackReader(str(git_dir)).read(ID) == ("blob", TEN)
+
+
+# Loose objects beside packs
+
+
+def beside(git_dir: Path) -> LooseReader:
+    return LooseReader(str(git_dir), lambda: PackReader(str(git_dir)))
+
+
+def loose(git_dir: Path, data: bytes) -> None:
+    path = git_dir / "objects" / ID[:2] / ID[2:]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+
+
+def test_of_a_loose_object_and_a_packed_one_the_one_that_is_right_is_read(git_dir: Path) -> None:
+    loose(git_dir, b"damaged")
+    pack = write_pack(git_dir, [BASE])
+    assert beside(git_dir).read(ID) == ("blob", TEN)
+    pack.write_bytes(pack.read_bytes()[:20])
+    with pytest.raises(CorruptDataError, match="incorrect header check"):
+        beside(git_dir).read(ID)
+    # Not in a pack at all: what is told is the damage, not that it is missing.
+    pack.unlink()
+    pack.with_suffix(".idx").unlink()
+    pack = write_pack(git_dir, [BASE._replace(id=number(9))])
+    with pytest.raises(CorruptDataError, match="incorrect header check"):
+        beside(git_dir).read(ID)
+    pack.with_suffix(".idx").write_bytes(b"no index")
+    (git_dir / "objects" / ID[:2] / ID[2:]).unlink()
+    with pytest.raises(CorruptDataError, match="no index"):
+        beside(git_dir).read(ID)
+
+
+def test_an_object_that_is_unpacked_between_two_looks(git_dir: Path) -> None:
+    """As `git repack -A` does it with what nothing reaches: the pack is gone, the loose file is there."""
+    write_pack(git_dir, [BASE._replace(id=number(9))])
+
+    def unpacked() -> PackReader:
+        GitWriter(str(git_dir), durable=False).write([("blob", TEN)])
+        return PackReader(str(git_dir))
+
+    assert LooseReader(str(git_dir), unpacked).read(ID) == ("blob", TEN)
+    with pytest.raises(MissingDataError):
+        beside(git_dir).read(name(5))
+
+
+def test_without_a_folder_of_packs(git_dir: Path) -> None:
+    (git_dir / "objects/pack").rmdir()
+    for reader in (beside(git_dir), PackReader(str(git_dir))):
+        with pytest.raises(MissingDataError):
+            reader.read(ID)
+        assert not reader.has(ID)
+    GitWriter(str(git_dir), durable=False).write([("blob", TEN)])
+    assert beside(git_dir).read(ID) == ("blob", TEN)
+
+
+def test_an_object_of_no_known_type_is_corrupt_though_its_hash_is_right(git_dir: Path) -> None:
+    data = b"blub 3\0abc"
+    id_ = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    path = git_dir / "objects" / id_[:2] / id_[2:]
+    path.parent.mkdir()
+    path.write_bytes(zlib.compress(data))
+    with pytest.raises(CorruptDataError, match="unknown type 'blub'"):
+        beside(git_dir).read(CommitId(id_))
