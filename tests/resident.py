@@ -33,20 +33,20 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = str(Path(sys.executable).parent / "dsvc")
 # What many verbs need and what is slow to import. Not the commands: their texts are in the language of
 # whoever imports them. Not what few verbs need, since a fork of a large process takes longer.
-_PACKAGES = ("diff", "fs", "history", "model", "policy.rules", "store", "table")
+_PACKAGES = ("diff", "fs", "history", "lineage", "model", "policy", "porcelain", "store", "table")
 _MODULES = (
     "dsvc.cli.main",
-    "dsvc.porcelain.hooks.hook_run",
-    "dsvc.porcelain.policy.request_facts",
-    "dsvc.porcelain.repository",
     "networkx",
-    "numpy",
+    "numpy.ma",
     "pyarrow.compute",
     "pyarrow.csv",
     "pyarrow.ipc",
     "pyarrow.json",
     "rich.console",
+    "tomllib",
 )
+# They load libraries that few verbs need.
+_LEFT_OUT = ("dsvc.policy.detectors", "dsvc.table.exchange")
 
 
 class Resident:
@@ -109,8 +109,9 @@ def resident() -> Resident:
 
 def _import() -> None:
     for package in (f"dsvc.{name}" for name in _PACKAGES):
-        for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-            importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not module.name.startswith(_LEFT_OUT):
+                importlib.import_module(module.name)
     for name in _MODULES:
         importlib.import_module(name)
 
