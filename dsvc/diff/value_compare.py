@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dsvc.diff.row_compare import RowComparison, Rows, compare_cells, compare_rows
-from dsvc.model.table_kind import TableKind
+from dsvc.model.table_kind import Family, TableKind
 from dsvc.table.index.row_index import RowIndex
 from dsvc.table.origin.source import TableSource
-from dsvc.table.values.value_form import Family, Form, common_form, family
+from dsvc.table.values.value_form import Form, common_form
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,7 @@ def compare_values(old: Side, new: Side, key: Sequence[str]) -> RowComparison:
     NotATableError, TableLimitError
         If rows can't be read.
     """
-    families = family(old[1]), family(new[1])
+    families = old[1].format.family, new[1].format.family
     if families[0] != families[1]:
         from dsvc.table.index.index_builder import index_of_cells
         from dsvc.table.values.value_hash import value_cells
@@ -98,7 +98,7 @@ def _again(old: Side, new: Side, key: Sequence[str], found: RowComparison) -> Ro
     from dsvc.table.values.json_value_hash import json_cells_by_value
     from dsvc.table.values.value_hash import value_cells
 
-    is_json = family(new[1]) is Family.JSON
+    is_json = new[1].format.family is Family.JSON
     forms = _forms(old, new, found.renamed)
     before = np.sort(np.concatenate((found.removed, found.old_changed)))
     after = np.sort(np.concatenate((found.added, found.new_changed)))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsvc.lineage.links import Links
-from dsvc.table.query.comparable import compare_columns, plain_column
+from dsvc.table.query.comparable import comparable_column, compare_columns
 from dsvc.table.query.condition import Comparison
 from dsvc.table.query.predicate import PredicateError
 from dsvc.table.reading.arrow_reader_csv import CsvTable
@@ -56,7 +56,10 @@ def kept_cells(table: pa.Table, parents: Links, source: ArrowTable) -> dict[str,
         value = text.cast(source.schema.field(name).type)
         try:
             same = compare_columns(
-                Comparison.EQUAL, plain_column(_whole(table.column(name))), plain_column(value), name
+                Comparison.EQUAL,
+                comparable_column(_whole(table.column(name))),
+                comparable_column(value),
+                name,
             )
         except PredicateError:
             continue  # the column is of another kind now

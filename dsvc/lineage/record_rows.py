@@ -16,10 +16,10 @@ import numpy as np
 import xxhash
 
 from dsvc.model.manifest import Entry
-from dsvc.model.table_kind import TableKind
+from dsvc.model.table_kind import Family, TableKind
 from dsvc.table.index.row_index import RowIndex, key_hashes, row_hashes
 from dsvc.table.origin.source import TableSource
-from dsvc.table.values.value_form import Family, Form, common_form, family
+from dsvc.table.values.value_form import Form, common_form
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -246,7 +246,7 @@ def rows_of_tables(tables: Sequence[TableRows], renamed: Mapping[str, str] | Non
     list of RecordRows
         In the same order.
     """
-    if len({family(table.kind) for table in tables}) < 2:
+    if len({table.kind.format.family for table in tables}) < 2:
         return [RecordRows.of_index(table.index, table.kind) for table in tables]
     names = renamed or {}
     sides: dict[str, list[tuple[str, TableKind]]] = {}
@@ -256,7 +256,7 @@ def rows_of_tables(tables: Sequence[TableRows], renamed: Mapping[str, str] | Non
     forms = {name: common_form(types) for name, types in sides.items()}
     found = []
     for table in tables:
-        if family(table.kind) is Family.BINARY:
+        if table.kind.format.family is Family.BINARY:
             found.append(RecordRows.of_index(table.index, table.kind))
         else:
             own = {name: forms[names.get(name, name)] for name in table.index.names}

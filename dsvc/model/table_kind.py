@@ -24,6 +24,21 @@ class TableFormat(StrEnum):
         """Whether its records are text."""
         return self not in (TableFormat.PARQUET, TableFormat.ARROW)
 
+    @property
+    def family(self) -> Family:
+        """Which formats it goes together with."""
+        if not self.is_text:
+            return Family.BINARY
+        return Family.CSV if self in (TableFormat.CSV, TableFormat.TSV) else Family.JSON
+
+
+class Family(StrEnum):
+    """Formats that hold the same kinds of values: rows go from one to another, row indexes hash alike."""
+
+    CSV = "csv"
+    JSON = "json"
+    BINARY = "binary"
+
 
 class Compression(StrEnum):
     """How a file of text is compressed as a whole."""

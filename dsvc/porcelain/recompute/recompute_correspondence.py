@@ -198,7 +198,6 @@ def correspondence_of_versions(
     if old.folder or new.folder or first is None or second is None:
         return None
     from dsvc.porcelain.tables.row_indexes import EMPTY_INDEX, RowIndexes
-    from dsvc.table.values.value_form import family
 
     indexes = RowIndexes(repo)
 
@@ -209,7 +208,7 @@ def correspondence_of_versions(
     if first.source.digest == second.source.digest:
         return Correspondence.identity(before.rows)
     after = index(second, before, first)
-    if family(first.kind) != family(second.kind):
+    if first.kind.format.family is not second.kind.format.family:
         return None
     return compare_indexes(before, after, key)
 

@@ -30,7 +30,7 @@ from dsvc.porcelain.runs.run_rows import table_of
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tables.row_indexes import EMPTY_INDEX, KnownTable, RowIndexes
 from dsvc.table.index.row_index import RowIndex, row_hashes
-from dsvc.table.values.value_form import common_form, family
+from dsvc.table.values.value_form import common_form
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -158,7 +158,7 @@ class Descent:
         tables = table_of(self._repo, old), table_of(self._repo, new)
         if old.folder or new.folder or tables[0] is None or tables[1] is None:
             return None, None
-        if family(tables[0].kind) != family(tables[1].kind):
+        if tables[0].kind.format.family is not tables[1].kind.format.family:
             return None, None
         before = self._index(tables[0])
         return (before, self._index(tables[1], before, tables[0])), (tables[0], tables[1])

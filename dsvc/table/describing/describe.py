@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from typing import BinaryIO, Final
 
 from dsvc.model.manifest import encode_schema
@@ -34,7 +35,6 @@ _QUOTED_VECTOR_BYTES: Final = 4 * 1024 * 1024
 _PIECE: Final = 1 << 20
 _ZSTD_READ: Final = 1024
 """A kilobyte of zstandard decompresses to 32 MiB at most."""
-_MAX_WINDOW: Final = 1 << 27
 
 Facts = tuple[int | None, bytes | None]
 
@@ -145,30 +145,14 @@ class _Text:
 
 def _pieces(stream: BinaryIO, compression: Compression) -> Iterator[bytes]:
     """Decompress piece by piece; an error where the end is missing."""
-    if compression is Compression.ZSTD:
-        yield from _zstd_pieces(stream)
-        return
     import gzip
 
-    with gzip.GzipFile(fileobj=stream, mode="rb") as opened:
+    from dsvc.table.origin.decompress import ZstdFrames
+
+    is_gzip = compression is Compression.GZIP
+    with closing(gzip.GzipFile(fileobj=stream) if is_gzip else ZstdFrames(stream, _ZSTD_READ)) as opened:
         while piece := opened.read(_PIECE):
             yield piece
-
-
-def _zstd_pieces(stream: BinaryIO) -> Iterator[bytes]:
-    import zstandard
-
-    # The library's own stream takes a frame that is cut off for a whole one.
-    unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-    frame, begun = unpacker.decompressobj(), False
-    while data := stream.read(_ZSTD_READ):
-        while data:
-            yield frame.decompress(data)
-            data, begun = frame.unused_data, not frame.eof
-            if frame.eof:
-                frame = unpacker.decompressobj()
-    if begun:
-        raise EOFError("the last frame is not complete")
 
 
 def describe_bytes(kind: TableKind, data: bytes) -> Facts:

@@ -9,6 +9,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from dsvc.table.binary.flatbuffer import FlatTable
 from dsvc.table.origin.source import NotATableError
 
 if TYPE_CHECKING:
@@ -106,15 +107,16 @@ def arrow_facts(stream: BinaryIO) -> tuple[int | None, Columns | None]:
         data = stream.read(length)
         if number == 0:
             columns = _arrow_columns(head + data)
-        message = _Table(data)
+        message = FlatTable(data)
         body = message.integer(3, "<q")
         start += 8 + length + body
         if body < 0 or start > size:
             raise NotATableError(f"an Arrow message of {body} bytes")
         if message.integer(1, "<B") == _RECORD_BATCH:
-            count = message.table(2).integer(0, "<q")
+            batch = message.table(2)
+            count = -1 if batch is None else batch.integer(0, "<q")
             if count < 0:
-                raise NotATableError(f"an Arrow batch of {count} rows")
+                raise NotATableError("an Arrow batch that doesn't say how many rows it has")
             rows += count
     return None, columns
 
@@ -123,41 +125,6 @@ def _arrow_columns(message: bytes) -> Columns | None:
     import pyarrow as pa
 
     return columns_of(pa.ipc.read_schema(pa.BufferReader(message)))
-
-
-class _Table:
-    """A table of a flatbuffer: what is read of an Arrow message is two numbers, which PyArrow doesn't tell.
-
-    Layout: https://flatbuffers.dev/internals/ and Message.fbs of the Arrow format.
-    """
-
-    def __init__(self, data: bytes, position: int | None = None) -> None:
-        self._data = data
-        self._at = self._number("<I", 0) if position is None else position
-        self._fields = self._at - self._number("<i", self._at)
-
-    def _number(self, form: str, at: int) -> int:
-        if at < 0:
-            raise NotATableError("an Arrow message that points before its start")
-        number: int = struct.unpack_from(form, self._data, at)[0]
-        return number
-
-    def _offset(self, field: int) -> int:
-        slot = 4 + 2 * field
-        if slot >= self._number("<H", self._fields):
-            return 0
-        return self._number("<H", self._fields + slot)
-
-    def integer(self, field: int, form: str) -> int:
-        offset = self._offset(field)
-        return self._number(form, self._at + offset) if offset else 0
-
-    def table(self, field: int) -> _Table:
-        offset = self._offset(field)
-        if not offset:
-            raise NotATableError("an Arrow message without a header")
-        at = self._at + offset
-        return _Table(self._data, at + self._number("<I", at))
 
 
 __all__ = ["arrow_facts", "columns_of", "parquet_facts", "type_name"]

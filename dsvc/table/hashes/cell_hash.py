@@ -21,7 +21,7 @@ from dsvc.table.binary.plain_arrow import plain, plain_column
 from dsvc.table.engine import connect, literal, quoted
 from dsvc.table.hashes.plain_hash import NOT_NULL
 from dsvc.table.origin.refusal import refusals
-from dsvc.table.origin.source import NotATableError, TableSource
+from dsvc.table.origin.source import TableSource, check_names
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -211,10 +211,7 @@ class BinaryHasher:
             yield from _hash_batches(schema, batches)
 
     def _take_types(self, schema: pa.Schema) -> None:
-        if len(set(schema.names)) != len(schema.names):
-            raise NotATableError(
-                f"{self._source.name} has two columns of one name", details={"path": self._source.name}
-            )
+        check_names(self._source.name, schema.names)
         self._types = {each.name: type_name(each.type) for each in schema}
 
 

@@ -68,17 +68,18 @@ class _Facts:
             self._parts.clear()
             return
         # Most columns that are no key show it early, so that the rest need not be kept.
-        if self.unique and (self._parts or not _has_twins(hashes)):
+        if self.unique and (self._parts or not has_twins(hashes)):
             self._parts.append(hashes)
         else:
             self.unique = False
 
     def is_unique(self) -> bool:
         """Whether no value came twice."""
-        return self.unique and self.complete and not _has_twins(np.concatenate(self._parts))
+        return self.unique and self.complete and not has_twins(np.concatenate(self._parts))
 
 
-def _has_twins(hashes: Hashes) -> bool:
+def has_twins(hashes: Hashes) -> bool:
+    """Whether a hash comes twice."""
     ordered = np.sort(hashes)
     return bool((ordered[1:] == ordered[:-1]).any())
 

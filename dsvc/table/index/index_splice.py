@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from dsvc.model.table_kind import TableFormat, TableKind
-from dsvc.table.index.index_builder import MemoryStripe, build_index, unique_columns
+from dsvc.table.index.index_builder import MemoryStripe, build_index, has_twins, unique_columns
 from dsvc.table.index.row_index import PIECE, IndexColumn, RowIndex, cut, piece_ids, row_hashes
 from dsvc.table.origin.memory_source import MemorySource
 from dsvc.table.origin.source import NotATableError, TableSource
@@ -277,7 +277,7 @@ def _columns(old: RowIndex, index: RowIndex, fresh: Hashed, types: Mapping[str, 
         if before is not None and before.unique:
             return not _comes_again(fresh[name], cells(name))
         # Most columns that are no key show it early.
-        return not _has_twins(cells(name)[:_EARLY_ROWS]) and not _has_twins(cells(name))
+        return not has_twins(cells(name)[:_EARLY_ROWS]) and not has_twins(cells(name))
 
     unique = unique_columns(types, is_unique)
     return [IndexColumn(name, type_, is_complete(name), name in unique) for name, type_ in types.items()]
@@ -289,9 +289,4 @@ def _comes_again(some: Hashes, everything: Hashes) -> bool:
     if not len(ordered):
         return False
     at = np.minimum(np.searchsorted(ordered, everything), len(ordered) - 1)
-    return int((ordered[at] == everything).sum()) > len(ordered) or _has_twins(ordered)
-
-
-def _has_twins(hashes: Hashes) -> bool:
-    ordered = np.sort(hashes)
-    return bool((ordered[1:] == ordered[:-1]).any())
+    return int((ordered[at] == everything).sum()) > len(ordered) or has_twins(ordered)

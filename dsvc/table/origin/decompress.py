@@ -20,11 +20,20 @@ FREE_BYTES: Final = 256 << 20
 """Text that is read however small the file is."""
 
 
-class _ZstdFrames:
-    """Frames of zstandard; the library's own stream takes one that is cut off for a whole one."""
+class ZstdFrames:
+    """Frames of zstandard; the library's own stream takes one that is cut off for a whole one.
 
-    def __init__(self, stream: BinaryIO) -> None:
+    Parameters
+    ----------
+    stream : BinaryIO
+        The frames.
+    step : int
+        How many bytes of them are decompressed at a time: a kilobyte becomes 32 MiB at most.
+    """
+
+    def __init__(self, stream: BinaryIO, step: int = _STEP_BYTES) -> None:
         self._stream = stream
+        self._step = step
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._packed = b""
@@ -39,7 +48,7 @@ class _ZstdFrames:
             If the last frame isn't complete.
         """
         while not self._text:
-            self._packed = self._packed or self._stream.read(_STEP_BYTES)
+            self._packed = self._packed or self._stream.read(self._step)
             if not self._packed:
                 if self._frame is not None:
                     raise EOFError("it ends in the middle")
@@ -60,7 +69,7 @@ class _ZstdFrames:
 class _Bounded(io.RawIOBase):
     """Decompressed bytes, up to a limit, with the codec's errors translated."""
 
-    def __init__(self, stream: gzip.GzipFile | _ZstdFrames, outer: BinaryIO, source: TableSource) -> None:
+    def __init__(self, stream: gzip.GzipFile | ZstdFrames, outer: BinaryIO, source: TableSource) -> None:
         super().__init__()
         self._stream = stream
         self._outer = outer
@@ -121,9 +130,9 @@ def open_text(source: TableSource, kind: TableKind) -> BinaryIO:
     stream = source.open()
     if kind.compression is Compression.NONE:
         return stream
-    inner: gzip.GzipFile | _ZstdFrames
+    inner: gzip.GzipFile | ZstdFrames
     if kind.compression is Compression.GZIP:
         inner = gzip.GzipFile(fileobj=stream, mode="rb")
     else:
-        inner = _ZstdFrames(stream)
+        inner = ZstdFrames(stream)
     return cast(BinaryIO, io.BufferedReader(_Bounded(inner, stream, source), 1 << 20))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Final, Protocol
 
@@ -42,6 +44,26 @@ class TableLimitError(MalformedInputError):
     """A table is beyond the limits within which tables are read."""
 
     code = "table-limit"
+
+
+def check_names(name: str, columns: Sequence[str]) -> None:
+    """Refuse a table whose columns can't be told apart.
+
+    Parameters
+    ----------
+    name : str
+        The table's name, for the message.
+    columns : sequence of str
+        Names of its columns.
+
+    Raises
+    ------
+    NotATableError
+        If two have one name.
+    """
+    twice = next((each for each, count in Counter(columns).items() if count > 1), None)
+    if twice is not None:
+        raise NotATableError(f"{name} has two columns named {twice}", details={"path": name, "column": twice})
 
 
 def check_width(name: str, columns: int) -> None:

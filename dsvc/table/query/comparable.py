@@ -34,15 +34,15 @@ _OFFSET: Final = re.compile(r"([+-])(\d\d):?(\d\d)")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def plain_column(column: pa.Array) -> pa.Array:
+def comparable_column(column: pa.Array) -> pa.Array:
     """Give a column in one of few types: without dictionaries, runs, views and extensions."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
-        return plain_column(column.storage)
+        return comparable_column(column.storage)
     if pa.types.is_dictionary(kind):
-        return plain_column(column.dictionary_decode())
+        return comparable_column(column.dictionary_decode())
     if pa.types.is_run_end_encoded(kind):
-        return plain_column(pc.run_end_decode(column))
+        return comparable_column(pc.run_end_decode(column))
     if pa.types.is_string(kind) or pa.types.is_string_view(kind):
         return column.cast(pa.large_string())
     if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
@@ -312,4 +312,4 @@ def _nanoseconds(column: pa.Array) -> pa.Array:
     return pc.multiply(_steps(column).cast(pa.int64()).cast(pa.decimal128(19, 0)), step)
 
 
-__all__ = ["compare_columns", "compare_literal", "plain_column"]
+__all__ = ["comparable_column", "compare_columns", "compare_literal"]

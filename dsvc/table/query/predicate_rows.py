@@ -17,7 +17,7 @@ from dsvc.model.errors import NotFoundError
 from dsvc.model.table_kind import TableKind
 from dsvc.table.index.row_index import RowIndex
 from dsvc.table.origin.source import NotATableError, TableSource
-from dsvc.table.query.comparable import compare_columns, compare_literal, plain_column
+from dsvc.table.query.comparable import comparable_column, compare_columns, compare_literal
 from dsvc.table.query.condition import (
     AllOf,
     AnyOf,
@@ -91,7 +91,7 @@ def _check_known(names: tuple[str, ...], index: RowIndex) -> None:
 
 def _plain(columns: dict[str, pa.Array], empty: frozenset[str]) -> dict[str, pa.Array]:
     return {
-        name: pa.nulls(len(column)) if name in empty else plain_column(column)
+        name: pa.nulls(len(column)) if name in empty else comparable_column(column)
         for name, column in columns.items()
     }
 

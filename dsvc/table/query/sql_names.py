@@ -60,6 +60,22 @@ def query_names(connection: DuckDBPyConnection, query: str) -> QueryNames:
     SqlError
         If it's no SQL, several statements, anything but a question, or gives ``dsvc`` no constant text.
     """
+    targets: dict[str, None] = {}
+    tables: dict[tuple[str, str], None] = {}
+    local: set[str] = set()
+    for node in _nodes(_parsed(connection, query)):
+        if node.get("type") == "TABLE_FUNCTION":
+            function = node["function"]
+            if str(function.get("function_name", "")).lower() == FUNCTION:
+                targets[_argument(function)] = None
+        elif node.get("type") == "BASE_TABLE" and not node.get("catalog_name"):
+            tables[str(node.get("schema_name") or ""), str(node["table_name"])] = None
+        local.update(str(each["key"]).lower() for each in (node.get("cte_map") or {}).get("map", ()))
+    return QueryNames(tuple(targets), tuple(tables), frozenset(local))
+
+
+def _parsed(connection: DuckDBPyConnection, query: str) -> object:
+    """The engine's tree of a query that only reads."""
     if len(query) > MAX_QUERY_CHARACTERS:
         raise SqlError(f"a query of {len(query)} characters is too long")
     if "\0" in query:
@@ -86,18 +102,8 @@ def query_names(connection: DuckDBPyConnection, query: str) -> QueryNames:
         raise SqlError("the query nests too deep") from error
     if tree.get("error"):
         raise SqlError(str(tree.get("error_message")))
-    targets: dict[str, None] = {}
-    tables: dict[tuple[str, str], None] = {}
-    local: set[str] = set()
-    for node in _nodes(tree["statements"]):
-        if node.get("type") == "TABLE_FUNCTION":
-            function = node["function"]
-            if str(function.get("function_name", "")).lower() == FUNCTION:
-                targets[_argument(function)] = None
-        elif node.get("type") == "BASE_TABLE" and not node.get("catalog_name"):
-            tables[str(node.get("schema_name") or ""), str(node["table_name"])] = None
-        local.update(str(each["key"]).lower() for each in (node.get("cte_map") or {}).get("map", ()))
-    return QueryNames(tuple(targets), tuple(tables), frozenset(local))
+    found: object = tree["statements"]
+    return found
 
 
 def _nodes(tree: object) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -22,7 +22,7 @@ from dsvc.table.binary.arrow_ipc import open_ipc
 from dsvc.table.binary.parquet_file import open_parquet
 from dsvc.table.origin.limits import ParquetWidths
 from dsvc.table.origin.refusal import refusals
-from dsvc.table.origin.source import NotATableError, TableSource, check_width
+from dsvc.table.origin.source import TableSource, check_names, check_width
 
 KEPT_BYTES: Final = 512 << 20
 """Decoded parts that `ArrowTable.take` keeps for the next call."""
@@ -318,9 +318,7 @@ def check_columns(schema: pa.Schema, name: str) -> None:
     """Refuse a table whose columns can't be told apart, or are too many."""
     check_width(name, len(schema))
     with refusals(name):
-        twice = [each for each, count in Counter(schema.names).items() if count > 1]
-    if twice:
-        raise NotATableError(f"{name} has two columns named {twice[0]}", details={"path": name})
+        check_names(name, schema.names)
 
 
 def open_arrow(source: TableSource, kind: TableKind, *, skip_malformed: bool = False) -> ArrowTable:

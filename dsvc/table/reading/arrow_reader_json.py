@@ -155,10 +155,8 @@ class JsonTable(ArrowTable):
         places = self._left_out.get(block.first)
         if places is None:
             return block
-        records = [block.record(place) for place in places]
-        lengths = np.array([len(record) for record in records], np.int64)
-        ends = np.cumsum(lengths + 1) - 1
-        return replace(block, data=b"\n".join(records) + b"\n", starts=ends - lengths, ends=ends)
+        good = block.pick(np.array(places, np.int64))
+        return replace(block, data=good.data, starts=good.starts, ends=good.ends)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import ipc
 
+from dsvc.table.binary.flatbuffer import FlatTable
+from dsvc.table.origin.source import NotATableError
 from dsvc.table.splice.columnar import Assembly, ColumnarDonor, part_sizes
 from dsvc.table.splice.columnar_donors import ArrowDonor, open_assembly
 from dsvc.table.splice.splice_plan import IncompatibleTablesError, Splice
@@ -65,32 +67,11 @@ def _options(raw: BinaryIO, is_stream: bool) -> ipc.IpcWriteOptions:
 def _compression(metadata: bytes) -> str | None:
     """Codec of a record batch, from the flatbuffer that describes it; the reader doesn't tell."""
     try:
-        (root,) = struct.unpack_from("<I", metadata)
-        header = _table_field(metadata, root, _HEADER_FIELD)
-        body = (
-            None if header is None else _table_field(metadata, _follow(metadata, header), _COMPRESSION_FIELD)
-        )
-        if body is None:
-            return None
-        codec = _table_field(metadata, _follow(metadata, body), _CODEC_FIELD)
-        return _CODECS.get(0 if codec is None else metadata[codec])
-    except (struct.error, IndexError):
+        header = FlatTable(metadata).table(_HEADER_FIELD)
+        body = None if header is None else header.table(_COMPRESSION_FIELD)
+        return None if body is None else _CODECS.get(body.integer(_CODEC_FIELD, "<B"))
+    except (struct.error, NotATableError):
         return None
-
-
-def _follow(data: bytes, place: int) -> int:
-    return place + int(struct.unpack_from("<I", data, place)[0])
-
-
-def _table_field(data: bytes, table: int, number: int) -> int | None:
-    """Place of a field of a flatbuffer table; None where it has its default value."""
-    vtable = table - struct.unpack_from("<i", data, table)[0]
-    (length,) = struct.unpack_from("<H", data, vtable)
-    entry = 4 + 2 * number
-    if entry >= length:
-        return None
-    (offset,) = struct.unpack_from("<H", data, vtable + entry)
-    return table + offset if offset else None
 
 
 def _dictionaries(assembly: Assembly) -> dict[int, pa.Array]:

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from dsvc.table.origin.source import NotATableError
+from dsvc.table.origin.source import NotATableError, check_names
 from dsvc.table.splice.columnar_cast import cast_column
 from dsvc.table.splice.splice_plan import (
     CellEdit,
@@ -51,8 +51,7 @@ class ColumnarDonor(ABC):
         self.columns: list[str] = list(schema.names)
         self._ends = list(accumulate(part_rows))
         self._held: tuple[int, pa.Table] | None = None
-        if len(set(schema.names)) != len(schema.names):
-            raise NotATableError(f"{name} has two columns of one name", details={"path": name})
+        check_names(name, schema.names)
 
     @property
     def rows(self) -> int:

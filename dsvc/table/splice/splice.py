@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import BinaryIO
 
-from dsvc.model.table_kind import TableFormat, TableKind
-from dsvc.table.origin.source import TableSource
+from dsvc.model.table_kind import Family, TableFormat
 from dsvc.table.splice.splice_plan import (
     CellEdit,
     Donor,
@@ -15,7 +13,6 @@ from dsvc.table.splice.splice_plan import (
     Segment,
     Splice,
     check_families,
-    family,
 )
 
 
@@ -52,7 +49,7 @@ def splice(plan: Splice, output: BinaryIO) -> None:
         from dsvc.table.splice.arrow_writer import splice_arrow
 
         splice_arrow(plan, output)
-    elif family(kind) == "json":
+    elif kind.format.family is Family.JSON:
         from dsvc.table.splice.json_writer import splice_json
 
         splice_json(plan, output)
@@ -62,27 +59,6 @@ def splice(plan: Splice, output: BinaryIO) -> None:
         splice_csv(plan, output)
 
 
-def raw_records(source: TableSource, kind: TableKind, positions: Sequence[int]) -> list[bytes]:
-    """Return records of a table in text as they are written, without their line ends.
-
-    Parameters
-    ----------
-    positions : sequence of int
-        Their numbers, 0-based, in any order.
-
-    Raises
-    ------
-    NotATableError
-        If it can't be read as a table.
-    TableLimitError
-        If it is beyond the limits.
-    """
-    from dsvc.table.text.text_donor import TextDonor
-
-    with TextDonor(source, kind) as donor:
-        return donor.records_at(positions)
-
-
 __all__ = [
     "CellEdit",
     "Donor",
@@ -90,6 +66,5 @@ __all__ = [
     "OutputColumn",
     "Segment",
     "Splice",
-    "raw_records",
     "splice",
 ]

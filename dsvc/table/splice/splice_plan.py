@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from dsvc.model.errors import MalformedInputError
-from dsvc.model.table_kind import TableFormat, TableKind
+from dsvc.model.table_kind import TableKind
 from dsvc.table.origin.source import TableSource
 
 _NOT_RENAMED: Final[Mapping[str, str]] = MappingProxyType({})
@@ -136,13 +136,6 @@ def windows(segments: Sequence[Segment], sizes: Sequence[int]) -> Iterator[list[
         yield window
 
 
-def family(kind: TableKind) -> str:
-    """Tell which formats exchange rows: ``json``, ``csv`` or ``arrow``."""
-    if kind.format in (TableFormat.JSON, TableFormat.JSONL):
-        return "json"
-    return "csv" if kind.format.is_text else "arrow"
-
-
 def check_families(plan: Splice) -> None:
     """Check that the donors' formats exchange rows.
 
@@ -153,7 +146,7 @@ def check_families(plan: Splice) -> None:
     """
     first = plan.donors[0]
     for donor in plan.donors:
-        if family(donor.kind) != family(first.kind):
+        if donor.kind.format.family is not first.kind.format.family:
             raise IncompatibleTablesError(
                 f"rows of {donor.source.name} ({donor.kind.format}) can't stand in {first.source.name} "
                 f"({first.kind.format})",

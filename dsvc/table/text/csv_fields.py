@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from dsvc.table.origin.source import NotATableError
-from dsvc.table.text.dialect import Dialect
+from dsvc.table.text.dialect import BOM, Dialect
 from dsvc.table.text.records import TextRecords
 from dsvc.table.text.text_donor import TextDonor
-
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 class Field(NamedTuple):
@@ -107,7 +105,7 @@ def quoting(donor: TextDonor) -> Quoting:
 
 def header_fields(table: TextRecords) -> list[str]:
     """Fields of the header as they are written."""
-    return split_fields(table.header.removeprefix(_BOM).strip(b"\r\n"), table.dialect)
+    return split_fields(table.header.removeprefix(BOM).strip(b"\r\n"), table.dialect)
 
 
 def _quoted_end(text: str, start: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-from dsvc.model.table_kind import TableFormat, TableKind
+from dsvc.model.table_kind import Family, TableKind
 
 
 class Form(StrEnum):
@@ -19,14 +19,6 @@ class Form(StrEnum):
     TIME = "time"
     NESTED = "nested"
     TEXT = "text"
-
-
-class Family(StrEnum):
-    """Formats whose row indexes hash alike."""
-
-    CSV = "csv"
-    JSON = "json"
-    BINARY = "binary"
 
 
 _FORMS: Final = (
@@ -44,13 +36,6 @@ def form_of(type_: str) -> Form:
     return next((form for names, form in _FORMS if type_.startswith(names)), Form.TEXT)
 
 
-def family(kind: TableKind) -> Family:
-    """Tell with which other tables' row indexes that of a table can be compared."""
-    if kind.format in (TableFormat.CSV, TableFormat.TSV):
-        return Family.CSV
-    return Family.JSON if kind.format.is_text else Family.BINARY
-
-
 def common_form(sides: Iterable[tuple[str, TableKind]]) -> Form:
     """Tell as what a column's cells are compared, by value, in several tables.
 
@@ -63,7 +48,7 @@ def common_form(sides: Iterable[tuple[str, TableKind]]) -> Form:
     forms = list(dict.fromkeys(form for form, _ in known))
     if len(forms) < 2:
         return forms[0] if forms else Form.TEXT
-    if all(family(kind) is Family.JSON for _, kind in known):
+    if all(kind.format.family is Family.JSON for _, kind in known):
         return Form.NESTED
     if {Form.NUMBER, Form.FLOAT32} >= set(forms):
         return Form.FLOAT32

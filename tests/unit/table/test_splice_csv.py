@@ -9,7 +9,8 @@ import pytest
 
 from dsvc.model.table_kind import Compression, TableFormat, TableKind
 from dsvc.table.origin.source import NotATableError
-from dsvc.table.splice.splice import CellEdit, IncompatibleTablesError, OutputColumn, raw_records
+from dsvc.table.splice.splice import CellEdit, IncompatibleTablesError, OutputColumn
+from dsvc.table.text.text_donor import TextDonor
 from tests.splicekit import CSV, TSV, MemorySource, donor, packed, read_csv, spliced, unpacked
 
 BASE = 'id,名字,note\r\n1,张三,"a ""quoted"" one"\r\n2,李四,"line\nbreak"\r\n\r\n3,,""\r\n4, x ,"plain"'
@@ -131,15 +132,16 @@ def test_many_runs_in_any_order_from_a_compressed_table() -> None:
     assert read_csv(result)[1:] == [rows[i] for i in order]
 
 
-def test_raw_records() -> None:
+def test_records_by_number() -> None:
     source = MemorySource(BASE.encode())
-    assert raw_records(source, CSV, [3, 0, 3]) == [
-        b'4, x ,"plain"',
-        '1,张三,"a ""quoted"" one"'.encode(),
-        b'4, x ,"plain"',
-    ]
-    with pytest.raises(IndexError):
-        raw_records(source, CSV, [4])
+    with TextDonor(source, CSV) as donor:
+        assert donor.records_at([3, 0, 3]) == [
+            b'4, x ,"plain"',
+            '1,张三,"a ""quoted"" one"'.encode(),
+            b'4, x ,"plain"',
+        ]
+        with pytest.raises(IndexError):
+            donor.records_at([4])
 
 
 def test_what_is_no_table_has_a_typed_error() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from dsvc.model.table_kind import Compression, TableFormat, TableKind
 from dsvc.table.origin.source import NotATableError
-from dsvc.table.splice.splice import CellEdit, OutputColumn, raw_records
+from dsvc.table.splice.splice import CellEdit, OutputColumn
+from dsvc.table.text.text_donor import TextDonor
 from tests.splicekit import JSON, JSONL, MemorySource, donor, packed, read_jsonl, spliced, unpacked
 
 ROWS: list[dict[str, Any]] = [
@@ -156,9 +157,10 @@ def test_long_texts() -> None:
     )
 
 
-def test_raw_records() -> None:
+def test_records_by_number() -> None:
     source = MemorySource(json.dumps(ROWS, indent=1).encode())
-    assert [json.loads(record) for record in raw_records(source, JSON, [2, 0])] == [ROWS[2], ROWS[0]]
+    with TextDonor(source, JSON) as donor:
+        assert [json.loads(record) for record in donor.records_at([2, 0])] == [ROWS[2], ROWS[0]]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dsvc.model.table_kind import TableKind
+from dsvc.model.table_kind import Family, TableKind
 from dsvc.table.index.index_builder import build_index
 from dsvc.table.origin.memory_source import MemorySource
 from dsvc.table.values.key_value import hashes_of_values, value_hashes
-from dsvc.table.values.value_form import Family, Form, common_form, family
+from dsvc.table.values.value_form import Form, common_form
 from dsvc.table.values.value_hash import hashes_of_texts, value_cells
 from tests.tablekit import ARROW, CSV, JSON, JSONL, PARQUET, TSV
 
@@ -53,7 +53,7 @@ def test_texts_hash_as_cells_of_text_by_value() -> None:
 def test_families_are_formats_that_hash_alike() -> None:
     kinds = {Family.CSV: (CSV, TSV), Family.JSON: (JSON, JSONL), Family.BINARY: (PARQUET, ARROW)}
     for expected, members in kinds.items():
-        assert {family(kind) for kind in members} == {expected}
+        assert {kind.format.family for kind in members} == {expected}
 
 
 @pytest.mark.parametrize(
