@@ -186,3 +186,12 @@ def test_a_split_into_one_table_has_nothing_to_leak_into() -> None:
         "tables": {"*.csv": {"content": "text"}},
     }
     assert judged("LIN-05", world_of(world), near_duplicates=True)[0] is PASS
+
+
+def test_what_others_labelled_is_screened_for_turned_labels() -> None:
+    """Without a declared column of labels the answer is unknown, not that only bursts were asked for."""
+    world = {"tables": {"*.jsonl": {"content": "text"}}, "detections": {"poisoning": {"status": "clean"}}}
+    assert judged("SAFE-05", data({"acquisition": "crawl"}, **world))[0] is PASS
+    outcome, messages = judged("SAFE-05", data({"acquisition": "annotation_output"}, **world))
+    assert outcome is INCOMPLETE
+    assert "label" in messages[0]
