@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from blake3 import blake3
 
 from dsvc.lineage.validation import Outcome, Violation
 from tests.policykit import ask
@@ -45,4 +46,5 @@ def test_a_waiver_of_a_source_holds_for_no_file_that_is_called_like_it() -> None
     (source,) = ask("SRC-04", 'file = [{ path = "a", content = "x" }]\nsource = [{ id = "web" }]').violations
     assert source.subject == both.subject == b"source:web"
     assert len({file, both.digest, source.digest, b""}) == 4
-    assert both.sources == ("web",)
+    assert both.sources == source.sources == ("web",)
+    assert file == blake3(b"x").digest(), "it is called like no source that there is"
