@@ -203,11 +203,10 @@ def _start(works: Sequence[Work], bounds: Bounds, answers: int, memory: int) -> 
         pass_fds=(answers, memory),
         start_new_session=True,
     )
-    stream = process.stdin
-    if stream is not None:
-        # One that ended early says so by its status.
-        with contextlib.suppress(BrokenPipeError), stream:
-            stream.write(tasks)
+    assert process.stdin is not None
+    # One that ended early says so by its status.
+    with contextlib.suppress(BrokenPipeError), process.stdin as stream:
+        stream.write(tasks)
     return process.pid, process.wait
 
 

@@ -142,3 +142,34 @@ def test_an_interrupted_wait_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fcntl, "flock", flock)
     with locks.hold(str(tmp_path / "lock"), what="test", timeout=10):
         assert len(calls) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_where_nobody_can_write_a_reader_holds_what_there_is(fast_path: Path) -> None:
+    """Without a lock file nothing is held; with one, a writer keeps readers out as everywhere."""
+    fast_path.chmod(0o755)
+    path = fast_path / "lock"
+
+    def read() -> int:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                os.chdir(fast_path)
+                os.setgroups([])
+                os.setresuid(65534, 65534, 0)
+                try:
+                    with locks.share("./lock", what="test", timeout=0):
+                        status = 0
+                except LockedError:
+                    status = 2
+            finally:
+                os.setresuid(0, 0, 0)  # what measures branches writes a file in the end
+                os._exit(status)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert read() == 0
+    assert not path.exists()
+    with locks.hold(str(path), what="test"):
+        assert read() == 2
+    assert read() == 0
