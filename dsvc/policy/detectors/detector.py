@@ -75,10 +75,6 @@ class ScannedFile:
         """Open the bytes as a new seekable stream, closed by the caller."""
         return self.source.open()
 
-    def columns(self, role: str) -> tuple[str, ...]:
-        """Columns that play a part, one of `dsvc.table.roles.ROLES`; empty where none is declared."""
-        return tuple(self.rule.roles.get(role, ()))
-
 
 @dataclass(frozen=True, slots=True)
 class ScannedTable(ScannedFile):
