@@ -158,7 +158,19 @@ def test_interrupted_after_the_decision_everything_is_done(
     assert repo.history.refs.head().text == TOPIC
 
 
-@pytest.mark.parametrize("head", ["refs/heads/a..b", "refs/heads/.x", "refs/heads/x.lock", "refs/tags/v1"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "refs/heads/a..b",
+        "refs/heads/x.lock",
+        "refs/tags/v1",
+        # Names that git takes, and that would mean something else on a command line.
+        "refs/heads/-x",
+        "refs/heads/HEAD",
+        "refs/heads/STAGED",
+        "refs/heads/" + "a" * 40,
+    ],
+)
 def test_h25_head_goes_to_no_hostile_name(repo: Repo, head: str) -> None:
     first = repo.commit()
     with pytest.raises(DsvcError) as caught:
