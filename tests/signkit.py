@@ -23,6 +23,11 @@ from dsvc.history.ssh_signature import PrivateKey
 SSH_KEYGEN = shutil.which("ssh-keygen")
 
 
+def sign(message: bytes, key: bytes, namespace: str, passphrase: bytes | None = None) -> bytes:
+    """Sign a message with the bytes of a key file."""
+    return PrivateKey(key, passphrase).sign(message, namespace)
+
+
 @dataclass(frozen=True)
 class Person:
     """Somebody with a key."""

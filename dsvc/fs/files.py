@@ -277,6 +277,39 @@ def temporary_name(prefix: str = "tmp") -> str:
     return f"{prefix}-{own_mark()}{os.urandom(4).hex()}"
 
 
+def fill(
+    fd: int, name: str, data: Buffer | Sequence[Buffer], *, durable: bool, path: str | None = None
+) -> None:
+    """Write a file that was just made, flush it if `durable`, and close it; what fails leaves no file.
+
+    Parameters
+    ----------
+    fd : int
+        The open file.
+    name : str
+        Its name, by which it is removed after an error.
+    data : bytes-like or list of such
+        Its content.
+    path : str or None
+        Name for messages, where that is another one.
+
+    Raises
+    ------
+    StorageError
+        If the system refuses.
+    """
+    try:
+        try:
+            writev(fd, [data] if isinstance(data, Buffer) else data, path or name)
+            if durable:
+                sync(fd, path or name)
+        finally:
+            os.close(fd)
+    except BaseException:
+        discard(name)
+        raise
+
+
 def write_atomically(
     path: str, data: Buffer | Sequence[Buffer], *, durable: bool = True, temporary: str | None = None
 ) -> None:
@@ -295,17 +328,10 @@ def write_atomically(
     """
     folder = os.path.dirname(path)
     name = os.path.join(temporary or folder, temporary_name())
-    fd = open_new(name)
+    fill(open_new(name), name, data, durable=durable, path=path)
     try:
-        writev(fd, [data] if isinstance(data, Buffer) else data, path)
-        if durable:
-            sync(fd, path)
-        os.close(fd)
-        fd = -1
         rename(name, path)
     except BaseException:
-        if fd >= 0:
-            os.close(fd)
         discard(name)
         raise
     if durable:

@@ -26,8 +26,6 @@ from dsvc.history.trailers import Trailer, join_message, split_message
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import CommitId, NodeId
 
-__all__ = ["BLOB_NAME", "Commit", "Signature", "decode_commit", "encode_commit", "manifest_blob"]
-
 BLOB_NAME: Final = "manifest"
 MAX_COUNT: Final = 1 << 62
 

@@ -117,17 +117,7 @@ class GitWriter:
 
     def _write_temporary(self, data: bytes) -> str:
         path = os.path.join(self._objects, _TEMPORARY + files.temporary_name())
-        fd = files.open_new(path, mode=0o444)
-        try:
-            try:
-                files.write(fd, data, path)
-                if self._durable:
-                    files.sync(fd, path)
-            finally:
-                os.close(fd)
-        except BaseException:
-            files.discard(path)
-            raise
+        files.fill(files.open_new(path, mode=0o444), path, data, durable=self._durable)
         return path
 
     def remove_temporary(self, *, min_age_seconds: float) -> list[str]:

@@ -16,6 +16,7 @@ from dsvc.history.git_writer import GitWriter
 from dsvc.history.loose_reader import LooseReader
 from dsvc.history.odb import ObjectDatabase
 from dsvc.history.operations import Operation, OperationLog
+from dsvc.history.ref_lock import STALE_SECONDS
 from dsvc.history.ref_name import check_ref_name, tag_ref
 from dsvc.history.refs import OPERATIONS, RefChange, RefMovedError, Refs
 from dsvc.history.revision import Revisions
@@ -336,14 +337,14 @@ class History:
             )
         return commit
 
-    def remove_leftovers(self, *, min_age_seconds: float = 10.0) -> list[str]:
+    def remove_leftovers(self) -> list[str]:
         """Remove temporary objects and lock files that killed processes left; returns their paths.
 
         The caller (``gc``, under the exclusive lock) knows that no dsvc writes objects meanwhile.
         """
         with self.refs.locked():
             removed = list(self.refs.remove_stale_locks())
-            removed += self._writer.remove_temporary(min_age_seconds=min_age_seconds)
+            removed += self._writer.remove_temporary(min_age_seconds=STALE_SECONDS)
         return removed
 
 

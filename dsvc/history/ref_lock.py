@@ -60,17 +60,7 @@ def take(path: str, data: bytes, *, durable: bool) -> None:
     StorageError
         If the system refuses.
     """
-    fd = _make(path, durable=durable)
-    try:
-        try:
-            files.write(fd, data, path)
-            if durable:
-                files.sync(fd, path)
-        finally:
-            os.close(fd)
-    except BaseException:
-        files.discard(path)
-        raise
+    files.fill(_make(path, durable=durable), path, data, durable=durable)
 
 
 def held(path: str) -> LockedError:

@@ -138,15 +138,10 @@ class RefMover:
         StorageError
             If the system refuses.
         """
-        fd = files.open_new(self._prepared)
+        plan = msgspec.json.encode(transaction)
+        files.fill(files.open_new(self._prepared), self._prepared, plan, durable=self._durable)
         taken: list[str] = []
         try:
-            try:
-                files.write(fd, msgspec.json.encode(transaction), self._prepared)
-                if self._durable:
-                    files.sync(fd, self._prepared)
-            finally:
-                os.close(fd)
             for name in transaction.lock_names():
                 path = self._lock(name)
                 ref_lock.take(path, transaction.content(name), durable=self._durable)

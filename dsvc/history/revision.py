@@ -16,7 +16,6 @@ from dsvc.model.ids import CommitId
 __all__ = ["RevisionRange", "Revisions", "split_range"]
 
 MAX_CHARACTERS: Final = 4096
-MIN_PREFIX: Final = 4
 MAX_NUMBER: Final = 10**9
 # Where git looks for a short name, in its order.
 _PLACES: Final = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")

@@ -205,11 +205,6 @@ class PrivateKey:
         return write(SshSignature(self.public, namespace, hash_, raw))
 
 
-def sign(message: bytes, key: bytes, namespace: str, passphrase: bytes | None = None) -> bytes:
-    """Sign a message with the bytes of a key file; errors as `PrivateKey`."""
-    return PrivateKey(key, passphrase).sign(message, namespace)
-
-
 def _load(data: bytes, passphrase: bytes | None) -> SigningKey:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa

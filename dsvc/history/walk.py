@@ -7,11 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from dsvc.history.commit_codec import Commit
-from dsvc.history.merge_base import ReadCommit, is_ancestor, merge_bases
+from dsvc.history.merge_base import ReadCommit
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId
-
-__all__ = ["ancestors", "is_ancestor", "log", "merge_bases"]
 
 
 def ancestors(read_commit: ReadCommit, starts: Collection[CommitId]) -> set[CommitId]:

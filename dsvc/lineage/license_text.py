@@ -54,13 +54,9 @@ def check_license(text: str) -> str:
     known = _licensing()
     try:
         parsed = known.parse(wanted, validate=False)
-    # What the library refuses, and what it stumbles over, such as empty brackets before an AND.
-    except (ExpressionError, AttributeError, TypeError, LookupError, ValueError, RecursionError) as error:
-        why = (
-            str(error).partition("\n")[0][:200]
-            if isinstance(error, ExpressionError)
-            else "it can't be parsed"
-        )
+    except Exception as error:  # What the library stumbles over: empty brackets raise five kinds of errors.
+        is_reason = isinstance(error, ExpressionError)
+        why = str(error).partition("\n")[0][:200] if is_reason else "it can't be parsed"
         raise LicenseExpressionError(
             f"{wanted[:200]!r} is no licence expression: {why}",
             hint="SPDX, as in CC-BY-4.0 or 'MIT OR Apache-2.0'",

@@ -139,7 +139,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     shared : int
         How many these were.
     limits : tuple of str
-        What was not reached, from `LIMITS`.
+        What was not reached, by name: ``copies``, ``disk`` and so on; `dsvc.cli.request_text` says them.
     """
 
     time: str
@@ -157,18 +157,6 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 METHOD: Final = "rows removed from files in use; packs rewritten without the chunks, old packs deleted"
-LIMITS: Final = {
-    "copies": "clones, backups and copies of the repository made before, and files handed out or checked out",
-    "disk": "what the disk or the file system keeps of deleted files, such as snapshots",
-    "names": "paths, commit messages, names of branches and tags, recorded command lines and parameters",
-    "other-files": "files without a declared subject column: texts, images, evidence, patches",
-    "hashes": "ids of erased chunks stay, so a short content could be confirmed by guessing it",
-    "mixed": "rows that were made of rows of several people were kept",
-    "unknown": "files were made of these rows by steps that don't say which rows became which",
-    "unsearched": "some versions of tables could not be searched",
-    "shared": "chunks that other files need were kept by decision",
-}
-"""What an erasure doesn't reach, by name."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):

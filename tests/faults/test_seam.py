@@ -28,6 +28,7 @@ _CALLS = (
 _OPENED = re.compile(r"^(?:open|openat|creat)\(.*O_(?:WRONLY|RDWR).* = \d+<(.*)>$")
 _NAMED = re.compile(r"^(rename|unlink|rmdir|mkdir|link|symlink)\w*\((.*)\) += 0$")
 _NAME = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"([^"]*)"')
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 _ALIKE = {
     "open_new": "open",
     "append": "open",
@@ -64,7 +65,9 @@ def _seen(folder: Path) -> set[tuple[str, str]]:
     """What was changed by name, by the calls of all processes that succeeded."""
     found = set()
     for path in folder.glob("trace*"):
-        for line in path.read_text(errors="replace").splitlines():
+        # What isn't ASCII stands there in octal.
+        text = _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), path.read_bytes())
+        for line in text.decode(errors="replace").splitlines():
             if opened := _OPENED.match(line):
                 found.add(("open", opened[1]))
             elif named := _NAMED.match(line):

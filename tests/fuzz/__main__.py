@@ -27,12 +27,17 @@ def _words() -> argparse.Namespace:
 
 def _load(names: list[str]) -> list[Target]:
     """Import what is fuzzed, told of each branch that is taken."""
-    import atheris
-
+    try:
+        import atheris
+    except ImportError:
+        sys.exit("atheris is not installed here: pip install atheris")
     with atheris.instrument_imports(include=["dsvc"], enable_loader_override=False):
         from tests.fuzz.registry import chosen
 
-        return chosen(names)
+        try:
+            return chosen(names)
+        except KeyError as error:
+            sys.exit(f"there is no target or group {error}; --list shows them")
 
 
 def main() -> int:

@@ -28,6 +28,8 @@ MOST_BYTES: Final = 512 << 20
 _STUCK_SECONDS = 120
 """Where no signal is answered any more, libFuzzer ends the process; by the clock, so much later."""
 _MOST_KINDS = 20
+_RENEWED = 512
+"""Inputs after which the memory that is used is looked at anew."""
 _MUTANTS = 60
 """Inputs with values exchanged, for each seed."""
 _COUNTS = struct.Struct("<QQ")
@@ -90,9 +92,18 @@ class Trial:
     ----------
     folder : Path
         Where such inputs are kept.
+    renew : callable or None
+        Called now and then, and after a finding: what libFuzzer and the heap keep is no input's doing.
     """
 
-    def __init__(self, target: Target, folder: Path, counts: _Counts | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        folder: Path,
+        counts: _Counts | None = None,
+        renew: Callable[[], None] | None = None,
+    ) -> None:
+        self._renew = renew or (lambda: None)
         self._target = target
         self._folder = folder
         self._counts = counts or _Counts()
@@ -101,12 +112,15 @@ class Trial:
     def __call__(self, data: bytes) -> None:
         """Try one input."""
         self._counts.runs += 1
+        if self._counts.runs % _RENEWED == 0:
+            self._renew()
         try:
             run_bounded(self._target.parse, data)
             self._counts.accepted += 1
         except DsvcError:
             pass
         except (Exception, RecursionError, MemoryError) as error:
+            self._renew()
             self._keep(error, data)
         self._counts.write()
 
@@ -212,7 +226,7 @@ def _be_child(target: Target, scratch: Path, counts: _Counts, bounds: tuple[int,
         watch_the_processor()
         gc.collect()
         _limit_memory()
-        atheris.Setup(["fuzz", *words, "corpus"], Trial(target, scratch / "found", counts))
+        atheris.Setup(["fuzz", *words, "corpus"], Trial(target, scratch / "found", counts, _limit_memory))
         atheris.Fuzz()
     except BaseException:
         traceback.print_exc()
@@ -226,6 +240,8 @@ def _end_with_the_parent() -> None:
 
 
 def _limit_memory() -> None:
+    """Allow `MOST_BYTES` more than is used now, freed parts of the heap given back."""
+    ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/statm", "rb") as stream:
         now = int(stream.read().split()[0]) * mmap.PAGESIZE
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]

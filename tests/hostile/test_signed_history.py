@@ -10,14 +10,14 @@ import pytest
 
 from dsvc.history.git_object import frame, object_id, signed_payload, with_signature
 from dsvc.history.git_writer import GitWriter
-from dsvc.history.ssh_signature import COMMITS, sign
+from dsvc.history.ssh_signature import COMMITS
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import CommitId
 from dsvc.porcelain.policy.signed_commits import SignatureReader, SignatureState
 from dsvc.testing.faults import tried
 from tests.forgingkit import outside
 from tests.porcelain.working import Work
-from tests.signkit import person
+from tests.signkit import person, sign
 
 ANN, EVE = person("ann@example.org"), person("eve@example.org")
 

@@ -25,7 +25,7 @@ from dsvc.porcelain.records.waiver_chain import WAIVER_REFS
 from dsvc.porcelain.state.moment import now
 from dsvc.store.manifest_tree import EMPTY_ROOT
 from tests.porcelain.working import Work
-from tests.signkit import person
+from tests.signkit import person, sign
 
 OFFICER, ANN = person("officer@example.org"), person("ann@example.org")
 PATH = b"a.csv"
@@ -93,8 +93,6 @@ class Forger:
 
 
 def signed(waiver: Waiver, by: bytes = OFFICER.private, namespace: str = NAMESPACE) -> Parts:
-    from dsvc.history.ssh_signature import sign
-
     statement = encode_waiver(waiver)
     return {b"waiver": statement, b"signature": sign(statement, by, namespace)}
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsvc.history.commit_codec import Commit, Signature, decode_commit, encode_commit
+from dsvc.history.commit_codec import Commit, decode_commit, encode_commit
 from dsvc.history.git_object import MAX_BYTES, object_id, parse_commit, parse_tag, parse_tree, signed_payload
+from dsvc.history.signature import Signature
 from dsvc.history.trailers import MAX_TRAILERS, clean_message, join_message, split_message
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import CommitId, NodeId

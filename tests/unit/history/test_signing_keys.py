@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from dsvc.history.signature_frame import SignatureMalformedError
-from dsvc.history.ssh_signature import PassphraseError, PrivateKey, SigningKeyError, sign, verify
-from tests.signkit import person
+from dsvc.history.ssh_signature import PassphraseError, PrivateKey, SigningKeyError, verify
+from tests.signkit import person, sign
 
 MESSAGE = b"message"
 

@@ -18,12 +18,11 @@ from dsvc.history.ssh_signature import (
     SignatureUnverifiableError,
     SigningKeyError,
     SigningUnavailableError,
-    sign,
     verify,
 )
 from dsvc.model.errors import DsvcError
 from dsvc.model.ssh_key import SshKey, SshKeyError, parse_public_key
-from tests.signkit import SSH_KEYGEN, keygen, person
+from tests.signkit import SSH_KEYGEN, keygen, person, sign
 
 KINDS = ["ed25519", "rsa", "ecdsa256", "ecdsa384", "ecdsa521"]
 MESSAGE = "数据\0and text\n".encode()

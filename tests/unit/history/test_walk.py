@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsvc.history.commit_codec import Commit, Signature
-from dsvc.history.walk import ancestors, is_ancestor, log, merge_bases
+from dsvc.history.commit_codec import Commit
+from dsvc.history.merge_base import is_ancestor, merge_bases
+from dsvc.history.signature import Signature
+from dsvc.history.walk import ancestors, log
 from dsvc.model.errors import CorruptDataError
 from dsvc.model.ids import CommitId, NodeId
 
