@@ -264,11 +264,12 @@ def test_h23_a_chain_without_a_record(
     assert not passes(lab, "HEAD")
 
 
-def test_h22_ten_thousand_runs(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("count", [2_000, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_h22_thousands_of_runs(lab: Lab, capsys: pytest.CaptureFixture[str], count: int) -> None:
     """A lineage that names them costs time, and nothing else; those that are missing are named."""
     _files, clean, _final = chain(lab)
     lab.commit()
-    names = [number.to_bytes(32, "big") for number in range(1, 10_001)]
+    names = [number.to_bytes(32, "big") for number in range(1, count + 1)]
     entries: dict[bytes, Entry | None] = {}
     for name in names:
         entries |= placed(b"runs/" + name.hex().encode(), name)

@@ -15,10 +15,6 @@ from dsvc.model.rights_request import RequestState
 from tests.porcelain.people import VALUE, WHO, holding
 from tests.porcelain.working import Work
 
-STEP = int(os.environ.get("DSVC_TEST_ERASURE_STEP", "101"))
-"""Writes between two kills; 1 tries all of them."""
-
-
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
     work = Work(tmp_path / "prepared")
@@ -70,15 +66,17 @@ def settled(work: Work) -> None:
     assert fresh.open_file(b"a.csv", "HEAD~3").read().count(b"\n") == 31, "the version without the person"
 
 
-def test_f1_killed_anywhere(prepared: Path, tmp_path: Path) -> None:
-    at, killed = int(os.environ.get("DSVC_TEST_ERASURE_FIRST", "2")), True
+@pytest.mark.parametrize("step", [173, pytest.param(1, marks=pytest.mark.soak)])
+def test_f1_killed_anywhere(prepared: Path, tmp_path: Path, step: int) -> None:
+    """Killed at every so many writes."""
+    at, killed = 2, True
     while killed:
         shutil.copytree(prepared, tmp_path / str(at))
         work = Work(tmp_path / str(at))
         killed = killed_at(work, at)
         settled(work)
         shutil.rmtree(tmp_path / str(at))
-        at += STEP
+        at += step
     assert at > 100
 
 

@@ -138,7 +138,8 @@ def test_what_is_no_table_is_named_with_the_place(name: str, data: bytes | str, 
 
 
 def test_bombs_are_refused() -> None:
-    bomb = gzip.compress(b"a,b\n" + b"1,2\n" * (300 << 18), compresslevel=1, mtime=0)
+    # Members of gzip that stand behind one another are one text.
+    bomb = gzip.compress(b"a,b\n", mtime=0) + gzip.compress(b"1,2\n" * (1 << 18), mtime=0) * 300
     with pytest.raises(TableLimitError):
         opened("a.csv.gz", bomb).read()
     with pytest.raises(TableLimitError):
