@@ -175,9 +175,20 @@ def made(work: Work, nodes: Sequence[Node], path: bytes, order: Sequence[int]) -
     return ids
 
 
-@settings(max_examples=9, deadline=None, suppress_health_check=list(HealthCheck))
-@given(histories(), st.sampled_from(sorted(FORMATS)), st.lists(st.integers(0, 400), min_size=1, max_size=4))
-def test_random_histories(nodes: list[Node], path: bytes, order: list[int]) -> None:
+some = pytest.mark.parametrize("count", [5, pytest.param(100, marks=pytest.mark.soak)])
+
+
+def examples(count: int) -> settings:
+    return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@some
+def test_random_histories(count: int) -> None:
+    orders = st.lists(st.integers(0, 400), min_size=1, max_size=4)
+    examples(count)(given(histories(), st.sampled_from(sorted(FORMATS)), orders)(_history))()
+
+
+def _history(nodes: list[Node], path: bytes, order: list[int]) -> None:
     folder = tempfile.mkdtemp()
     try:
         work = Work(Path(folder) / "w")
@@ -198,9 +209,12 @@ def test_random_histories(nodes: list[Node], path: bytes, order: list[int]) -> N
         shutil.rmtree(folder)
 
 
-@settings(max_examples=9, deadline=None, suppress_health_check=list(HealthCheck))
-@given(histories(), st.sampled_from(sorted(FORMATS)))
-def test_random_histories_without_a_key(nodes: list[Node], path: bytes) -> None:
+@some
+def test_random_histories_without_a_key(count: int) -> None:
+    examples(count)(given(histories(), st.sampled_from(sorted(FORMATS)))(_history_without_a_key))()
+
+
+def _history_without_a_key(nodes: list[Node], path: bytes) -> None:
     folder = tempfile.mkdtemp()
     try:
         work = Work(Path(folder) / "w")

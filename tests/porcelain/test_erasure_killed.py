@@ -12,8 +12,10 @@ import pytest
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import DsvcError
 from dsvc.model.rights_request import RequestState
+from dsvc.testing.faults import tried
 from tests.porcelain.people import VALUE, WHO, holding
 from tests.porcelain.working import Work
+
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
@@ -66,7 +68,7 @@ def settled(work: Work) -> None:
     assert fresh.open_file(b"a.csv", "HEAD~3").read().count(b"\n") == 31, "the version without the person"
 
 
-@pytest.mark.parametrize("step", [173, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [130, pytest.param(1, marks=pytest.mark.soak)])
 def test_f1_killed_anywhere(prepared: Path, tmp_path: Path, step: int) -> None:
     """Killed at every so many writes."""
     at, killed = 2, True
@@ -74,6 +76,7 @@ def test_f1_killed_anywhere(prepared: Path, tmp_path: Path, step: int) -> None:
         shutil.copytree(prepared, tmp_path / str(at))
         work = Work(tmp_path / str(at))
         killed = killed_at(work, at)
+        tried("kill points", int(killed))
         settled(work)
         shutil.rmtree(tmp_path / str(at))
         at += step

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import example, given, settings
@@ -114,8 +114,9 @@ ACTIONS: dict[str, Callable[[Copy, int], object]] = {
 
 
 @pytest.fixture(scope="module")
-def made() -> str:
-    return mkdtemp(prefix="dsvc-closing-")
+def made() -> Iterator[str]:
+    with TemporaryDirectory(prefix="dsvc-closing-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 Between = list[tuple[str, int]]
