@@ -377,7 +377,7 @@ def test_h45_long_numbers_twice_named_members_and_bad_text_end_in_rows_or_lines(
 
 def test_h45_more_members_than_columns_are_refused(tmp_path: Path) -> None:
     wide = b"{" + b",".join(b'"k%d":1' % n for n in range(100_000)) + b"}\n"
-    refused(tmp_path, "t.jsonl", wide, "table-limit", "100000 members")
+    refused(tmp_path, "t.jsonl", wide, "table-limit", "100000 columns")
 
 
 @pytest.mark.parametrize(
