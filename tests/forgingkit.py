@@ -67,9 +67,9 @@ def plant(work: Work, *entries: Entry, branch: str = "evil") -> None:
 
 
 def outside(work: Work) -> dict[str, tuple[int, bytes]]:
-    """All that is there, but for the repository itself."""
+    """All that is in the folder of the test, but for the repository itself; other tests write beside it."""
     found: dict[str, tuple[int, bytes]] = {}
-    for folder, names, files in os.walk(work.folder.parent.parent):
+    for folder, names, files in os.walk(work.folder.parent):
         if ".dsvc" in names and folder == str(work.folder):
             names.remove(".dsvc")
         for name in [*names, *files]:
