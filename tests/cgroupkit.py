@@ -20,7 +20,7 @@ _V2 = Path("/sys/fs/cgroup")
 
 
 class Ended(NamedTuple):
-    """How a program ended, by exit status or signal, what it said, and its own peak of memory in bytes."""
+    """How a program ended, by exit status or signal, what it said, and the peak of its memory in bytes."""
 
     code: int
     said: str
@@ -44,10 +44,23 @@ class Bounded(NamedTuple):
         )
         assert process.stdout is not None
         said = process.stdout.read().decode(errors="replace")
-        _, status, used = os.wait4(process.pid, 0)
+        process.wait()
         process.stdout.close()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        return Ended(process.returncode, said, used.ru_maxrss * 1024)
+        self._empty()
+        return Ended(process.returncode, said, self._peak())
+
+    def _empty(self) -> None:
+        """Wait for the workers of a killed program, which end by themselves."""
+        for _ in range(200):
+            if not (self.group / "cgroup.procs").read_text().split():
+                return
+            time.sleep(0.05)
+
+    def _peak(self) -> int:
+        """What the group took at most; that of a process would count the one it was forked from."""
+        is_v2 = (self.group / "memory.max").exists()
+        file = self.group / ("memory.peak" if is_v2 else "memory.max_usage_in_bytes")
+        return int(file.read_text()) if file.exists() else 0
 
 
 @contextmanager
