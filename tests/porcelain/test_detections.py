@@ -49,6 +49,16 @@ def test_a_secret_is_refused_and_found_again_after_it_slipped_past(lab: Lab) -> 
     assert b"wJalr" not in violation.message.encode()
 
 
+@pytest.mark.parametrize("name", [b"source:web", b"run:1"])
+def test_a_secret_that_changed_is_news_whatever_its_file_is_called(lab: Lab, name: bytes) -> None:
+    """What was there already passes a commit, by the content of the file, not by what is said of it."""
+    lab.put({name: KEY})
+    lab.repo.commit("keys", no_verify=True)
+    lab.put({name: KEY.replace(b"zzzzzzz123", b"yyyyyyy456")})
+    with pytest.raises(LineageBrokenError, match="SAFE-04"):
+        lab.repo.commit("other keys")
+
+
 def test_a_commit_keeps_what_was_said(lab: Lab) -> None:
     entry = lab.put({b"a.jsonl": PLAIN})[b"a.jsonl"]
     lab.source("own", [entry])

@@ -246,9 +246,7 @@ def _judged(
     violations = judge(uses, case)
     if gate is Gate.COMMIT and violations:
         before = inherited(repo, version, policy.settings, uses, moment, violations)
-        violations = [
-            each._replace(inherited=is_inherited(each, before, case.reached)) for each in violations
-        ]
+        violations = [each._replace(inherited=is_inherited(each, before, case)) for each in violations]
     return case, violations
 
 

@@ -12,6 +12,7 @@ from dsvc.model.errors import MissingDataError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import RunId
+from dsvc.policy.case import Case
 from dsvc.policy.engine import judge
 from dsvc.policy.rule import RuleUse
 from dsvc.policy.settings import PolicySettings
@@ -205,29 +206,30 @@ def inherited(
         return frozenset()
     names = {violation.rule for violation in violations}
     case = parent_case(repo, version, settings, [violation.subject for violation in violations], moment)
-    return frozenset(_key(each) for each in judge([use for use in uses if use.rule.id in names], case))
+    return frozenset(_key(each, case) for each in judge([use for use in uses if use.rule.id in names], case))
 
 
-def is_inherited(violation: Violation, before: Collection[_Key], reached: Collection[str]) -> bool:
+def is_inherited(violation: Violation, before: Collection[_Key], case: Case) -> bool:
     """Whether a violation is among those of the version before.
 
     Parameters
     ----------
     before : collection
         Those, from `inherited`.
-    reached : collection of str
-        Sources that new files come from; what is wrong with these is not inherited.
+    case : Case
+        What is judged now; what is wrong with sources that its new files come from is not inherited.
     """
     subject = violation.subject
-    is_reached = subject.startswith(b"source:") and subject[7:].decode("utf-8", "replace") in reached
-    return not is_reached and _key(violation) in before
+    is_reached = subject.startswith(b"source:") and subject[7:].decode("utf-8", "replace") in case.reached
+    return not is_reached and _key(violation, case) in before
 
 
-def _key(violation: Violation) -> _Key:
+def _key(violation: Violation, case: Case) -> _Key:
     """What makes two violations the same: of a file its content, of anything else what is said of it."""
     path, at, digest = violation.subject.rpartition(b"@")
     if at and digest == violation.digest.hex().encode():
         return violation.rule, path, violation.digest
-    if not violation.subject or violation.subject.startswith((b"run:", b"source:")):
+    names_record = violation.subject.startswith((b"run:", b"source:"))
+    if not violation.subject or (names_record and violation.subject not in case.by_path):
         return violation.rule, violation.subject, violation.message
     return violation.rule, violation.subject, violation.digest
