@@ -56,7 +56,16 @@ def owner_of(name: str) -> Owner | None:
         return Owner.GONE
     except (PermissionError, OverflowError):
         pass
-    return Owner.RUNNING
+    return Owner.GONE if _has_ended(match[1]) else Owner.RUNNING
+
+
+def _has_ended(pid: str) -> bool:
+    """Whether a process that has a number is over, and only waits for its parent: that may be for ever."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] in (b"Z", b"X")
+    except OSError:
+        return False
 
 
 def hold_in_use(path: str) -> int:

@@ -38,6 +38,21 @@ def test_f33_owners_by_name() -> None:
         assert owner_of(name) is None
 
 
+def test_f33_a_process_that_nobody_waited_for_has_ended() -> None:
+    """Where the first process of a container waits for nobody, numbers of killed ones stay taken."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    try:
+        name = files.temporary_name().replace(f"-{os.getpid()}-", f"-{pid}-")
+        os.kill(pid, 0)
+        assert owner_of(name) is Owner.GONE
+    finally:
+        os.waitpid(pid, 0)
+    assert owner_of(name) is Owner.GONE
+
+
 def test_f33_a_process_removes_its_own_files_and_none_of_a_namesake(tmp_path: Path) -> None:
     own, namesake = files.temporary_name(), f"tmp-{os.getpid()}-{'0' * 16}"
     for name in (own, namesake, "pack-1-x"):
