@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import pickle
 import random
 import shutil
 import signal
-import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -31,84 +29,27 @@ from dsvc.model.ids import CommitId
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.state.values import ResetMode
 from dsvc.testing.checker import Expected, check, tree_state
-from dsvc.testing.faults import BrokenPromiseError, run_in_child, tried
+from dsvc.testing.faults import BrokenPromiseError, run_in_child
 from dsvc.testing.lineage_checker import provenance
 from tests import scenarios
 from tests.faultkit import Scenario, open_in, repository, write
 from tests.loop_scenarios import words
 from tests.loop_world import World
 from tests.loop_world import make as make_world
+from tests.powerkit import LOG_FLUSHED, MAKE, NOTHING_FLUSHED, SIZES, Disk
 
 pytestmark = pytest.mark.power
 
-_SHUTDOWN = 0x8004587D
-LOG_FLUSHED, NOTHING_FLUSHED = 1, 2
-_SIZES = {"ext4": 64 << 20, "xfs": 300 << 20}
-_MAKE = {"ext4": ["mkfs.ext4", "-qF"], "xfs": ["mkfs.xfs", "-qf"]}
 Contents = dict[bytes, bytes]
 
 
-def _try(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=False, capture_output=True, text=True)
-
-
-class Disk:
-    """A file system in an image, mounted, whose power can be cut."""
-
-    def __init__(self, kind: str, image: Path, mount: Path) -> None:
-        self.kind, self.image, self.mount_point = kind, image, mount
-
-    def make(self) -> None:
-        self.mount_point.mkdir()
-        with open(self.image, "wb") as file:
-            file.truncate(_SIZES[self.kind])
-        subprocess.run([*_MAKE[self.kind], str(self.image)], check=True, capture_output=True)
-        self.mount()
-
-    @property
-    def root(self) -> str:
-        return str(self.mount_point / "data")
-
-    def mount(self) -> None:
-        command = ["mount", "-o", "loop", str(self.image), str(self.mount_point)]
-        subprocess.run(command, check=True, capture_output=True)
-
-    def unmount(self) -> None:
-        for _ in range(100):
-            if _try("umount", str(self.mount_point)).returncode == 0:
-                return
-            time.sleep(0.05)
-        raise AssertionError("something holds the file system")
-
-    def cut(self, flag: int) -> None:
-        """Cut the power; whoever works there gets errors from now on."""
-        fd = os.open(self.mount_point, os.O_RDONLY)
-        try:
-            fcntl.ioctl(fd, _SHUTDOWN, struct.pack("I", flag))
-        finally:
-            os.close(fd)
-        tried("cuts")
-
-    def boot(self) -> None:
-        """Mount it again after a cut, its journal replayed."""
-        self.unmount()
-        self.mount()
-
-    def close(self) -> None:
-        if os.path.ismount(self.mount_point):
-            _try("umount", "-l", str(self.mount_point))
-        listed = _try("losetup", "-n", "-O", "NAME", "-j", str(self.image))
-        for device in listed.stdout.split():
-            _try("losetup", "-d", device)
-
-
-@pytest.fixture(params=list(_SIZES))
+@pytest.fixture(params=list(SIZES))
 def disk(request: pytest.FixtureRequest, tmp_path: Path, fast_path: Path) -> Iterator[Disk]:
     kind = request.param
     if os.geteuid() != 0:
         pytest.skip("cutting the power needs root")
-    if shutil.which(_MAKE[kind][0]) is None:
-        pytest.skip(f"{_MAKE[kind][0]} is missing")
+    if shutil.which(MAKE[kind][0]) is None:
+        pytest.skip(f"{MAKE[kind][0]} is missing")
     made = Disk(kind, fast_path / "image", tmp_path / "disk")
     try:
         try:

@@ -200,27 +200,36 @@ def erase(
         # Now that HEAD has its new versions it is known what of columnar files these need.
         chunks = subject_chunks(repo, found, known_digests(now.record))
         now = _announce(repo, now, plan, found, chunks, reason.strip())
+    limits = _limits(plan, chunks)
+    kept = (keep_shared, len(chunks.shared)) if chunks.shared else (None, 0)
+    record = _carry_out(repo, now, reason.strip(), kept, limits)
+    return Erasure(plan=plan, record=record, commit=commit, changed=True)
+
+
+def _carry_out(
+    repo: Workspace, now: RequestHead, reason: str, kept: tuple[str | None, int], limits: tuple[str, ...]
+) -> RequestRecord:
+    """Erase what was announced, prove it and certify it; `kept`: why shared chunks stay, and how many."""
     done = _erase_chunks(repo, now.chunks)
-    tables = _prove(repo, now, lenient=bool(chunks.shared))
+    tables = _prove(repo, now, lenient=bool(kept[1]))
     with repo.changing():
         objects = prove_absent(repo.store.backend, now.chunks)
         who = repo.signature()
         certificate = Certificate(
             time=who.rfc3339(),
             approver=f"{who.name} <{who.email}>",
-            reason=reason.strip(),
+            reason=reason,
             method=METHOD,
             chunks=len(now.chunks),
             bytes=done.size,
             packs=done.packs,
             objects_read=objects,
             tables_read=tables,
-            kept_shared=keep_shared if chunks.shared else None,
-            shared=len(chunks.shared),
-            limits=_limits(plan, chunks),
+            kept_shared=kept[0],
+            shared=kept[1],
+            limits=limits,
         )
-        record = _certify(repo, now, certificate)
-    return Erasure(plan=plan, record=record, commit=commit, changed=True)
+        return _certify(repo, now, certificate)
 
 
 def _shared(plan: ErasurePlan) -> SharedContentError:

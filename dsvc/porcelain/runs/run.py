@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dsvc.fs.temporary_folder import temporary_folder
@@ -93,10 +93,9 @@ def run(
         data = [*spec.inputs, *spec.outputs, *spec.lookups]
         code = code_state(repo, command, folder=folder, data=data, environ=environ)
         variables = {**environ, **own_variables(run_folder, repo.root, spec.seed, spec.parameters)}
-        started = now()
-        probe = EnvironmentProbe(words, environ, where)
         how: dict[str, Any] = {"timeout": timeout, "interactive": interactive}
-        try:
+        started = now()
+        with closing(EnvironmentProbe(words, environ, where)) as probe:
             status = execute(
                 words,
                 environ=variables,
@@ -109,8 +108,6 @@ def run(
             if status:
                 raise _failed(command, status)
             environment = probe.result()
-        finally:
-            probe.close()
         from dsvc.lineage.declared_maps import read_run_folder
 
         return recording.finish(

@@ -115,8 +115,6 @@ def store_captured(
         If ``dsvc.toml`` can't be read.
     """
     from dsvc.lineage.capture import capture
-    from dsvc.lineage.link_file import encode_links
-    from dsvc.lineage.row_account import encode_account
 
     repo.store.publish()  # what isn't in a pack can't be read
     request, records, problems = _request(
@@ -126,18 +124,26 @@ def store_captured(
     run = _run(draft, inputs, outputs, request, records, result, problems)
     if check is not None:
         check(Captured(run, result, inputs, outputs))
-    parts = {b"maps/%d-%d" % pair: encode_links(links) for pair, links in result.links.items()}
-    parts |= {b"rows/%d" % number: encode_account(account) for number, account in result.accounts.items()}
     id_ = store_run(
         repo.store,
         run,
         inputs=[each.files() for each in inputs],
         outputs=[each.files() for each in outputs],
         code=code_files,
-        parts=parts if patch is None else {**parts, PATCH: patch},
+        parts=_parts(result, patch),
     )
     repo.store.publish()
     return RunResult(id_, run)
+
+
+def _parts(result: CaptureResult, patch: bytes | None) -> dict[bytes, bytes]:
+    """Row maps, accounts and the patch of a run's code, by their places in its tree."""
+    from dsvc.lineage.link_file import encode_links
+    from dsvc.lineage.row_account import encode_account
+
+    parts = {b"maps/%d-%d" % pair: encode_links(links) for pair, links in result.links.items()}
+    parts |= {b"rows/%d" % number: encode_account(account) for number, account in result.accounts.items()}
+    return parts if patch is None else {**parts, PATCH: patch}
 
 
 def _request(

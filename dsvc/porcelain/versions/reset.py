@@ -12,7 +12,7 @@ from dsvc.model.errors import (
     MissingDataError,
     UsageError,
 )
-from dsvc.model.ids import NodeId
+from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain.state.commit_lineage import return_runs
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import CheckoutResult, ResetMode
@@ -53,20 +53,12 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
         if mode is ResetMode.SOFT:
             _refuse_in_merge(merge_state.load(repo.layout))
         head = repo.history.refs.head_as_is()
-        if head.commit is None and rev in ("HEAD", "@"):
-            commit, target = None, repo.head_root(head)
-        else:
-            commit = repo.history.revisions.resolve(rev)
-            target = repo.history.read_commit(commit).manifest
+        commit, target = _goal(repo, head, rev)
         lost = mode is not ResetMode.SOFT and _is_lost(repo, head, target)
         staged = Staged(commit, target, target) if lost else repo.staged(head)
         after = staged.root if mode is ResetMode.SOFT else target
-        update: TreeUpdate | None = None
-        discarded, saved = None, 0
-        if mode is ResetMode.HARD:
-            plan = SwitchPlan(repo, staged, target, force=True, patterns=None)
-            update = TreeUpdate(repo, plan.transitions)
-            discarded, saved = keep_files(repo, [*(o.path for o in update.obstacles()), *update.settled])
+        update = _tree_update(repo, staged, target) if mode is ResetMode.HARD else None
+        discarded, saved = (None, 0) if update is None else _kept(repo, update)
         mirror = Mirror(repo, staged.root)
         changes = []
         if head.branch is not None and commit is not None and commit != head.commit:
@@ -91,6 +83,23 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
             merge_state.clear(repo.layout, durable=repo.keeps_records)
         mirror.follow(after, written={t.path for t in update.transitions} if update else ())
         return tree_outcome(Head(branch=head.branch, commit=commit), operation, done, saved=saved)
+
+
+def _goal(repo: Workspace, head: Head, rev: str) -> tuple[CommitId | None, NodeId]:
+    """Commit and manifest to go to; a branch without a commit has none, and the empty one."""
+    if head.commit is None and rev in ("HEAD", "@"):
+        return None, repo.head_root(head)
+    commit = repo.history.revisions.resolve(rev)
+    return commit, repo.history.read_commit(commit).manifest
+
+
+def _tree_update(repo: Workspace, staged: Staged, target: NodeId) -> TreeUpdate:
+    return TreeUpdate(repo, SwitchPlan(repo, staged, target, force=True, patterns=None).transitions)
+
+
+def _kept(repo: Workspace, update: TreeUpdate) -> tuple[NodeId | None, int]:
+    """Store what is going to be overwritten, for `undo`."""
+    return keep_files(repo, [*(o.path for o in update.obstacles()), *update.settled])
 
 
 def _is_lost(repo: Workspace, head: Head, target: NodeId) -> bool:

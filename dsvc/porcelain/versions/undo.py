@@ -74,15 +74,8 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         runs, comes_back = _runs_of(repo, operation, head)
         state = merge_state.load(repo.layout)
         moves = target is not None or any(change.ref == head.branch for change in changes)
-        if moves and state is not None and kept is None:
-            raise ConcurrentChangeError(f"a {state.verb} is in progress", hint="undo that first")
         update = _tree_update(repo, operation)
-        obstacles = update.obstacles()
-        if obstacles:
-            raise refusal(obstacles)
-        # What can't be read any more is nothing to go back to: that is known before anything moves.
-        for each in (staged.root, root):
-            repo.manifest(each).totals()
+        _refuse_where_lost(repo, update, state if moves and kept is None else None, (staged.root, root))
         mirror = Mirror(repo, staged.root)
         repo.store.publish()
         _move_runs(repo, head, changes, runs, comes_back=comes_back)
@@ -108,6 +101,19 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             restored=done.written,
             arguments=operation.arguments,
         )
+
+
+def _refuse_where_lost(
+    repo: Workspace, update: TreeUpdate, state: merge_state.MergeState | None, roots: Sequence[NodeId]
+) -> None:
+    """Refuse before anything moves: under a merge, over work done since, to what can't be read any more."""
+    if state is not None:
+        raise ConcurrentChangeError(f"a {state.verb} is in progress", hint="undo that first")
+    obstacles = update.obstacles()
+    if obstacles:
+        raise refusal(obstacles)
+    for each in roots:
+        repo.manifest(each).totals()
 
 
 def _settle(repo: Workspace, kept: str | None, root: NodeId) -> None:

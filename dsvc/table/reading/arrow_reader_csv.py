@@ -9,14 +9,12 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsvc.model.table_kind import TableKind
 from dsvc.table.engine import connect
 from dsvc.table.hashes.text_types import CsvTypes
 from dsvc.table.origin.refusal import refusals
-from dsvc.table.origin.source import NotATableError, TableSource
-from dsvc.table.reading.arrow_reader import ArrowTable
+from dsvc.table.origin.source import NotATableError
+from dsvc.table.reading.text_table import TextTable
 from dsvc.table.text.csv_cells import csv_cells
-from dsvc.table.text.records import TextRecords
 
 _KEPT_TEXT_BYTES: Final = 64 << 20
 _TYPES: Final = {
@@ -40,7 +38,7 @@ class _Scan(NamedTuple):
     cells: list[pa.Table] | None
 
 
-class CsvTable(ArrowTable):
+class CsvTable(TextTable):
     """A CSV or TSV file; its first line names the columns.
 
     An unquoted empty field is null, a quoted one the empty text. A column without any value is text.
@@ -59,25 +57,6 @@ class CsvTable(ArrowTable):
     NotATableError
         If there is no header, or it isn't text.
     """
-
-    def __init__(self, source: TableSource, kind: TableKind, *, skip_malformed: bool = False) -> None:
-        super().__init__(source.name)
-        self._skip_malformed = skip_malformed
-        self._records = TextRecords(source, kind)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns with the narrowest type that holds for every value; the file is read once for them."""
-        return self._scan.schema
-
-    @property
-    def part_rows(self) -> Sequence[int]:
-        """One part."""
-        return [self._scan.rows]
-
-    def read_part(self, number: int) -> pa.Table:
-        """Read it whole."""
-        return self.read()
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows block by block."""

@@ -20,8 +20,8 @@ from dsvc.model.table_kind import TableKind
 from dsvc.table.engine import connect, literal, quoted
 from dsvc.table.hashes.json_cells import RECORDS, JsonBlock, text_array
 from dsvc.table.origin.source import NotATableError, TableLimitError, TableSource
-from dsvc.table.reading.arrow_reader import ArrowTable
-from dsvc.table.text.records import RecordBlock, TextRecords
+from dsvc.table.reading.text_table import TextTable
+from dsvc.table.text.records import RecordBlock
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -52,7 +52,7 @@ class _Scan(NamedTuple):
     schema: pa.Schema
 
 
-class JsonTable(ArrowTable):
+class JsonTable(TextTable):
     """JSON lines, or a JSON array of objects.
 
     A member is a column, in order of first appearance. One with values of several kinds, or with whole
@@ -69,24 +69,8 @@ class JsonTable(ArrowTable):
     """
 
     def __init__(self, source: TableSource, kind: TableKind, *, skip_malformed: bool = False) -> None:
-        super().__init__(source.name)
-        self._skip_malformed = skip_malformed
-        self._records = TextRecords(source, kind)
+        super().__init__(source, kind, skip_malformed=skip_malformed)
         self._left_out: dict[int, list[int]] = {}
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Members and their types; the file is read once for them."""
-        return self._scan.schema
-
-    @property
-    def part_rows(self) -> Sequence[int]:
-        """One part."""
-        return [self._scan.rows]
-
-    def read_part(self, number: int) -> pa.Table:
-        """Read it whole."""
-        return self.read()
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows block by block."""

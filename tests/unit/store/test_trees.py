@@ -1,33 +1,28 @@
-"""Manifests and chunk lists that don't hold together, and stores that change under a reader."""
+"""Manifests and chunk lists that don't hold together."""
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import blake3
 import pytest
 import xxhash
 
 from dsvc.model.encoding import encode, hash_object
-from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, MissingDataError
+from dsvc.model.errors import CorruptDataError, MalformedInputError
 from dsvc.model.ids import ChunkId, ListId, NodeId
 from dsvc.model.manifest import MODE_FILE, MODE_TREE, ChunkClass, ChunkRef, Entry, Kind
-from dsvc.store import block
-from dsvc.store.block import BlockInfo, Codec, ItemType
+from dsvc.store.block import ItemType
 from dsvc.store.chunk_list import chunks_of, read_list, write_list
 from dsvc.store.chunk_map import ChunkMap
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.content import sniff
 from dsvc.store.erase import erase
 from dsvc.store.manifest_tree import Child, Manifest, TreeBuilder, encode_node
 from dsvc.store.mark import Marks
 from dsvc.store.memory_backend import MemoryBackend
-from dsvc.store.pack import Footer
-from dsvc.store.prune import collect
 from dsvc.store.tree_check import TreeCheck
-from tests.storekit import noise, prose, put_file, put_manifest, read_manifest, reopened
+from tests.storekit import noise, put_file, put_manifest, reopened
 
 DATA = noise(4000, 1)
 CHUNK = blake3.blake3(DATA).digest()
@@ -299,180 +294,6 @@ def test_a_node_that_comes_twice(store: ChunkStore) -> None:
     with pytest.raises(MalformedInputError):
         list(Manifest(store, root).entries())
     assert "F023" in defects(store, root)
-
-
-# Stores that change
-
-
-def test_an_object_that_moved_to_another_pack_is_found_again(store: ChunkStore) -> None:
-    backend = store.backend
-    assert isinstance(backend, MemoryBackend)
-    tree = {b"a": noise(50_000, 1), b"b": noise(50_000, 2)}
-    root = put_manifest(store, tree, raw=True)
-    put_manifest(reopened(store), {b"c": noise(50_000, 3)}, raw=True)
-    reader = reopened(store)
-    first = Manifest(reader, root).get(b"a")
-    assert first is not None
-    collect(reopened(store), lambda: [root], contextlib.nullcontext, grace_seconds=0)
-    assert len(backend.list_packs()) == 1
-    assert read_manifest(reader, root) == tree
-
-
-def test_a_damaged_copy_gives_way_to_a_whole_one(store: ChunkStore) -> None:
-    backend = store.backend
-    assert isinstance(backend, MemoryBackend)
-    data = noise(100_000, 5)
-    root = put_manifest(store, {b"a": data}, raw=True)
-    (first,) = backend.list_packs()
-    backend.trash([first], "000001-x")
-    put_manifest(reopened(store), {b"a": data, b"z": b"z"}, raw=True)
-    backend.recover("000001-x")
-    for victim in backend.list_packs():
-        whole = backend.packs[victim]
-        backend.packs[victim] = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
-        assert read_manifest(reopened(store), root) == {b"a": data}
-        backend.packs[victim] = whole
-    for victim in backend.list_packs():
-        whole = backend.packs[victim]
-        backend.packs[victim] = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
-    with pytest.raises(DsvcError):
-        read_manifest(reopened(store), root)
-
-
-def test_f32_gc_begins_anew_where_a_pack_went_meanwhile(store: ChunkStore) -> None:
-    backend = store.backend
-    tree = {b"a": noise(50_000, 1)}
-    root = put_manifest(store, tree, raw=True)
-
-    @contextlib.contextmanager
-    def meanwhile() -> Iterator[None]:
-        other = reopened(store)
-        put_manifest(other, {b"b": b"b"})
-        collect(other, lambda: [root], contextlib.nullcontext, grace_seconds=0)
-        yield
-
-    put_manifest(reopened(store), {b"dead": noise(50_000, 2)}, raw=True)
-    collect(reopened(store), lambda: [root], meanwhile, grace_seconds=0)
-    assert read_manifest(reopened(store), root) == tree
-    assert len(backend.list_packs()) == 1
-
-
-def test_gc_deletes_nothing_from_a_pack_whose_footer_is_wrong(store: ChunkStore) -> None:
-    backend = store.backend
-    assert isinstance(backend, MemoryBackend)
-    first = put_manifest(store, {b"a": noise(50_000, 1), b"b": noise(50_000, 3)}, raw=True)
-    put_manifest(reopened(store), {b"dead": noise(50_000, 2)}, raw=True)
-    second = put_manifest(reopened(store), {b"c": noise(50_000, 4)}, raw=True)
-
-    def roots() -> list[NodeId]:
-        return [first, second]
-
-    for victim in backend.list_packs():
-        footer = Footer(backend, victim)
-        at = backend.size(victim) - 64 - footer.length + 10
-        whole = backend.packs[victim]
-        backend.packs[victim] = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
-        before = dict(backend.packs)
-        # It was to be deleted, or to be merged with the other.
-        with pytest.raises(CorruptDataError, match="nothing was deleted"):
-            collect(reopened(store), roots, contextlib.nullcontext, grace_seconds=0)
-        assert backend.packs == before
-        backend.packs[victim] = whole
-
-
-def test_an_object_in_the_trash_is_still_reachable(store: ChunkStore) -> None:
-    backend = store.backend
-    root = put_manifest(store, {b"a": noise(50_000, 1)}, raw=True)
-    backend.trash(backend.list_packs(), "000001-x")
-    marks = Marks(reopened(store))
-    marks.manifests([root])
-    assert [marked.trashed for marked in marks.rescued()] == [True]
-    with pytest.raises(MissingDataError, match="reachable and missing"):
-        marks.mark(b"m" * 32, ItemType.CHUNK)
-    with pytest.raises(MissingDataError):
-        marks.place(b"m" * 32)
-    assert marks.marked_place(b"m" * 32) is None
-
-
-# Blocks, and what files are
-
-
-@pytest.mark.parametrize(
-    ("codec", "raw_length", "stored"),
-    [
-        (Codec.RAW, 5, b"1234"),
-        (Codec.RAW, block.MAX_RAW_BYTES + 1, b""),
-        (Codec.ZSTD, 5, b"no frame"),
-        (Codec.ZSTD, 5, block.Compressor().store([b"a" * 100])[1][0]),
-        (7, 4, b"1234"),
-    ],
-)
-def test_blocks_that_are_none(codec: int, raw_length: int, stored: bytes) -> None:
-    with pytest.raises(CorruptDataError, match="the block"):
-        block.decode(BlockInfo(0, len(stored), raw_length, 1, codec, b""), stored, "the block")
-
-
-@pytest.mark.parametrize("data", [b"a" * 100_000, prose(50_000), noise(70_000), b"", b"x"])
-def test_blocks_come_back(data: bytes) -> None:
-    for parts in ([data], [data[: len(data) // 2], data[len(data) // 2 :]]):
-        codec, stored = block.Compressor().store(parts)
-        whole = b"".join(stored)
-        assert block.stored_checksum(stored) == xxhash.xxh3_128_digest(whole)
-        info = BlockInfo(0, len(whole), len(data), len(parts), codec, b"")
-        assert bytes(block.decode(info, whole, "block")) == data
-    assert codec is (Codec.RAW if data in (b"", b"x", noise(70_000)) else Codec.ZSTD)
-
-
-@pytest.mark.parametrize(
-    ("head", "kind"),
-    [
-        (b"\x89PNG\r\n\x1a\n\0\0", Kind.IMAGE),
-        (b"\xff\xd8\xff\xe0\0\x10JFIF", Kind.IMAGE),
-        (b"\xff\xd8\xff without zeros", Kind.IMAGE),
-        (b"GIF89a\x01\0", Kind.IMAGE),
-        (b"GIF87a without", Kind.IMAGE),
-        (b"BM\x36\0\0\0", Kind.IMAGE),
-        (b"BMW, and other text", Kind.TEXT),
-        (b"BM" + b"x" * 40 + b"\0", Kind.BINARY),
-        (b"II*\0\x08\0", Kind.IMAGE),
-        (b"MM\0*\0\0", Kind.IMAGE),
-        (b"RIFF\0\0\0\0WEBPVP8 ", Kind.IMAGE),
-        (b"RIFF\0\0\0\0WAVEfmt ", Kind.BINARY),
-        (b"\0\0\0\x1cftypavif", Kind.IMAGE),
-        (b"\0\0\0\x1cftypheic", Kind.IMAGE),
-        (b"\0\0\0\x1cftypisom", Kind.BINARY),
-        (b"\0\0\x01\0\x01\0", Kind.IMAGE),
-        (b"%PDF-1.7 text", Kind.BINARY),
-        (b"\0", Kind.BINARY),
-        (b"", Kind.TEXT),
-        ("文字".encode(), Kind.TEXT),
-        (b"\xff not a picture", Kind.TEXT),
-    ],
-)
-def test_what_a_file_is_at_first_sight(head: bytes, kind: Kind) -> None:
-    look = sniff(b"name", head)
-    assert look.kind is kind
-    assert look.chunk_class is (ChunkClass.TEXT if kind is Kind.TEXT else ChunkClass.RAW)
-
-
-def varints(*numbers: bytes) -> bytes:
-    return b"PAR1" + b"".join(b"\x15" + number for number in numbers) + b"\0" * 20
-
-
-@pytest.mark.parametrize(
-    ("head", "expected"),
-    [
-        (varints(b"\x00", b"\x80\x10", b"\x80\x10"), ChunkClass.PAGED),
-        (varints(b"\x00", b"\x80\x10", b"\x80\x80\x08"), ChunkClass.PAGED),
-        (varints(b"\x00", b"\x80\x10", b"\x82\x80\x08"), ChunkClass.RAW),
-        (varints(b"\x00", b"\x80\x10", b"\x00"), ChunkClass.RAW),
-        (varints(b"\x00", b"\x80\x10"), ChunkClass.RAW),
-        (varints(b"\x00", b"\x80\x10", b"\x80\x80\x80\x80\x80"), ChunkClass.RAW),
-        (varints(b"\x00", b"\x80\x10", b"\x80\x80\x80\x80\x00"), ChunkClass.RAW),
-    ],
-)
-def test_small_pages_up_to_64_kib(head: bytes, expected: ChunkClass) -> None:
-    assert sniff(b"t.parquet", head).chunk_class is expected
 
 
 def test_erased_content_is_not_there(store: ChunkStore) -> None:
