@@ -51,7 +51,9 @@ for work in (index, arrow):
         said = work()
     except DsvcError as error:
         said = f"{error.code} {error.exit_code} {error.message[:300]}"
-    print(str(said).replace("\\n", " "))
+    print(str(said).replace("\\n", " "), flush=True)
+# Engines end their threads when a process ends, and not always well: everything is said by then.
+os._exit(0)
 """
 
 
