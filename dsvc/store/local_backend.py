@@ -197,7 +197,9 @@ class LocalBackend:
         Raises
         ------
         CorruptDataError
-            If the pack is shorter, or the disk refuses to read it.
+            If the pack is shorter.
+        UnreadableError
+            If the disk refuses to read it.
         """
         fd = self._fd(pack)
         if offset < 0 or length < 0 or length > os.fstat(fd).st_size - offset:
@@ -219,7 +221,9 @@ class LocalBackend:
         Raises
         ------
         CorruptDataError
-            If the pack is shorter, or the disk refuses to read it.
+            If the pack is shorter.
+        UnreadableError
+            If the disk refuses to read it.
         """
         if length == 0:
             return memoryview(b"")
