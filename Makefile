@@ -108,7 +108,7 @@ $(VENV)/.installed-coverage: setup.cfg pyproject.toml $(VENV)/.installed-test | 
 	@touch $@
 
 $(VENV)/.installed-lint: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(EDIT) '.[test,lint]'
+	$(EDIT) '.[test,coverage,lint]'
 	@touch $@
 
 $(VENV)/.installed-bench: setup.cfg pyproject.toml | $(VENV)/bin/python
