@@ -7,7 +7,7 @@ process than the test and its forks isn't reached. A child that takes ten times 
 twenty seconds more, counts as noticed.
 
 Modules are those that ``make coverage`` looks at: ``[coverage:run] source`` in setup.cfg. Writes
-benchmarks/results/mutants.json; `mutants_page.py` makes the page of it.
+benchmarks/results/mutants.json, or what ``--results`` names; `mutants_page.py` makes the page of it.
 """
 
 from __future__ import annotations
@@ -258,10 +258,11 @@ def told(module: ModuleType, change: Mutation, tests: int) -> dict[str, Any]:
 
 def write(found: dict[str, Any], options: argparse.Namespace) -> None:
     """Write the figures; those of modules that weren't asked for stay."""
-    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if options.module and RESULTS.exists() else {}
+    results: Path = options.results
+    kept = json.loads(results.read_text(encoding="utf-8")) if options.module and results.exists() else {}
     modules = {**kept.get("modules", {}), **found}
     data = {"seed": options.seed, "sample": options.sample, "modules": dict(sorted(modules.items()))}
-    RESULTS.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    results.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main() -> NoReturn:
@@ -271,6 +272,7 @@ def main() -> NoReturn:
     parser.add_argument("--sample", type=int, default=0, help="changes of each module; 0: all")
     parser.add_argument("--module", action="append", default=[], help="only these")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="written here")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     wanted = ["-q", "-p", "no:cacheprovider", "--timeout", "0", "-m", "not soak", *options.tests]
