@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -57,8 +58,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Go back to where tests begin: ``dsvc -C`` in this process leads into folders that are removed."""
+    """Leave this process as tests expect it: ``dsvc -C`` leads into folders that are removed."""
     os.chdir(item.config.rootpath)
+    # A process with threads is not forked, and some tests fork; bars of progress start one.
+    if (tqdm := sys.modules.get("tqdm")) and tqdm.tqdm.monitor is not None:
+        tqdm.tqdm.monitor.exit()
+        tqdm.tqdm.monitor = None
 
 
 @pytest.hookimpl(hookwrapper=True)

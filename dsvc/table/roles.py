@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from dsvc.model.errors import UsageError
@@ -55,7 +54,7 @@ class TableRule:
     """
 
     key: tuple[str, ...] = ()
-    roles: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _NOTHING: Final = TableRule()
@@ -136,7 +135,7 @@ class _Reader:
                 raise self._unknown(glob, key)
         columns = {key: self._columns(glob, key, value) for key, value in section.items()}
         key = columns.pop("key", ())
-        return self._compiled(glob), TableRule(key, MappingProxyType(columns))
+        return self._compiled(glob), TableRule(key, columns)
 
     def _compiled(self, glob: str) -> GitIgnoreSpec:
         from dsvc.model.path_patterns import PatternError, path_patterns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -98,6 +99,34 @@ def test_what_was_said_can_be_found_out_again(lab: Lab) -> None:
     assert recorded.repeated is None
     (again,) = repeat_detections(lab.repo)
     assert (again.repeated, again.differing) == (Repeated.IDENTICAL, ())
+
+
+def test_a_process_with_threads_has_others_files_looked_at_too(lab: Lab) -> None:
+    """It can't be forked; what is foreign to it goes to processes that are started."""
+    settings = (
+        b'[policy]\npacks = ["default", "cn-genai", "own.toml"]\n[tables."*.jsonl"]\nlabel = ["text"]\n'
+    )
+    lab.put(
+        {
+            b"a.jsonl": KEY,
+            "数据.jsonl".encode(): PLAIN * 9,
+            b"b.txt": b"13800138000\n",
+            b"dsvc.toml": settings,
+        }
+    )
+    lab.repo.commit("keys", no_verify=True)
+    alone = lab.repo.check(gate=Gate.RELEASE, rescan=True)
+    end = threading.Event()
+    other = threading.Thread(target=end.wait)
+    other.start()
+    try:
+        beside = lab.repo.check(gate=Gate.RELEASE, rescan=True)
+    finally:
+        end.set()
+        other.join()
+    assert (beside.bytes, beside.violations) == (alone.bytes, alone.violations)
+    assert "no process" not in str(alone.violations)
+    assert "SAFE-04" in {each.rule for each in alone.violations}
 
 
 def test_a_record_that_lies_is_told(lab: Lab) -> None:
