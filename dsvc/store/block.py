@@ -87,7 +87,7 @@ class Compressor:
         """Choose the codec and return the bytes to store, as one buffer or as the given ones."""
         total = sum(len(b) for b in buffers)
         if self._worthwhile(buffers, total):
-            packed = self._zstd.compress(buffers[0] if len(buffers) == 1 else b"".join(buffers))
+            packed = self._zstd.compress(b"".join(buffers))
             if len(packed) < _WORTHWHILE * total:
                 return Codec.ZSTD, [packed]
         return Codec.RAW, list(buffers)
@@ -95,8 +95,6 @@ class Compressor:
 
 def stored_checksum(buffers: Sequence[Buffer]) -> bytes:
     """XXH3-128 of the stored bytes, big-endian."""
-    if len(buffers) == 1:
-        return xxhash.xxh3_128_digest(buffers[0])
     state = xxhash.xxh3_128()
     for buffer in buffers:
         state.update(buffer)

@@ -14,17 +14,18 @@ from tests.storekit import noise, prose
 
 
 @pytest.mark.parametrize(
-    ("codec", "raw_length", "stored"),
+    ("codec", "raw_length", "stored", "words"),
     [
-        (Codec.RAW, 5, b"1234"),
-        (Codec.RAW, block.MAX_RAW_BYTES + 1, b""),
-        (Codec.ZSTD, 5, b"no frame"),
-        (Codec.ZSTD, 5, block.Compressor().store([b"a" * 100])[1][0]),
-        (7, 4, b"1234"),
+        (Codec.RAW, 5, b"1234", "has another length"),
+        (Codec.RAW, 32 << 20, b"", "has another length"),
+        (Codec.RAW, (32 << 20) + 1, b"", "claims 33554433 bytes"),
+        (Codec.ZSTD, 5, b"no frame", "does not decompress"),
+        (Codec.ZSTD, 5, block.Compressor().store([b"a" * 100])[1][0], "has a frame of another length"),
+        (7, 4, b"1234", "has the unknown codec 7"),
     ],
 )
-def test_blocks_that_are_none(codec: int, raw_length: int, stored: bytes) -> None:
-    with pytest.raises(CorruptDataError, match="the block"):
+def test_blocks_that_are_none(codec: int, raw_length: int, stored: bytes, words: str) -> None:
+    with pytest.raises(CorruptDataError, match=f"the block {words}"):
         block.decode(BlockInfo(0, len(stored), raw_length, 1, codec, b""), stored, "the block")
 
 
@@ -37,6 +38,29 @@ def test_blocks_come_back(data: bytes) -> None:
         info = BlockInfo(0, len(whole), len(data), len(parts), codec, b"")
         assert bytes(block.decode(info, whole, "block")) == data
     assert codec is (Codec.RAW if data in (b"", b"x", noise(70_000)) else Codec.ZSTD)
+
+
+KIB = 1024
+
+
+@pytest.mark.parametrize(
+    ("parts", "codec"),
+    [
+        ([prose(24 * KIB), noise(16 * KIB), prose(24 * KIB)], Codec.RAW),  # the middle says what it is like
+        ([prose(24 * KIB), noise(16 * KIB), prose(24 * KIB - 1)], Codec.ZSTD),  # too little to ask
+        ([noise(24 * KIB), prose(16 * KIB), noise(24 * KIB)], Codec.ZSTD),
+        ([noise(31 * KIB), prose(2 * KIB), noise(31 * KIB)], Codec.RAW),  # 3% fewer bytes aren't worth it
+    ],
+)
+def test_what_does_not_compress_is_stored_as_it_is(parts: list[bytes], codec: Codec) -> None:
+    assert block.Compressor().store([b"".join(parts)])[0] is codec
+
+
+def test_small_texts_are_compressed_together() -> None:
+    parts = [prose(5000, number) for number in range(20)]
+    codec, stored = block.Compressor().store(parts)
+    assert codec is Codec.ZSTD
+    assert sum(map(len, stored)) < sum(map(len, parts)) // 2
 
 
 @pytest.mark.parametrize(
