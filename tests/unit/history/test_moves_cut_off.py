@@ -1,7 +1,7 @@
 """A move of several refs, looked at as a kill before each of its steps would leave it.
 
-All that a move does to the disk goes through the write seam, one step after the other. So copies of the folder
-made before each step are the states that a kill can leave; no process has to die for them.
+All that a move does to the disk goes through the write seam, one step after the other. So copies of the
+folder made before each step are the states that a kill can leave; no process has to die for them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def ids(repo: Repo) -> Ids:
 
 
 def move(root: Path, ids: Ids, *, durable: bool = True) -> None:
-    """A branch moves, one is made, one is only looked at, a packed and a loose one go, HEAD goes elsewhere."""
+    """A branch moves, one is made, one is only looked at, a packed and a loose one go, and so does HEAD."""
     first, second = ids
     changes = [
         RefChange(MAIN, first, second),
