@@ -100,8 +100,8 @@ def extents(fd: int, size: int) -> Iterator[tuple[int, int, bool]]:
 
 def read_range(fd: int, offset: int, length: int) -> bytes:
     """Read a range; short only where the file ends."""
-    data = os.pread(fd, length, offset)
-    while data and len(data) < length:
+    data = b""
+    while len(data) < length:
         more = os.pread(fd, length - len(data), offset + len(data))
         if not more:
             break
@@ -162,8 +162,7 @@ class Plan:
             offset += len(part)
             filled = kept + len(part)
             lengths = chunker.final_lengths(buffer[:filled], last=offset >= end)
-            if lengths:
-                yield self._segment(start, lengths)
+            yield self._segment(start, lengths)
             if self._describer is not None:  # after the first segment, for which the workers are forked
                 self._describer.feed(part)
             settled = sum(lengths)
@@ -178,15 +177,10 @@ class Plan:
 
     def refs(self, ids: dict[int, bytes]) -> Iterator[ChunkRef]:
         """Chunk list from the ids that the segments' replies brought (32 bytes a chunk, in order)."""
-        position, current = 0, -1
+        replies = (ids[number] for number in range(self.segments))
+        each = (reply[at : at + 32] for reply in replies for at in range(0, len(reply), 32))
         for length, number in self.layout:
-            if number < 0:
-                yield ChunkRef(length, None)
-                continue
-            if number != current:
-                position, current = 0, number
-            yield ChunkRef(length, ids[number][position : position + 32])
-            position += 32
+            yield ChunkRef(length, None if number < 0 else next(each))
 
 
 def store_segment(store: ChunkStore, fd: int, segment: Segment) -> bytes:

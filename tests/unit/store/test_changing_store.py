@@ -16,7 +16,7 @@ from dsvc.store.mark import Marks
 from dsvc.store.memory_backend import MemoryBackend
 from dsvc.store.pack import Footer
 from dsvc.store.prune import collect
-from tests.storekit import noise, put_manifest, read_manifest, reopened
+from tests.storekit import noise, prose, put_file, put_manifest, read_manifest, reopened
 
 
 @pytest.fixture
@@ -28,14 +28,31 @@ def test_an_object_that_moved_to_another_pack_is_found_again(store: ChunkStore) 
     backend = store.backend
     assert isinstance(backend, MemoryBackend)
     tree = {b"a": noise(50_000, 1), b"b": noise(50_000, 2)}
+    put_file(store, b"c", noise(50_000, 3), raw=True)  # without it, the pack would come out as it was
     root = put_manifest(store, tree, raw=True)
-    put_manifest(reopened(store), {b"c": noise(50_000, 3)}, raw=True)
+    (before,) = backend.list_packs()
     reader = reopened(store)
     first = Manifest(reader, root).get(b"a")
     assert first is not None
     collect(reopened(store), lambda: [root], contextlib.nullcontext, grace_seconds=0)
     assert len(backend.list_packs()) == 1
+    assert before not in backend.list_packs()
     assert read_manifest(reader, root) == tree
+
+
+def test_after_a_wait_what_lies_there_now_is_read(store: ChunkStore) -> None:
+    backend = store.backend
+    assert isinstance(backend, MemoryBackend)
+    data = prose(5000)
+    id_ = put_file(store, b"a", data).digest
+    name = store.publish()
+    assert name is not None
+    assert bytes(store.get(id_)) == data
+    whole = backend.packs[name]
+    backend.packs[name] = whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]
+    store.forget()
+    with pytest.raises(CorruptDataError):
+        store.get(id_)
 
 
 def test_a_damaged_copy_gives_way_to_a_whole_one(store: ChunkStore) -> None:

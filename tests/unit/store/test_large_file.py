@@ -13,7 +13,7 @@ import pytest
 import xxhash
 
 from dsvc.model.errors import StorageError
-from dsvc.model.manifest import MODE_FILE, ChunkClass, ChunkRef, Entry
+from dsvc.model.manifest import MODE_FILE, ChunkClass, ChunkRef, Entry, Kind
 from dsvc.model.table_kind import TableKind
 from dsvc.store import large_file
 from dsvc.store.chunk_list import chunks_of
@@ -128,6 +128,14 @@ def test_holes_stay_holes(store: Store) -> None:
     assert holes == [HOLE, 2 * HOLE, HOLE]
 
 
+def test_a_small_hole_in_much_data_stays_one(store: Store) -> None:
+    written(store.path, [noise(1 << 20, 1), 4096, noise((1 << 20) - 4096, 2)])
+    if os.stat(store.path).st_blocks * 512 >= store.path.stat().st_size:
+        pytest.skip("this file system keeps no hole of 4 KiB")
+    content, _ = store.put()
+    assert [chunk.length_bytes for chunk in store.chunks(content) if chunk.id is None] == [4096]
+
+
 def test_equal_data_is_cut_the_same_whatever_the_system_gives_at_once(store: Store) -> None:
     written(store.path, [noise(3 * READ_BYTES + 777, 11)])
     first = store.chunks(store.put()[0])
@@ -227,6 +235,31 @@ def test_a_disk_error_is_told(store: Store) -> None:
     assert caught.value.details == {"errno": "EIO", "path": "large.bin"}
 
 
+def test_a_file_that_can_not_be_opened_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(store.path, [b"x"])
+    was = os.open
+
+    def refused(path: bytes, flags: int, *, dir_fd: int | None = None) -> int:
+        if path == NAME:
+            raise OSError(errno.EACCES, "no")
+        return was(path, flags, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(StorageError) as caught:
+        store.put()
+    monkeypatch.undo()
+    assert caught.value.details == {"errno": "EACCES", "path": "large.bin"}
+    store.path.unlink()
+    with pytest.raises(UnstableFileError):
+        store.put()
+
+
+def test_a_file_that_gives_less_than_its_length_is_refused(store: Store) -> None:
+    written(store.path, [noise(1 << 20, 1)])
+    with reading("large.bin", at_most=0), pytest.raises(UnstableFileError, match="three times"):
+        store.put()
+
+
 def test_digests_of_holes() -> None:
     digests, size = Digests(), 9 * HOLE + 5
     digests.update(b"a")
@@ -240,3 +273,9 @@ def test_text_is_cut_as_text(store: Store) -> None:
     content, _ = store.put()
     assert content.chunk_class is ChunkClass.TEXT
     assert not any(segment.raw for segment in store.segments)
+
+
+def test_a_picture_is_told_by_its_first_bytes(store: Store) -> None:
+    written(store.path, [b"\x89PNG\r\n\x1a\n\0\0" + noise(100_000)])
+    content, _ = store.put()
+    assert (content.kind, content.chunk_class) == (Kind.IMAGE, ChunkClass.RAW)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dsvc.fs.failpoints import Action, Plan, armed
-from dsvc.model.errors import MalformedInputError, MissingDataError, StorageError
+from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingDataError, StorageError
 from dsvc.model.ids import PackId
+from dsvc.store import local_backend
 from dsvc.store.local_backend import LocalBackend
 from tests.readkit import reading
 from tests.storekit import make_layout
@@ -42,6 +45,64 @@ def test_however_many_packs_few_are_open(backend: LocalBackend) -> None:
         assert len(os.listdir("/proc/self/fd")) < before + 100
     backend.forget()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(("allowed", "most"), [(-1, 64), (100, 25), (2, 1)])
+def test_packs_leave_room_for_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int, most: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (allowed, 4096))
+    backend = LocalBackend(make_layout(tmp_path), durable=False)
+    names = [published(backend, number, b"%d" % number) for number in range(70)]
+    before = len(os.listdir("/proc/self/fd"))
+    for name in names:
+        backend.size(name)
+    assert len(os.listdir("/proc/self/fd")) == before + most
+    backend.forget()
+
+
+def test_a_pack_is_written_for_reading_only(backend: LocalBackend) -> None:
+    path = Path(backend.layout.packs, f"{published(backend, 1).hex()}.pack")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o444 & ~mask
+
+
+def test_a_pack_given_up_leaves_nothing(backend: LocalBackend) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    sink = backend.create()
+    sink.write([DATA])
+    sink.abandon()
+    assert os.listdir(backend.layout.temporary) == os.listdir(backend.layout.packs) == []
+    other = os.open(backend.layout.packs, os.O_RDONLY)  # gets the number that the sink had
+    sink.abandon()
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    os.close(other)
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_packs_are_flushed_before_they_count(tmp_path: Path, durable: bool) -> None:
+    layout = make_layout(tmp_path)
+    backend = LocalBackend(layout) if durable else LocalBackend(layout, durable=False)
+    packs, run = layout.packs, os.path.join(layout.trash, "000001-x")
+
+    def moves(plan: Plan) -> list[tuple[str, str]]:
+        seen = [(what, os.fsdecode(path)) for what, path in plan.seen]
+        return [each for each in seen if each[0] in ("fsync_folder", "rename") and "journal" not in each[1]]
+
+    with armed(Plan()) as plan:
+        name = published(backend, 1)
+    here, there = (os.path.join(folder, f"{name.hex()}.pack") for folder in (packs, run))
+    flushed = [("fsync_folder", packs)] if durable else []
+    assert moves(plan) == [("rename", here), *flushed]
+    assert ("fsync" in {what for what, _ in plan.seen}) is durable
+    with armed(Plan()) as plan:
+        backend.trash([name], "000001-x")
+    both = [("fsync_folder", run), *flushed] if durable else []
+    assert moves(plan)[-len([("rename", there), *both]) :] == [("rename", there), *both]
+    with armed(Plan()) as plan:
+        assert backend.recover("000001-x") == [name]
+    assert moves(plan) == [("rename", here), *flushed]
 
 
 def test_packs_that_can_not_be_listed_or_opened(backend: LocalBackend, tmp_path: Path) -> None:
@@ -74,6 +135,37 @@ def test_views_are_the_bytes(backend: LocalBackend, at_most: int | None) -> None
     with reading(".pack", at_most=at_most):
         for offset, length in ((0, len(DATA)), (1, 16_384), (1, 16_385), (4097, 50_000), (len(DATA), 0)):
             assert bytes(backend.view(name, offset, length)) == DATA[offset : offset + length]
+
+
+def test_what_lies_beyond_a_pack_is_not_read(backend: LocalBackend) -> None:
+    name = published(backend, 1)
+    end = len(DATA)
+    for offset, length in ((end - 9, 10), (end, 1), (0, end + 1), (end + 1, 0), (-1, 5), (5, -1)):
+        with pytest.raises(CorruptDataError):
+            backend.read(name, offset, length)
+    assert backend.read(name, end, 0) == b""
+    for offset, length in ((end - 9, 10), (end - 50_000, 50_001), (end, 1), (0, end + 1)):
+        with pytest.raises(CorruptDataError, match="its trailer says"):
+            backend.view(name, offset, length)
+
+
+def test_small_ranges_are_read_and_large_ones_mapped(backend: LocalBackend) -> None:
+    name = published(backend, 1, bytes(3 << 20))
+    calls = [(1, ["pread"]), (16 << 10, ["pread"]), ((16 << 10) + 1, ["preadv"]), (1 << 20, ["preadv"])]
+    for length, expected in [*calls, ((1 << 20) + 1, ["preadv", "preadv"]), (0, [])]:
+        with reading(".pack") as seen:
+            assert backend.view(name, 4097, length) == bytes(length)
+        assert seen == expected, length
+
+
+def test_a_file_that_can_not_be_mapped_says_why(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    try:
+        os.write(fd, DATA)
+        with pytest.raises(PermissionError):
+            local_backend._map(fd, 0, 10)
+    finally:
+        os.close(fd)
 
 
 @pytest.mark.parametrize("run", ["", ".", "..", "a/b", "/etc"])
