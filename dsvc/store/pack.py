@@ -7,9 +7,9 @@ a search structure as it stands.
 from __future__ import annotations
 
 import struct
-import sys
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from dsvc.model.encoding import hash_object
@@ -87,7 +87,6 @@ class PackWriter:
         except BaseException:
             self._sink.abandon()
             raise
-        self.raw_bytes = 0
 
     @property
     def position(self) -> int:
@@ -122,14 +121,12 @@ class PackWriter:
         The caller has checked that the bytes decode to these items.
         """
         self._write_block(info.codec, info.raw_length, info.xxh3, [stored], items)
-        self.raw_bytes += info.raw_length
 
     def _flush(self, pending: _Stream) -> None:
         if not pending.items:
             return
         codec, stored = self._compressor.store(pending.buffers)
         checksum = block.stored_checksum(stored)
-        self.raw_bytes += pending.size
         self._write_block(codec, pending.size, checksum, stored, pending.items)
         pending.clear()
 
@@ -192,18 +189,12 @@ def encode_footer(blocks: Sequence[BlockInfo], rows: list[tuple[bytes, int, int,
     for byte in range(256):
         running += counts[byte]
         counts[byte] = running
-    columns = array("I", bytes(ID_ROW.size * len(rows)))
-    _, lengths, numbers, offsets = zip(*rows, strict=True)
-    for position, column in enumerate((lengths, numbers, offsets)):
-        columns[position::3] = array("I", column)
-    if sys.byteorder == "big":
-        columns.byteswap()
     return b"".join(
         [
             *(BLOCK_ROW.pack(*info) for info in blocks),
             FANOUT.pack(*counts),
             *ids,
-            columns.tobytes(),
+            struct.pack(f"<{3 * len(rows)}I", *chain.from_iterable(row[1:] for row in rows)),
         ]
     )
 
@@ -225,12 +216,15 @@ class Footer:
             raise CorruptDataError(f"pack {pack.short()} is truncated", details={"pack": pack.hex()})
         trailer = backend.read(pack, size - TRAILER.size, TRAILER.size)
         magic, offset, length, blocks, count, named = TRAILER.unpack(trailer)
+        if blocks > MAX_BLOCKS or count > MAX_IDS:
+            raise CorruptDataError(
+                f"pack {pack.short()} claims {blocks} blocks and {count} objects",
+                details={"pack": pack.hex()},
+            )
         expected = blocks * BLOCK_ROW.size + FANOUT.size + count * (32 + ID_ROW.size)
         if (
             magic != TRAILER_MAGIC
             or named != bytes(pack)
-            or blocks > MAX_BLOCKS
-            or count > MAX_IDS
             or length != expected
             or offset + length + TRAILER.size != size
         ):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import blake3
 import pytest
@@ -87,6 +89,67 @@ def test_a_block_that_is_not_there(store: ChunkStore, backend: MemoryBackend) ->
     (footer,) = store.index.footers()
     with pytest.raises(CorruptDataError):
         footer.block(footer.blocks)
+
+
+def test_blocks_end_at_their_sizes(backend: MemoryBackend) -> None:
+    for stream, target in ((pack.STREAM_TEXT, 384), (pack.STREAM_RAW, 256), (pack.STREAM_OBJECTS, 256)):
+        made = writer(backend)
+        for number, length in enumerate((target * 1024 - 1, 1, 1, target * 1024)):
+            made.put(bytes([number] * 32), bytes(length), ItemType.CHUNK, stream)
+        name = made.publish()
+        assert name is not None
+        footer = Footer(backend, name)
+        assert [footer.block(number).items for number in range(footer.blocks)] == [2, 2]
+        assert [place.offset for _, place in footer.rows()] == [0, target * 1024 - 1, 0, 1]
+
+
+TRAILER = struct.Struct("<8sQQII32s")  # docs/format.md, section Pack
+
+
+def forged(good: bytes, field: int, change: Callable[[Any], Any]) -> bytes:
+    parts = list(TRAILER.unpack(good[-TRAILER.size :]))
+    parts[field] = change(parts[field])
+    return good[: -TRAILER.size] + TRAILER.pack(*parts)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda good: b"", "is truncated"),
+        (lambda good: good[:16] + good[-63:], "is truncated"),
+        (lambda good: good[:16] + good[-64:], "a wrong trailer"),
+        (lambda good: good + b"x", "claims|a wrong trailer"),
+        (lambda good: good[1:], "a wrong trailer"),
+        (lambda good: forged(good, 0, lambda magic: b"DSVCEND\x02"), "a wrong trailer"),
+        (lambda good: forged(good, 1, lambda offset: offset - 1), "a wrong trailer"),
+        (lambda good: forged(good, 2, lambda length: length + 1), "a wrong trailer"),
+        (lambda good: forged(good, 3, lambda blocks: blocks + 1), "a wrong trailer"),
+        (lambda good: forged(good, 3, lambda blocks: 1 << 22), "a wrong trailer"),
+        (lambda good: forged(good, 3, lambda blocks: (1 << 22) + 1), "claims 4194305 blocks and 2 objects"),
+        (lambda good: forged(good, 4, lambda ids: ids - 1), "a wrong trailer"),
+        (lambda good: forged(good, 4, lambda ids: 1 << 26), "a wrong trailer"),
+        (lambda good: forged(good, 4, lambda ids: (1 << 26) + 1), "claims 1 blocks and 67108865 objects"),
+        (lambda good: forged(good, 5, lambda named: b"n" * 32), "a wrong trailer"),
+        (lambda good: good[:-68] + b"\x09" + good[-67:], None),
+        (lambda good: good[: -64 - 88 - 4] + b"\x03" + good[-64 - 88 - 3 :], "a wrong fanout"),
+        (lambda good: good[: -64 - 88 - 8] + b"\x03" + good[-64 - 88 - 7 :], "a wrong fanout"),
+    ],
+)
+def test_footers_that_do_not_fit_their_pack(
+    backend: MemoryBackend, change: Callable[[bytes], bytes], words: str | None
+) -> None:
+    made = writer(backend)
+    for data in (b"one", b"two"):
+        made.put(id_of(data), data, ItemType.CHUNK, pack.STREAM_RAW)
+    name = made.publish()
+    assert name is not None
+    assert Footer(backend, name).verify()
+    backend.packs[name] = change(backend.packs[name])
+    if words is None:
+        assert not Footer(backend, name).verify(), "what no row can tell, the name does"
+        return
+    with pytest.raises(CorruptDataError, match=words):
+        Footer(backend, name)
 
 
 def test_a_trashed_pack_that_can_not_be_read_is_passed_over(
