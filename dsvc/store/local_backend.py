@@ -12,7 +12,7 @@ import os
 import resource
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from dsvc.fs import files
@@ -63,23 +63,19 @@ def _map(fd: int, offset: int, length: int) -> memoryview:
     return memoryview(array).cast("B").toreadonly()
 
 
-def _probe(fd: int, offset: int, length: int) -> None:
-    """Read a range once and throw it away: an error of the disk is raised here.
+def _probe(fd: int, offset: int, length: int) -> bool:
+    """Read a range once and throw it away: an error of the disk is raised here; False where the file ends.
 
-    Met in a mapped page it is a SIGBUS, which ends the process; what was read just now stands in memory.
+    Met in a mapped page either is a SIGBUS, which ends the process; what was read just now stands in memory.
     """
     room = memoryview(bytearray(min(length, _PROBE_BYTES)))
     end = offset + length
     while offset < end:
         done = os.preadv(fd, [room[: end - offset]], offset)
         if not done:
-            return
+            return False
         offset += done
-
-
-def _unreadable(error: OSError, path: str) -> UnreadableError:
-    told = files.storage_error(error, "read", path)
-    return UnreadableError(told.message, hint=told.hint, details=told.details)
+    return True
 
 
 class LocalSink:
@@ -152,17 +148,18 @@ class LocalBackend:
         found.sort()
         return found
 
-    def _find(self, pack: PackId) -> str:
+    def _places(self, pack: PackId) -> Iterator[str]:
+        """Where a pack can be: in the list, or in a run of the trash."""
         name = pack.hex() + SUFFIX
-        path = os.path.join(self.layout.packs, name)
-        if os.path.lexists(path):
-            return path
+        yield os.path.join(self.layout.packs, name)
         with contextlib.suppress(FileNotFoundError):
             for run in os.listdir(self.layout.trash):
-                trashed = os.path.join(self.layout.trash, run, name)
-                if os.path.lexists(trashed):
-                    return trashed
-        raise MissingDataError(f"pack {pack.short()} is missing", details={"pack": pack.hex()})
+                yield os.path.join(self.layout.trash, run, name)
+
+    def _unreadable(self, error: OSError, pack: PackId) -> UnreadableError:
+        path = next(filter(os.path.lexists, self._places(pack)), pack.hex())
+        told = files.storage_error(error, "read", path)
+        return UnreadableError(told.message, hint=told.hint, details=told.details)
 
     def _fd(self, pack: PackId) -> int:
         fd = self._open.get(pack)
@@ -175,17 +172,14 @@ class LocalBackend:
 
     def _opened(self, pack: PackId) -> int:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        path = os.path.join(self.layout.packs, pack.hex() + SUFFIX)
-        try:
+        for path in self._places(pack):
             try:
                 return os.open(path, flags)
-            except FileNotFoundError:
-                path = self._find(pack)
-                return os.open(path, flags)
-        except FileNotFoundError as error:
-            raise MissingDataError(f"pack {pack.short()} is missing", details={"pack": pack.hex()}) from error
-        except OSError as error:
-            raise files.storage_error(error, "open", path) from error
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise files.storage_error(error, "open", path) from error
+        raise MissingDataError(f"pack {pack.short()} is missing", details={"pack": pack.hex()})
 
     def size(self, pack: PackId) -> int:
         """Length of a pack in bytes."""
@@ -212,7 +206,7 @@ class LocalBackend:
                     raise CorruptDataError(f"pack {pack.short()} ends early")
                 data += more
         except OSError as error:
-            raise _unreadable(error, self._find(pack)) from error
+            raise self._unreadable(error, pack) from error
         return data
 
     def view(self, pack: PackId, offset: int, length: int) -> memoryview:
@@ -233,12 +227,13 @@ class LocalBackend:
         if length <= _SMALL_BYTES:
             return memoryview(self.read(pack, offset, length))
         try:
-            _probe(fd, offset, length)
-            return _map(fd, offset, length)
+            if _probe(fd, offset, length):
+                return _map(fd, offset, length)
         except OSError as error:
-            if error.errno == errno.ENODEV:  # a file system that maps nothing
-                return memoryview(self.read(pack, offset, length))
-            raise _unreadable(error, self._find(pack)) from error
+            # A file system that maps nothing, or no room for a further map: the pack may be whole.
+            if error.errno not in (errno.ENODEV, errno.ENOMEM):
+                raise self._unreadable(error, pack) from error
+        return memoryview(self.read(pack, offset, length))
 
     def create(self) -> LocalSink:
         """Begin a new pack."""

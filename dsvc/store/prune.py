@@ -301,17 +301,15 @@ class _Run:
             run=self._run if self._trashed else None,
         )
 
-    def _needs_this_copy(self, id_: bytes, place: Location) -> bool:
+    def _needs_this_copy(self, id_: bytes) -> bool:
         """Whether an unmarked row is the second copy of something alive whose first copy is damaged."""
-        if place.erased:
-            return False
         kept = self._marks.marked_place(id_)
         if kept is None or kept[1].erased:
             return False
         return not is_sound(self._store, kept[0].footer, id_, kept[1])
 
     def _must_carry(self, name: PackId) -> bool:
-        return any(self._needs_this_copy(id_, place) for id_, place in self._by_name[name].footer.rows())
+        return any(self._needs_this_copy(id_) for id_, _ in self._by_name[name].footer.rows())
 
     def _rewrite(self, sources: list[MarkedPack]) -> None:
         done: list[PackId] = []
@@ -328,7 +326,7 @@ class _Run:
 
     def _wanted(self, marked: MarkedPack) -> Callable[[int, bytes, Location], bool]:
         def choose(row: int, id_: bytes, place: Location) -> bool:
-            return place.erased or marked.is_marked(row) or self._needs_this_copy(id_, place)
+            return place.erased or marked.is_marked(row) or self._needs_this_copy(id_)
 
         return choose
 

@@ -139,8 +139,8 @@ class Rewriter:
         except BaseException:
             writer.abandon()
             raise
-        if name is not None:
-            self.published.append(name)
+        assert name is not None  # a writer is made for its first object
+        self.published.append(name)
 
     def _abandon(self) -> None:
         if self._writer is not None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import blake3
 import xxhash
 
-from dsvc.model.errors import DsvcError, ErasedError, MalformedInputError, MissingDataError
+from dsvc.model.errors import DsvcError, MalformedInputError, MissingDataError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import ChunkRef, Entry
 from dsvc.model.paths import display_path
@@ -212,8 +212,6 @@ class TreeCheck:
         try:
             footer, place = self._store.locate(ref.id)
             data = self._store.read_at(footer, place)
-        except ErasedError:
-            return False
         except DsvcError:
             return False
         sums[0].update(data)
