@@ -7,7 +7,8 @@ Repair run again finds nothing to do, after a crash too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dsvc.model.errors import DsvcError
@@ -19,7 +20,7 @@ from dsvc.store.chunk_store import ChunkStore, check_id
 from dsvc.store.pack import Footer, Location
 from dsvc.store.prune import QUARANTINE, REPAIRED, new_run
 from dsvc.store.rewrite import Rewriter, is_sound, stream_of
-from dsvc.store.salvage import rebuild, salvage
+from dsvc.store.salvage import Found, rebuild, salvage
 from dsvc.store.scrub import PackReport
 from dsvc.store.tree_check import Need, TreeCheck
 
@@ -144,10 +145,7 @@ class Repair:
         return any(footer.pack != name for footer, _ in self._store.index.places(id_))
 
     def _rebuilt_in_place(self, name: PackId) -> bool:
-        try:
-            done = rebuild(self._store.backend, name)
-        except DsvcError:
-            return False
+        done = rebuild(self._store.backend, name)
         if done:
             self._rebuilt.append(name)
             self._store.forget()
@@ -195,12 +193,14 @@ class Repair:
 
     def _carry_salvaged(self, name: PackId, known: Callable[[bytes], bool], *, trusted: bool = False) -> None:
         """Take from the blocks of a pack what is needed; with `trusted` everything that is whole."""
-        try:
-            for found in salvage(self._store.backend, name):
-                if known(found.id) or (trusted and found.trusted):
-                    self._add(found.id, found.data, found.item_type, stream_of(found.item_type, found.codec))
-        except DsvcError:
-            return
+        for found in self._salvaged(name):
+            if known(found.id) or (trusted and found.trusted):
+                self._add(found.id, found.data, found.item_type, stream_of(found.item_type, found.codec))
+
+    def _salvaged(self, name: PackId) -> Iterator[Found]:
+        """Yield what is found in a pack that can be opened. Errors of writing don't end up here."""
+        with contextlib.suppress(DsvcError):
+            yield from salvage(self._store.backend, name)
 
     def _from_working_tree(self, ids: set[bytes], roots: Iterable[bytes]) -> None:
         """Look for chunks in the files that need them."""
