@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from dsvc.cli.i18n import use_language
-from dsvc.cli.main import PROGRAM, make_group
-from dsvc.cli.session import Session
-from dsvc.cli.settings import Settings
-from dsvc.cli.verbs import VERBS
+from dsvc.cli.environment.settings import Settings
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PROGRAM
+from dsvc.cli.frame.verbs import VERBS
+from dsvc.cli.language.i18n import use_language
+from dsvc.cli.main import make_group
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 

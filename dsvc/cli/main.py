@@ -8,18 +8,15 @@ from importlib import import_module
 
 import click
 
-from dsvc.cli.boundary import Boundary, install_signals
-from dsvc.cli.i18n import _, configured_language, environment_language, use_language
-from dsvc.cli.output import force_utf8, open_streams
-from dsvc.cli.session import Session
-from dsvc.cli.settings import Settings
-from dsvc.cli.usage import no_such_verb
-from dsvc.cli.verb import CONTEXT, every_verb_options
-from dsvc.cli.verbs import VERBS
+from dsvc.cli.environment.settings import Settings
+from dsvc.cli.frame.boundary import Boundary, install_signals
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.usage import no_such_verb
+from dsvc.cli.frame.verb import COMPLETE_VARIABLE, CONTEXT, PROGRAM, every_verb_options
+from dsvc.cli.frame.verbs import VERBS
+from dsvc.cli.language.i18n import _, configured_language, environment_language, use_language
+from dsvc.cli.terminal.output import force_utf8, open_streams
 from dsvc.model.errors import UsageError
-
-PROGRAM = "dsvc"
-COMPLETE_VARIABLE = "_DSVC_COMPLETE"
 
 
 class Verbs(click.Group):

@@ -139,7 +139,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     shared : int
         How many these were.
     limits : tuple of str
-        What was not reached, by name: ``copies``, ``disk`` and so on; `dsvc.cli.request_text` says them.
+        What was not reached, by name: ``copies``, ``disk`` and so on; `dsvc.cli.requests.request_text`
+        says them.
     """
 
     time: str

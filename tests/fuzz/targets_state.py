@@ -11,7 +11,7 @@ from pathlib import Path
 
 import xxhash
 
-from dsvc.cli.identity import parse_value, read_git_config
+from dsvc.cli.environment.identity import parse_value, read_git_config
 from dsvc.fs.locks import hold
 from dsvc.model.encoding import encode
 from dsvc.model.errors import CorruptDataError, LockedError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.cli.frame.verbs import VERBS
 from dsvc.cli.main import run as dsvc
-from dsvc.cli.verbs import VERBS
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.state.values import Author
 from dsvc.testing.faults import BrokenPromiseError

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.cli.pager import pager_command
-from dsvc.cli.settings import Settings
+from dsvc.cli.environment.settings import Settings
+from dsvc.cli.terminal.pager import pager_command
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.state.values import ResetMode

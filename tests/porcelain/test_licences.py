@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.cli.licence_text import licence_fields, licence_lines
+from dsvc.cli.policy.licence_text import licence_fields, licence_lines
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.run_record import RunKind
 from dsvc.porcelain.policy.licences import LicenceAnswer, MayNotBeSharedError, SharingUndeterminedError

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsvc.cli.lineage_dot import dot_lines, mermaid_lines, quote_dot, quote_mermaid
-from dsvc.cli.lineage_tree import MAX_LEAVES, tree_lines
+from dsvc.cli.lineage.lineage_dot import dot_lines, mermaid_lines, quote_dot, quote_mermaid
+from dsvc.cli.lineage.lineage_tree import MAX_LEAVES, tree_lines
 from dsvc.lineage.graph import ArtifactNode, EdgeKind, LineageGraph, Node, RunNode, SourceNode
 from dsvc.model.run_record import RunId
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dsvc.cli.verbs import VERBS
+from dsvc.cli.frame.verbs import VERBS
 from tests.resident import resident
 from tests.transcripts.shell import Shell
 

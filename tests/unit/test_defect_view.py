@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from dsvc.cli.cause_text import cause_lines
-from dsvc.cli.defect_drawing import drawing_lines, stages_of
-from dsvc.cli.defect_html import page
-from dsvc.cli.defect_json import view_fields
-from dsvc.cli.feedback_mark_text import mark_fields, mark_lines
-from dsvc.cli.lineage_dot import dot_lines, mermaid_lines
-from dsvc.cli.lineage_json import graph_fields
-from dsvc.cli.lineage_tree import tree_lines
-from dsvc.cli.lineage_words import node_words
-from dsvc.cli.output import Output
-from dsvc.cli.settings import Settings
-from dsvc.cli.sizes import width
+from dsvc.cli.environment.settings import Settings
+from dsvc.cli.feedback.cause_text import cause_lines
+from dsvc.cli.feedback.defect_drawing import drawing_lines, stages_of
+from dsvc.cli.feedback.defect_html import page
+from dsvc.cli.feedback.defect_json import view_fields
+from dsvc.cli.feedback.feedback_mark_text import mark_fields, mark_lines
+from dsvc.cli.lineage.lineage_dot import dot_lines, mermaid_lines
+from dsvc.cli.lineage.lineage_json import graph_fields
+from dsvc.cli.lineage.lineage_tree import tree_lines
+from dsvc.cli.lineage.lineage_words import node_words
+from dsvc.cli.terminal.output import Output
+from dsvc.cli.writing.sizes import width
 from dsvc.lineage.graph import DefectNode
 from dsvc.model.feedback import Metric
 from dsvc.model.ids import CommitId

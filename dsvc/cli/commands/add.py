@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.changes import (
+from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.versions.changes import (
     count_changes,
     list_changes,
     list_normalized,
@@ -14,11 +18,7 @@ from dsvc.cli.changes import (
     normalized_fields,
     skipped_fields,
 )
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.paths import tree_paths
-from dsvc.cli.session import Session
-from dsvc.cli.sizes import show_bytes
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.writing.sizes import show_bytes
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:

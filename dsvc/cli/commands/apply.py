@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.changes import label
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import path_fields, show_name
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.versions.changes import label
+from dsvc.cli.writing.names import path_fields, show_name
 from dsvc.model.errors import NotFoundError
 
 if TYPE_CHECKING:

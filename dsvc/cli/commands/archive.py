@@ -6,10 +6,10 @@ import os
 
 import click
 
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import path_fields, show_name
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, complete_refs, verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, complete_refs, verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.writing.names import path_fields, show_name
 
 
 @verb("archive", _("The name says the kind: .tar, .tar.gz, .tar.zst or .zip."))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.cell_text import show_column, show_short
-from dsvc.cli.commits import show_person
-from dsvc.cli.i18n import _
-from dsvc.cli.names import path_fields, show_line
-from dsvc.cli.paths import row_target
-from dsvc.cli.session import Session
-from dsvc.cli.sizes import pad, show_date, width
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.arguments.paths import row_target
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.commits import show_person
+from dsvc.cli.writing.cell_text import show_column, show_short
+from dsvc.cli.writing.names import path_fields, show_line
+from dsvc.cli.writing.sizes import pad, show_date, width
 
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Commit
@@ -52,7 +52,7 @@ def blame_fields(target: str, result: BlameResult) -> dict[str, object]:
         "sources": [],
     }
     if result.trace is not None:
-        from dsvc.cli.lineage_json import origin_fields
+        from dsvc.cli.lineage.lineage_json import origin_fields
 
         fields |= origin_fields(result.trace)
     if row is None:
@@ -90,7 +90,7 @@ def _write_origin(session: Session, result: BlameResult) -> None:
     """Say through which runs it came, newest first, and from which sources."""
     if result.trace is None:
         return
-    from dsvc.cli.lineage_words import show_source
+    from dsvc.cli.lineage.lineage_words import show_source
     from dsvc.porcelain.lineage.lineage_trace import runs_of
 
     output = session.output

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.names import path_fields
-from dsvc.cli.output import encode_json
-from dsvc.cli.paths import row_target
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.arguments.paths import row_target
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.terminal.output import encode_json
+from dsvc.cli.writing.names import path_fields
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:

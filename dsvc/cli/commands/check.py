@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.i18n import _, language
-from dsvc.cli.names import path_fields, show_line, show_name
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, complete_refs, verb
-from dsvc.cli.waiver_text import waiver_fields
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, complete_refs, verb
+from dsvc.cli.language.i18n import _, language
+from dsvc.cli.policy.waiver_text import waiver_fields
+from dsvc.cli.writing.names import path_fields, show_line, show_name
 from dsvc.model.errors import (
     CorruptDataError,
     MalformedInputError,
@@ -96,8 +96,8 @@ def _changed_sources(session: Session, result: CheckResult) -> list[str]:
 
 
 def _report(session: Session, result: CheckResult, form: str) -> None:
-    from dsvc.cli.check_text import show_verdict
-    from dsvc.cli.output import encode_json
+    from dsvc.cli.policy.check_text import show_verdict
+    from dsvc.cli.terminal.output import encode_json
     from dsvc.policy.rule_texts import title_of
 
     output = session.output
@@ -114,11 +114,11 @@ def _report(session: Session, result: CheckResult, form: str) -> None:
     ids = {rule.id for rule in result.rules} | {each.rule for each in result.violations}
     titles = {id_: title_of(id_, language()) for id_ in ids}
     if form == "sarif":
-        from dsvc.cli.check_sarif import sarif
+        from dsvc.cli.policy.check_sarif import sarif
 
         output.exact(encode_json(sarif(result, titles)))
         return
-    from dsvc.cli.check_junit import junit
+    from dsvc.cli.policy.check_junit import junit
 
     output.exact(junit(result, titles).removesuffix("\n"))
 
@@ -186,8 +186,8 @@ def command(
         rescan=rescan,
     )
     if html is not None:
-        from dsvc.cli.check_html import page
-        from dsvc.cli.file_output import write_page
+        from dsvc.cli.frame.file_output import write_page
+        from dsvc.cli.policy.check_html import page
 
         write_page(session, html, page(result))
     _report(session, result, form)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.names import show_line
-from dsvc.cli.paths import tree_paths
-from dsvc.cli.results import report_checkout
-from dsvc.cli.revisions import is_path, is_revision, split_words
-from dsvc.cli.session import Session
-from dsvc.cli.verb import after_dashes, complete_words, verb
+from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.arguments.revisions import is_path, is_revision, split_words
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import after_dashes, complete_words, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.results import report_checkout
+from dsvc.cli.writing.names import show_line
 from dsvc.model.errors import UsageError
 
 
@@ -21,7 +21,7 @@ def split(session: Session, words: tuple[str, ...]) -> tuple[str | None, list[st
         (word,) = words
         if after is not None or is_revision(session.repository(), word) or not is_path(word):
             return word, []
-    revisions, paths = split_words(session, words, after, at_most=1)
+    revisions, paths = split_words(session.repository(), words, after, at_most=1)
     return (revisions[0] if revisions else None), paths
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.names import path_fields
-from dsvc.cli.paths import tree_paths
-from dsvc.cli.results import report_saved
-from dsvc.cli.session import Session
-from dsvc.cli.verb import path_arguments, verb
+from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import path_arguments, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.results import report_saved
+from dsvc.cli.writing.names import path_fields
 
 
 @verb("clean")

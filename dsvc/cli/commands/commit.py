@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.changes import count_files
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import show_line
-from dsvc.cli.results import commit_fields
-from dsvc.cli.session import Session
-from dsvc.cli.settings import is_terminal
-from dsvc.cli.sizes import show_bytes
-from dsvc.cli.user_hooks import user_hooks
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.environment.settings import is_terminal
+from dsvc.cli.environment.user_hooks import user_hooks
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.versions.changes import count_files
+from dsvc.cli.versions.results import commit_fields
+from dsvc.cli.writing.names import show_line
+from dsvc.cli.writing.sizes import show_bytes
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.session import Session
-from dsvc.cli.verb import verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import COMPLETE_VARIABLE, PROGRAM, verb
 
 INSTALL = {
     "bash": "dsvc completion bash > ~/.local/share/bash-completion/completions/dsvc",
@@ -19,8 +19,6 @@ INSTALL = {
 def command(session: Session, shell: str) -> None:
     """Print the completion script of a shell."""
     from click.shell_completion import get_completion_class
-
-    from dsvc.cli.main import COMPLETE_VARIABLE, PROGRAM
 
     kind = get_completion_class(shell)
     root = click.get_current_context().find_root().command

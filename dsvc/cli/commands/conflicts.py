@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.changes import show_conflict
-from dsvc.cli.diff_text import kind_of
-from dsvc.cli.i18n import _
-from dsvc.cli.names import path_fields
-from dsvc.cli.paths import tree_path
-from dsvc.cli.session import Session
-from dsvc.cli.sizes import show_bytes
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.arguments.paths import tree_path
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.changes import show_conflict
+from dsvc.cli.versions.diff_text import kind_of
+from dsvc.cli.writing.names import path_fields
+from dsvc.cli.writing.sizes import show_bytes
 
 if TYPE_CHECKING:
     from dsvc.model.manifest import Entry
@@ -49,7 +49,7 @@ def _row_fields(row: ConflictRow) -> dict[str, object]:
 
 def _write_rows(session: Session, conflict: ConflictDetail, rows: list[ConflictRow], limit: int) -> None:
     """Write the cells of each row that are in conflict, under its key."""
-    from dsvc.cli.cell_text import show_column, show_short
+    from dsvc.cli.writing.cell_text import show_column, show_short
 
     output = session.output
     what = show_conflict(conflict.kind, len(rows))

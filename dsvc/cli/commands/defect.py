@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from dsvc.cli.defect_text import (
+from dsvc.cli.arguments.paths import tree_path
+from dsvc.cli.feedback.defect_text import (
     defect_fields,
     history_lines,
     list_defects,
@@ -15,11 +16,10 @@ from dsvc.cli.defect_text import (
     report_step,
     state_lines,
 )
-from dsvc.cli.i18n import _
-from dsvc.cli.paths import tree_path
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, complete_chains
-from dsvc.cli.verb_group import VerbGroup
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, complete_chains
+from dsvc.cli.frame.verb_group import VerbGroup
+from dsvc.cli.language.i18n import _
 from dsvc.model.defect import DefectStatus
 from dsvc.model.errors import UsageError
 from dsvc.model.feedback import DefectSeverity
@@ -81,8 +81,8 @@ def list_(
 )
 def show(session: Session, defect_id: str, limit: int, html: str | None) -> None:
     """Show a defect."""
-    from dsvc.cli.defect_json import view_fields
-    from dsvc.cli.defect_show import show_view
+    from dsvc.cli.feedback.defect_json import view_fields
+    from dsvc.cli.feedback.defect_show import show_view
     from dsvc.porcelain.feedback.defects import is_overdue, today
 
     repo = session.repository()
@@ -91,8 +91,8 @@ def show(session: Session, defect_id: str, limit: int, html: str | None) -> None
     overdue = is_overdue(state, today(repo))
     session.output.json({**defect_fields(state, overdue=overdue), **view_fields(view, limit or None)})
     if html is not None:
-        from dsvc.cli.defect_html import page
-        from dsvc.cli.file_output import write_page
+        from dsvc.cli.feedback.defect_html import page
+        from dsvc.cli.frame.file_output import write_page
 
         write_page(session, html, page(view, limit or None))
     if html is not None or session.as_json:

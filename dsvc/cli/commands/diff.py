@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.diff_html import page
-from dsvc.cli.diff_text import Parts, diff_fields, write_diff, write_name_status, write_stat
-from dsvc.cli.file_output import write_bytes, write_page
-from dsvc.cli.i18n import _
-from dsvc.cli.paths import tree_paths
-from dsvc.cli.revisions import split_words
-from dsvc.cli.session import Session
-from dsvc.cli.table_view import TableView
-from dsvc.cli.verb import PathWord, after_dashes, complete_words, verb
+from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.arguments.revisions import split_words
+from dsvc.cli.frame.file_output import write_bytes, write_page
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, after_dashes, complete_words, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.tables.table_view import TableView
+from dsvc.cli.versions.diff_html import page
+from dsvc.cli.versions.diff_text import Parts, diff_fields, write_diff, write_name_status, write_stat
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _show(
         else:
             write_diff(session, repo, result, tables, parts)
         if metrics and not name_status:
-            from dsvc.cli.metric_text import pair_lines
+            from dsvc.cli.feedback.metric_text import pair_lines
 
             for line in pair_lines(session.output, metrics):
                 session.output.answer(line)
@@ -90,7 +90,7 @@ def _fields(
     """Return a difference as JSON, with metrics where both versions were evaluated by one suite."""
     fields = diff_fields(result, tables, stats=stats)
     if metrics:
-        from dsvc.cli.metric_text import pair_fields
+        from dsvc.cli.feedback.metric_text import pair_fields
 
         fields["metrics"] = pair_fields(metrics)
     return fields
@@ -143,7 +143,7 @@ def command(
     """Compare versions."""
     _check(session, patch, output, html, stats, schema)
     repo = session.repository()
-    revisions, paths = split_words(session, words, after_dashes(), at_most=2)
+    revisions, paths = split_words(session.repository(), words, after_dashes(), at_most=2)
     old, new = sides(revisions)
     with session.progress() as progress:
         result = repo.diff(old, new, paths=tree_paths(paths, repo.root), staged=staged, progress=progress)

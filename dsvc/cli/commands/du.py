@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.session import Session
-from dsvc.cli.sizes import pad, show_bytes, width
-from dsvc.cli.verb import verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.writing.sizes import pad, show_bytes, width
 
 if TYPE_CHECKING:
     from dsvc.porcelain.care.usage import Usage

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsvc.cli.arguments.paths import parse_target, row_target, tree_path
 from dsvc.cli.commands.run import pairs
-from dsvc.cli.feedback_text import SHOWN, list_feedback, report_import, show_feedback
-from dsvc.cli.i18n import _
-from dsvc.cli.paths import parse_target, row_target, tree_path
-from dsvc.cli.session import Session
-from dsvc.cli.user_hooks import user_hooks
-from dsvc.cli.verb import PathWord, complete_chains
-from dsvc.cli.verb_group import VerbGroup
+from dsvc.cli.environment.user_hooks import user_hooks
+from dsvc.cli.feedback.feedback_text import SHOWN, list_feedback, report_import, show_feedback
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, complete_chains
+from dsvc.cli.frame.verb_group import VerbGroup
+from dsvc.cli.language.i18n import _
 from dsvc.feedback.importers.registry import NAMES
 from dsvc.model.errors import UsageError
 from dsvc.model.feedback import DefectSeverity, PilotKind

@@ -6,10 +6,10 @@ import re
 
 import click
 
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.session import Session
-from dsvc.cli.sizes import show_bytes
-from dsvc.cli.verb import verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.writing.sizes import show_bytes
 from dsvc.model.errors import UsageError
 
 _GRACE = re.compile(r"(\d{1,6})([smhdw])")

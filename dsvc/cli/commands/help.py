@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.session import Session
-from dsvc.cli.usage import no_such_verb
-from dsvc.cli.verb import verb
-from dsvc.cli.verbs import VERBS
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.usage import no_such_verb
+from dsvc.cli.frame.verb import verb
+from dsvc.cli.frame.verbs import VERBS
 
 
 @verb("help")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from dsvc.cli.i18n import N_, _
-from dsvc.cli.names import show_line, show_name
-from dsvc.cli.session import Session
-from dsvc.cli.settings import is_terminal
-from dsvc.cli.user_hooks import user_hooks
-from dsvc.cli.verb_group import VerbGroup
+from dsvc.cli.environment.settings import is_terminal
+from dsvc.cli.environment.user_hooks import user_hooks
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb_group import VerbGroup
+from dsvc.cli.language.i18n import N_, _
+from dsvc.cli.writing.names import show_line, show_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +147,7 @@ def _each_once(verdicts: list[HookVerdict]) -> Iterator[HookVerdict]:
 
 def _show(session: Session, name: str, verdicts: list[HookVerdict], code: int) -> None:
     """Say what was found; a hook that has nothing to say is quiet."""
-    from dsvc.cli.check_text import show_verdict
+    from dsvc.cli.policy.check_text import show_verdict
 
     output = session.output
     for verdict in _each_once(verdicts):

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.lineage_targets import TARGETS, lineage_target
-from dsvc.cli.session import Session
-from dsvc.cli.sizes import pad, width
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.arguments.lineage_targets import TARGETS, lineage_target
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.writing.sizes import pad, width
 
 if TYPE_CHECKING:
     from dsvc.porcelain.lineage.lineage_impact import ImpactResult
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--all", "everywhere", is_flag=True, help=_("in all branches and tags, not at one version"))
 def command(session: Session, target: str, everywhere: bool) -> None:
     """Say what came of something."""
-    from dsvc.cli.lineage_json import impact_fields
+    from dsvc.cli.lineage.lineage_json import impact_fields
 
     repo = session.repository()
     result = repo.impact(lineage_target(target, repo.root), everywhere=everywhere)
@@ -32,8 +32,8 @@ def command(session: Session, target: str, everywhere: bool) -> None:
 
 
 def _write(session: Session, result: ImpactResult) -> None:
-    from dsvc.cli.lineage_words import show_artifact
-    from dsvc.cli.names import show_line
+    from dsvc.cli.lineage.lineage_words import show_artifact
+    from dsvc.cli.writing.names import show_line
 
     output = session.output
     names = [show_artifact(each.artifact) for each in result.artifacts]

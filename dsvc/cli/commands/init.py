@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.names import show_name
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.writing.names import show_name
 
 
 @verb("init", greedy=["--policy"])

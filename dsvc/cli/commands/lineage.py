@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.lineage_targets import TARGETS, lineage_target
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.arguments.lineage_targets import TARGETS, lineage_target
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _
 
 if TYPE_CHECKING:
     from dsvc.lineage.graph import Node
@@ -37,8 +37,8 @@ def command(session: Session, target: str | None, up: bool, down: bool, form: st
     direction = "both" if up == down else "up" if up else "down"
     view = repo.lineage(parsed, direction)
     if session.as_json or form == "json":
-        from dsvc.cli.lineage_json import graph_fields
-        from dsvc.cli.output import encode_json
+        from dsvc.cli.lineage.lineage_json import graph_fields
+        from dsvc.cli.terminal.output import encode_json
 
         session.settings.as_json = False
         session.output.answer(encode_json(graph_fields(view)))
@@ -48,11 +48,11 @@ def command(session: Session, target: str | None, up: bool, down: bool, form: st
 
 
 def _write(session: Session, view: LineageView, form: str, *, up: bool) -> None:
-    from dsvc.cli.lineage_words import node_words
+    from dsvc.cli.lineage.lineage_words import node_words
 
     output = session.output
     if form != "text":
-        from dsvc.cli.lineage_dot import dot_lines, mermaid_lines
+        from dsvc.cli.lineage.lineage_dot import dot_lines, mermaid_lines
 
         draw = dot_lines if form == "dot" else mermaid_lines
         for line in draw(view.graph, lambda node: node_words(view, node)):
@@ -62,7 +62,7 @@ def _write(session: Session, view: LineageView, form: str, *, up: bool) -> None:
         output.line(_("nothing is known of where these files came from"))
         session.advise("lineage", _("dsvc source add records a source, dsvc run a step"))
         return
-    from dsvc.cli.lineage_tree import tree_lines
+    from dsvc.cli.lineage.lineage_tree import tree_lines
 
     def label(node: Node) -> str:
         name, more = node_words(view, node)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from dsvc.cli.commits import RefNames, commit_summary_fields, full_lines, one_line, signature_fields
-from dsvc.cli.feedback_mark_text import mark_fields, mark_lines
-from dsvc.cli.i18n import _
-from dsvc.cli.log_graph import Graph
-from dsvc.cli.paths import tree_paths
-from dsvc.cli.revisions import split_words
-from dsvc.cli.session import Session
-from dsvc.cli.verb import after_dashes, complete_words, verb
+from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.arguments.revisions import split_words
+from dsvc.cli.feedback.feedback_mark_text import mark_fields, mark_lines
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import after_dashes, complete_words, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.commits import RefNames, commit_summary_fields, full_lines, one_line, signature_fields
+from dsvc.cli.versions.log_graph import Graph
 
 if TYPE_CHECKING:
     from dsvc.porcelain.feedback.feedback_marks import FeedbackMark
@@ -102,7 +102,7 @@ def command(
     from dsvc.porcelain.feedback.feedback_marks import feedback_marks
 
     repo = session.repository()
-    revisions, paths = split_words(session, words, after_dashes(), at_most=1)
+    revisions, paths = split_words(session.repository(), words, after_dashes(), at_most=1)
     entries = repo.log(
         revisions[0] if revisions else None,
         limit=limit,

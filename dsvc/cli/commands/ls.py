@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.diff_text import kind_of
-from dsvc.cli.i18n import _
-from dsvc.cli.names import path_fields, show_name
-from dsvc.cli.paths import Target, parse_target
-from dsvc.cli.session import Session
-from dsvc.cli.sizes import show_bytes
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.arguments.paths import Target, parse_target
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.diff_text import kind_of
+from dsvc.cli.writing.names import path_fields, show_name
+from dsvc.cli.writing.sizes import show_bytes
 
 if TYPE_CHECKING:
     from dsvc.porcelain.lineage.catalogue import Found
@@ -81,7 +81,7 @@ def command(session: Session, target: str | None, recursive: bool, **filters: st
 
 
 def _list_found(session: Session, files: list[Found]) -> None:
-    from dsvc.cli.lineage_words import show_found
+    from dsvc.cli.lineage.lineage_words import show_found
     from dsvc.porcelain.state.values import Listing
 
     output = session.output

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.commits import show_person
-from dsvc.cli.i18n import _
-from dsvc.cli.names import show_line
-from dsvc.cli.session import Session
-from dsvc.cli.sizes import show_date
-from dsvc.cli.verb import verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.commits import show_person
+from dsvc.cli.writing.names import show_line
+from dsvc.cli.writing.sizes import show_date
 
 if TYPE_CHECKING:
     from dsvc.history.operations import Operation

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from dsvc.cli.detections_text import add_detections
-from dsvc.cli.i18n import _, language, ngettext, use_language
-from dsvc.cli.licence_text import add_licence
-from dsvc.cli.names import show_name
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord
-from dsvc.cli.verb_group import VerbGroup
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord
+from dsvc.cli.frame.verb_group import VerbGroup
+from dsvc.cli.language.i18n import _, language, ngettext, use_language
+from dsvc.cli.policy.detections_text import add_detections
+from dsvc.cli.policy.licence_text import add_licence
+from dsvc.cli.writing.names import show_name
 from dsvc.model.errors import NoRepositoryError, NotFoundError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _speaking(wanted: str | None) -> Iterator[None]:
 @click.argument("pack", required=False, metavar="[PACK]", shell_complete=_complete_packs)
 def show(session: Session, pack: str | None) -> None:
     """Show what is in force, or a pack."""
-    from dsvc.cli.policy_text import show_pack, show_view
+    from dsvc.cli.policy.policy_text import show_pack, show_view
     from dsvc.porcelain.policy.policy_view import policy_view
 
     if pack is not None:
@@ -120,7 +120,7 @@ def show(session: Session, pack: str | None) -> None:
 @click.option("--rules", "with_rules", is_flag=True, help=_("list the rules, with the packs that name each"))
 def list_(session: Session, with_rules: bool) -> None:
     """List packs or rules."""
-    from dsvc.cli.policy_text import list_packs, list_rules
+    from dsvc.cli.policy.policy_text import list_packs, list_rules
 
     view = _view(session)
     packs = _built_in()
@@ -143,7 +143,7 @@ def list_(session: Session, with_rules: bool) -> None:
 )
 def explain(session: Session, rule: str, wanted: str | None) -> None:
     """Explain a rule."""
-    from dsvc.cli.rule_text import explain as write
+    from dsvc.cli.policy.rule_text import explain as write
     from dsvc.policy.rule_catalogue import find_rule
 
     found = find_rule(rule.upper())
@@ -169,7 +169,7 @@ def test(session: Session, pack: str | None, examples: str | None) -> int:
     """Run examples."""
     from pathlib import Path
 
-    from dsvc.cli.policy_text import show_results
+    from dsvc.cli.policy.policy_text import show_results
     from dsvc.policy.example_check import check_packs
 
     folder = None if examples is None else Path(examples)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.commits import show_person
-from dsvc.cli.i18n import _
-from dsvc.cli.names import show_line
-from dsvc.cli.session import Session
-from dsvc.cli.verb import complete_refs, verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import complete_refs, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.commits import show_person
+from dsvc.cli.writing.names import show_line
 
 
 @verb("reflog")

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.names import show_line, show_name
-from dsvc.cli.paths import tree_path
-from dsvc.cli.release_text import (
+from dsvc.cli.arguments.paths import tree_path
+from dsvc.cli.environment.settings import is_terminal
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, complete_chains, complete_refs
+from dsvc.cli.frame.verb_group import VerbGroup
+from dsvc.cli.language.i18n import _
+from dsvc.cli.release.release_text import (
     created_fields,
     list_releases,
     release_fields,
@@ -23,10 +26,7 @@ from dsvc.cli.release_text import (
     shown_fields,
     verified_fields,
 )
-from dsvc.cli.session import Session
-from dsvc.cli.settings import is_terminal
-from dsvc.cli.verb import PathWord, complete_chains, complete_refs
-from dsvc.cli.verb_group import VerbGroup
+from dsvc.cli.writing.names import show_line, show_name
 from dsvc.model.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 
 import click
 
+from dsvc.cli.arguments.paths import tree_path
 from dsvc.cli.commands.rerun import announce
 from dsvc.cli.commands.run import pairs
-from dsvc.cli.i18n import _
-from dsvc.cli.paths import tree_path
-from dsvc.cli.repair_apply_text import show_applied, show_step
-from dsvc.cli.repair_text import list_repairs, show_repair
-from dsvc.cli.session import Session
-from dsvc.cli.settings import is_terminal
-from dsvc.cli.verb import PathWord, complete_chains
-from dsvc.cli.verb_group import VerbGroup
+from dsvc.cli.environment.settings import is_terminal
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, complete_chains
+from dsvc.cli.frame.verb_group import VerbGroup
+from dsvc.cli.language.i18n import _
+from dsvc.cli.repair.repair_apply_text import show_applied, show_step
+from dsvc.cli.repair.repair_text import list_repairs, show_repair
 from dsvc.porcelain.runs.rerun import Carrier
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -249,7 +249,7 @@ def apply(
 )
 def verify(session: Session, repair_id: str, feedback: str, accept_point: str | None) -> int:
     """Verify a repair."""
-    from dsvc.cli.repair_verify_text import show_verified
+    from dsvc.cli.repair.repair_verify_text import show_verified
 
     result = session.repository().repair_verify(repair_id, feedback, accept_point=accept_point)
     show_verified(session, result)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.request_text import (
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, complete_chains
+from dsvc.cli.frame.verb_group import VerbGroup
+from dsvc.cli.language.i18n import _
+from dsvc.cli.requests.request_text import (
     list_requests,
     request_fields,
     show_erasure,
@@ -17,9 +20,6 @@ from dsvc.cli.request_text import (
     show_plan,
     show_request,
 )
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, complete_chains
-from dsvc.cli.verb_group import VerbGroup
 from dsvc.model.errors import UsageError
 from dsvc.model.rights_request import RequestKind
 
@@ -108,7 +108,7 @@ def add(
     repo = session.repository()
     conditions = []
     if where is not None and table is not None:
-        from dsvc.cli.paths import row_target
+        from dsvc.cli.arguments.paths import row_target
 
         conditions.append((str(row_target(table, root=repo.root)), where))
     made = repo.request_add(

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import click
 
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import path_fields, show_line
-from dsvc.cli.paths import tree_path
-from dsvc.cli.session import Session
-from dsvc.cli.settings import is_terminal
-from dsvc.cli.stale_text import digest_field
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.arguments.paths import tree_path
+from dsvc.cli.environment.settings import is_terminal
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.runs.stale_text import digest_field
+from dsvc.cli.writing.names import path_fields, show_line
 from dsvc.model.errors import UsageError
 from dsvc.porcelain.runs.rerun import Carrier, NotRerun, RerunResult
 from dsvc.porcelain.runs.run_comparison import OutputDifference, Sameness

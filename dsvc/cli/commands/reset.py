@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.names import show_line
-from dsvc.cli.paths import tree_paths
-from dsvc.cli.results import report_checkout
-from dsvc.cli.revisions import split_words
-from dsvc.cli.session import Session
-from dsvc.cli.verb import after_dashes, complete_words, verb
+from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.arguments.revisions import split_words
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import after_dashes, complete_words, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.results import report_checkout
+from dsvc.cli.writing.names import show_line
 from dsvc.model.errors import UsageError
 
 
@@ -26,7 +26,7 @@ def command(session: Session, words: tuple[str, ...], soft: bool, mixed: bool, h
     if soft + mixed + hard > 1:
         raise UsageError(_("choose one of --soft, --mixed and --hard"))
     repo = session.repository()
-    revisions, paths = split_words(session, words, after_dashes(), at_most=1)
+    revisions, paths = split_words(session.repository(), words, after_dashes(), at_most=1)
     if paths and (soft or hard):
         raise UsageError(
             _("--soft and --hard take no paths"),

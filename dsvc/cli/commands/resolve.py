@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import path_fields, show_line
-from dsvc.cli.paths import tree_path
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.arguments.paths import tree_path
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.writing.names import path_fields, show_line
 from dsvc.model.errors import UsageError
 from dsvc.porcelain.tables.row_target import RowName, split_row
 

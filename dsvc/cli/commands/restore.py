@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.paths import tree_paths
-from dsvc.cli.results import report_checkout
-from dsvc.cli.session import Session
-from dsvc.cli.verb import complete_refs, path_arguments, verb
+from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import complete_refs, path_arguments, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.results import report_checkout
 
 
 @verb("restore")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.results import report_merge
-from dsvc.cli.session import Session
-from dsvc.cli.verb import complete_refs, verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import complete_refs, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.results import report_merge
 
 
 @verb("revert")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.paths import tree_path, tree_paths
-from dsvc.cli.run_result import report_run
-from dsvc.cli.session import Session
-from dsvc.cli.settings import is_terminal
-from dsvc.cli.verb import PathWord, after_dashes, verb
+from dsvc.cli.arguments.paths import tree_path, tree_paths
+from dsvc.cli.environment.settings import is_terminal
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, after_dashes, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.runs.run_result import report_run
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.changes import LETTERS, STYLES, count_files
-from dsvc.cli.commits import RefNames, commit_summary_fields, full_lines, signature_fields
-from dsvc.cli.diff_text import change_fields, show_path, show_sizes
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.session import Session
-from dsvc.cli.sizes import show_bytes
-from dsvc.cli.verb import complete_refs, verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import complete_refs, verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.versions.changes import LETTERS, STYLES, count_files
+from dsvc.cli.versions.commits import RefNames, commit_summary_fields, full_lines, signature_fields
+from dsvc.cli.versions.diff_text import change_fields, show_path, show_sizes
+from dsvc.cli.writing.sizes import show_bytes
 from dsvc.porcelain.policy.recorded_verdict import recorded_verdict
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.names import path_fields, show_name
-from dsvc.cli.paths import tree_paths
-from dsvc.cli.session import Session
-from dsvc.cli.source_text import list_groups, list_sources, report_changed, show_size, show_source
-from dsvc.cli.verb import PathWord, complete_chains
-from dsvc.cli.verb_group import VerbGroup
+from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, complete_chains
+from dsvc.cli.frame.verb_group import VerbGroup
+from dsvc.cli.language.i18n import _
+from dsvc.cli.sources.source_text import list_groups, list_sources, report_changed, show_size, show_source
+from dsvc.cli.writing.names import path_fields, show_name
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.source_record import Acquisition, LegalBasis
 
@@ -297,7 +297,7 @@ def withdraw(session: Session, source_id: str, reason: str) -> None:
 @_OUTPUT
 def template(session: Session, kind: str, output: str | None) -> None:
     """Print a template."""
-    from dsvc.cli.source_template import template as make
+    from dsvc.cli.sources.source_template import template as make
 
     _give(session, make(Acquisition(kind)), output)
 

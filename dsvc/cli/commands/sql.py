@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import path_fields, show_name
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.writing.names import path_fields, show_name
 from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _as_table(session: Session, reader: pa.RecordBatchReader) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dsvc.cli.cell_text import show_cell, show_column
+    from dsvc.cli.writing.cell_text import show_cell, show_column
     from dsvc.porcelain.tables.sql_output import row_values
 
     batches = iter(reader)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.commits import commit_summary_fields
-from dsvc.cli.i18n import _
-from dsvc.cli.names import show_line
-from dsvc.cli.results import report_merge
-from dsvc.cli.session import Session
-from dsvc.cli.verb import verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.versions.commits import commit_summary_fields
+from dsvc.cli.versions.results import report_merge
+from dsvc.cli.writing.names import show_line
 from dsvc.model.errors import UsageError
 
 ACTIONS = ("push", "pop", "list", "drop")

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.changes import (
+from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import N_, _
+from dsvc.cli.runs.stale_text import show_stale, stale_fields
+from dsvc.cli.versions.changes import (
     LETTERS,
     STYLES,
     change_fields,
@@ -17,12 +22,7 @@ from dsvc.cli.changes import (
     show_conflict,
     skipped_fields,
 )
-from dsvc.cli.i18n import N_, _
-from dsvc.cli.names import show_line
-from dsvc.cli.paths import tree_paths
-from dsvc.cli.session import Session
-from dsvc.cli.stale_text import show_stale, stale_fields
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.writing.names import show_line
 
 if TYPE_CHECKING:
     from dsvc.porcelain.runs.stale import StaleFile

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.lineage_targets import TARGETS, lineage_target
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, verb
+from dsvc.cli.arguments.lineage_targets import TARGETS, lineage_target
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, verb
+from dsvc.cli.language.i18n import _
 
 if TYPE_CHECKING:
     from dsvc.lineage.trace import Gap
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("target", metavar="TARGET", type=PathWord())
 def command(session: Session, target: str) -> None:
     """Say where something came from."""
-    from dsvc.cli.lineage_json import trace_fields
+    from dsvc.cli.lineage.lineage_json import trace_fields
 
     repo = session.repository()
     result = repo.trace(lineage_target(target, repo.root))
@@ -31,8 +31,8 @@ def command(session: Session, target: str) -> None:
 
 
 def _write(session: Session, result: TraceResult) -> None:
-    from dsvc.cli.lineage_words import show_artifact, show_rows, show_source
-    from dsvc.cli.names import show_line
+    from dsvc.cli.lineage.lineage_words import show_artifact, show_rows, show_source
+    from dsvc.cli.writing.names import show_line
 
     output = session.output
     sources = {each.source.id: each.source for each in result.sources}
@@ -54,8 +54,8 @@ def _write(session: Session, result: TraceResult) -> None:
 
 
 def _how(session: Session, traced: TracedStep) -> str:
-    from dsvc.cli.lineage_words import show_artifact, show_fate
-    from dsvc.cli.names import show_line
+    from dsvc.cli.lineage.lineage_words import show_artifact, show_fate
+    from dsvc.cli.writing.names import show_line
 
     step, run = traced.step, traced.run
     origins = _(", ").join(show_artifact(node) for node in step.origins[:6])
@@ -78,7 +78,7 @@ def _how(session: Session, traced: TracedStep) -> str:
 
 
 def _gap(gap: Gap) -> str:
-    from dsvc.cli.lineage_words import show_artifact, show_rows
+    from dsvc.cli.lineage.lineage_words import show_artifact, show_rows
     from dsvc.lineage.trace import GapReason
 
     name = show_artifact(gap.artifact)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from dsvc.cli.i18n import _, ngettext
-from dsvc.cli.names import show_line
-from dsvc.cli.session import Session
-from dsvc.cli.verb import verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import verb
+from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.writing.names import show_line
 
 
 @verb(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 
 from dsvc import __version__
-from dsvc.cli.session import Session
-from dsvc.cli.verb import verb
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import verb
 
 
 @verb("version")

@@ -6,11 +6,11 @@ import os
 
 import click
 
-from dsvc.cli.i18n import _
-from dsvc.cli.paths import tree_path
-from dsvc.cli.session import Session
-from dsvc.cli.verb import PathWord, complete_refs, verb
-from dsvc.cli.waiver_text import waiver_fields, waiver_lines
+from dsvc.cli.arguments.paths import tree_path
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import PathWord, complete_refs, verb
+from dsvc.cli.language.i18n import _
+from dsvc.cli.policy.waiver_text import waiver_fields, waiver_lines
 from dsvc.model.errors import UsageError
 
 

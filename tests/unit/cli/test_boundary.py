@@ -8,9 +8,9 @@ from collections.abc import Callable
 import click
 import pytest
 
-from dsvc.cli.boundary import Boundary, Terminated
-from dsvc.cli.output import Output
-from dsvc.cli.settings import Settings
+from dsvc.cli.environment.settings import Settings
+from dsvc.cli.frame.boundary import Boundary, Terminated
+from dsvc.cli.terminal.output import Output
 from dsvc.model.errors import DsvcError, NotFoundError, StorageError, WouldOverwriteError
 
 
@@ -50,7 +50,7 @@ def run(command: Callable[[], int], *, as_json: bool = False, arguments: tuple[s
 def test_each_kind_has_its_exit_code(
     error: BaseException, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dsvc.cli.boundary._silence_output", lambda: None)
+    monkeypatch.setattr("dsvc.cli.frame.boundary._silence_output", lambda: None)
     assert run(raising(error)) == code
     text = capsys.readouterr()
     assert text.out == ""

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsvc.cli.check_html import page
-from dsvc.cli.check_junit import junit
-from dsvc.cli.check_sarif import sarif
-from dsvc.cli.check_text import said_of
+from dsvc.cli.policy.check_html import page
+from dsvc.cli.policy.check_junit import junit
+from dsvc.cli.policy.check_sarif import sarif
+from dsvc.cli.policy.check_text import said_of
 from dsvc.lineage.validation import Gate, Outcome, Severity, Violation
 from dsvc.policy.waivers import Standing
 from dsvc.porcelain.policy.verdict import CheckResult, PackInForce, RuleAsked

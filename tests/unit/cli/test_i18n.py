@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.cli import i18n
+from dsvc.cli.language import i18n
 
 ROOT = Path(__file__).resolve().parents[3]
 

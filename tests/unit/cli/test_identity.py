@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.cli.identity import find_identity, parse_value, read_git_config
-from dsvc.cli.settings import Settings
+from dsvc.cli.environment.identity import find_identity, parse_value, read_git_config
+from dsvc.cli.environment.settings import Settings
 
 
 @pytest.mark.parametrize(

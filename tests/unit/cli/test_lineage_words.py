@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsvc.cli.lineage_words import show_rows
+from dsvc.cli.lineage.lineage_words import show_rows
 
 
 def test_many_rows_are_named_in_part() -> None:

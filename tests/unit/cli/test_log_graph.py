@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from dsvc.cli.log_graph import Graph
+from dsvc.cli.versions.log_graph import Graph
 
 
 def draw(*history: tuple[str, str]) -> list[str]:

@@ -6,7 +6,7 @@ from base64 import b64decode
 
 import pytest
 
-from dsvc.cli.names import path_fields, show_line, show_name, show_text
+from dsvc.cli.writing.names import path_fields, show_line, show_name, show_text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.cli.paths import Target, from_here, parse_target, tree_path
+from dsvc.cli.arguments.paths import Target, from_here, parse_target, tree_path
 from dsvc.model.errors import UsageError
 
 

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from dsvc.cli.progress import Progress
-from dsvc.cli.session import Session
-from dsvc.cli.settings import Settings
+from dsvc.cli.environment.settings import Settings
+from dsvc.cli.frame.session import Session
+from dsvc.cli.terminal.progress import Progress
 
 
 class Clock:

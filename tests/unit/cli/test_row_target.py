@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsvc.cli.paths import row_target
+from dsvc.cli.arguments.paths import row_target
 from dsvc.model.errors import UsageError
 from dsvc.porcelain.tables.row_target import RowName, RowTarget, parse_target, split_row
 

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from dsvc.cli.pager import pager_command
-from dsvc.cli.settings import Settings, is_terminal
+from dsvc.cli.environment.settings import Settings, is_terminal
+from dsvc.cli.terminal.pager import pager_command
 
 
 class Terminal(io.StringIO):

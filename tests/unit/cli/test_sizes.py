@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsvc.cli.commands.gc import parse_grace
-from dsvc.cli.sizes import pad, shorten, show_bytes, show_date, width
+from dsvc.cli.writing.sizes import pad, shorten, show_bytes, show_date, width
 from dsvc.model.errors import UsageError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.cli.table_html import table_parts
+from dsvc.cli.tables.table_html import table_parts
 from dsvc.diff.table_delta import (
     Column,
     KeySource,

@@ -7,11 +7,11 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsvc.cli.cell_text import CELL_WIDTH, mark, show_cell, show_short
-from dsvc.cli.output import Output
-from dsvc.cli.settings import Settings
-from dsvc.cli.sizes import width
-from dsvc.cli.table_text import count_line, table_lines
+from dsvc.cli.environment.settings import Settings
+from dsvc.cli.tables.table_text import count_line, table_lines
+from dsvc.cli.terminal.output import Output
+from dsvc.cli.writing.cell_text import CELL_WIDTH, mark, show_cell, show_short
+from dsvc.cli.writing.sizes import width
 from dsvc.diff.table_delta import (
     Column,
     KeySource,

@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 import pytest
 
+from dsvc.cli.environment.settings import Settings
+from dsvc.cli.frame.session import Session
+from dsvc.cli.frame.verb import AFTER_DASHES, Verb, after_dashes
+from dsvc.cli.frame.verbs import VERBS
 from dsvc.cli.main import make_group
-from dsvc.cli.session import Session
-from dsvc.cli.settings import Settings
-from dsvc.cli.verb import AFTER_DASHES, Verb, after_dashes
-from dsvc.cli.verbs import VERBS
 
 
 def dsvc(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

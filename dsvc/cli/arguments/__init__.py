@@ -1,0 +1,1 @@
+"""Words of the command line that name something: paths, rows, revisions, targets of lineage."""

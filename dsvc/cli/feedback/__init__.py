@@ -1,0 +1,1 @@
+"""Evaluations, the defects they open, and what caused these."""

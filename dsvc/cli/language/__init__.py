@@ -1,0 +1,1 @@
+"""The two languages of what people read."""

@@ -1,0 +1,1 @@
+"""Sources, and templates to fill in for them."""

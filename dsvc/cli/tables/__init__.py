@@ -1,0 +1,1 @@
+"""Differences between tables, and columns that moved."""

@@ -1,0 +1,1 @@
+"""Standard output and standard error: lines and JSON, colours, progress, the pager."""

@@ -1,0 +1,1 @@
+"""Commits and what they change: lists, differences, the history, what verbs that moved files say."""
