@@ -154,6 +154,7 @@ def test_discarding_never_fails(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in ("file", "missing", "folder"):
         files.discard(str(tmp_path / name))
+    files.discard_own(str(tmp_path / "missing"))
     assert os.listdir(tmp_path) == ["folder"]
 
 
