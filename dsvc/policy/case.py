@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,11 +12,9 @@ from blake3 import blake3
 from dsvc.lineage.known_sources import KnownSource
 from dsvc.lineage.validation import DEFECT, Gate, Judged
 from dsvc.model.detection import Detection, DetectionStatus
-from dsvc.model.detection_run import DetectionRun
 from dsvc.model.manifest import Entry
 from dsvc.model.source_record import SourceRecord
 from dsvc.policy.settings import PolicySettings
-from dsvc.table.roles import TableRules
 
 if TYPE_CHECKING:
     from dsvc.lineage.source_tree import SourceTree
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
         WordListFacts,
     )
     from dsvc.policy.licence_facts import LicenceFacts
+    from dsvc.table.roles import TableRules
 
 
 class Detections(Protocol):
@@ -46,9 +45,6 @@ class Detections(Protocol):
 
     def of(self, wanted: Wanted) -> Detection:
         """What a detector found in a set of files; unknown where it didn't look."""
-
-    def runs(self) -> Iterable[DetectionRun]:
-        """What each detector said of the files, to be kept."""
 
 
 class NothingDetected:
@@ -69,10 +65,6 @@ class NothingDetected:
         """Say that it isn't known."""
         return unknown(wanted.detector, wanted.key)
 
-    def runs(self) -> Iterable[DetectionRun]:
-        """Give nothing to be kept."""
-        return ()
-
 
 def unknown(detector: str, key: bytes, reason: str = "it did not run") -> Detection:
     """Give the detection of a detector that has no answer."""
@@ -84,14 +76,6 @@ def unknown(detector: str, key: bytes, reason: str = "it did not run") -> Detect
         status=DetectionStatus.UNKNOWN,
         reason=reason,
     )
-
-
-def _no_columns(entry: Entry) -> frozenset[str] | None:
-    return None
-
-
-def _none_before(path: bytes) -> Entry | None:
-    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +92,6 @@ class Case:
         Runs, sources and what the files descend from.
     entries : tuple of Entry
         The judged files that are data, by path.
-    changed_sources : frozenset of str
-        At a commit: sources whose record it changes; they are judged whatever files they cover.
     settings : PolicySettings
         What ``dsvc.toml`` says.
     detections : Detections
@@ -119,6 +101,8 @@ class Case:
         Gives the columns of a table; None where they can't be told.
     previous : callable
         Gives the file of the version before at a path, None where it had none.
+    changed_sources : frozenset of str
+        At a commit: sources whose record it changes; they are judged whatever files they cover.
     requests : tuple of RightsRequest
         What people asked for: refusals, withdrawals, deletions.
     evaluations : tuple of Evaluation
@@ -144,10 +128,10 @@ class Case:
     entries: tuple[Entry, ...]
     settings: PolicySettings
     detections: Detections
+    tables: TableRules
+    columns: Columns
+    previous: Callable[[bytes], Entry | None]
     changed_sources: frozenset[str] = frozenset()
-    tables: TableRules = field(default_factory=TableRules)
-    columns: Columns = _no_columns
-    previous: Callable[[bytes], Entry | None] = _none_before
     requests: tuple[RightsRequest, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     defects: tuple[Defect, ...] = ()

@@ -11,7 +11,6 @@ from dsvc.policy.case import unknown
 from dsvc.policy.example_text import DetectionEntry
 
 if TYPE_CHECKING:
-    from dsvc.model.detection_run import DetectionRun
     from dsvc.policy.detectors.detector import Wanted
 
 _STRICTEST: Final = (DetectionStatus.CLEAN, DetectionStatus.HITS, DetectionStatus.UNKNOWN)
@@ -39,10 +38,6 @@ class StatedDetections:
     def unclean(self, detector: str) -> list[tuple[Entry, Detection]]:
         """Those that are not clean."""
         return [each for each in self.all(detector) if each[1].status is not DetectionStatus.CLEAN]
-
-    def runs(self) -> list[DetectionRun]:
-        """Nothing that is kept."""
-        return []
 
     def of(self, wanted: Wanted) -> Detection:
         """The strictest of what is said of a set of files."""

@@ -17,6 +17,7 @@ from dsvc.policy.sampling import content_root, sample_seed
 
 ASPECTS: Final = ("labels", "safety", "quality")
 """What a review looks at: the fact ``aspect``."""
+_DIGITS: Final = 12
 
 
 def read_files(case: Case, run: KnownRun) -> frozenset[ArtifactNode]:
@@ -141,5 +142,7 @@ class Sampled(NamedTuple):
 
 
 def count(text: str | None) -> int | None:
-    """Read a number from 0 on; None where it is none."""
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else None
+    """Read a number from 0 on; None where it is none, or more than anybody could have looked at."""
+    if text is None or not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        return None
+    return int(text)

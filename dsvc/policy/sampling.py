@@ -13,7 +13,6 @@ from dsvc.model.encoding import encode
 _ROOT: Final = "dsvc v1 sampled content"
 _SEED: Final = "dsvc v1 seed of a sample"
 _PRECISION: Final = 1e-12
-_MAX_TERMS: Final = 100_000
 
 
 def content_root(files: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -54,21 +53,21 @@ def _solve(rising: Callable[[float], float], wanted: float) -> float:
 
 
 def incomplete_beta(x: float, a: float, b: float) -> float:
-    """Regularised incomplete beta function, by Lentz's continued fraction."""
+    """Regularised incomplete beta function, by Lentz's continued fraction; a and b up to 1e12."""
     if not 0 < x < 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):
         return 1 - incomplete_beta(1 - x, b, a)
     front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
-    fraction = d
-    for m in range(1, _MAX_TERMS):
+    fraction, m, step = d, 0, 0.0
+    while abs(step - 1) >= _PRECISION:
+        m += 1
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         for term in (even, odd):
             d = 1 / (1 + term * d)
             c = 1 + term / c
             fraction *= c * d
-        if abs(c * d - 1) < _PRECISION:
-            break
+        step = c * d
     return math.exp(front) * fraction / a

@@ -12,10 +12,9 @@ from dsvc.model.errors import CorruptDataError, DsvcError, MalformedInputError, 
 from dsvc.model.ids import CommitId
 from dsvc.model.source_record import Status
 from dsvc.model.ssh_key import SshKey
-from dsvc.policy.case import Case
 from dsvc.policy.engine import INCOMPLETE_EXIT, asked_at, judge, outcome_of, undecided, united
 from dsvc.policy.rule import RuleUse
-from dsvc.porcelain.policy.detections import detected
+from dsvc.porcelain.policy.detections import RepositoryDetections, detected
 from dsvc.porcelain.policy.judged_version import JudgedVersion, inherited, is_inherited, judged_version
 from dsvc.porcelain.policy.policy_case import case_of
 from dsvc.porcelain.policy.policy_in_force import InForce, Policy, for_release, in_force, invariants
@@ -165,10 +164,10 @@ def judge_version(
     said: list[DetectionRun] = []
     try:
         for policy in _policies(found, day):
-            case, more_violations = _judged(repo, version, policy, gate, moment, rescan=rescan)
+            looked, more_violations = _judged(repo, version, policy, gate, moment, rescan=rescan)
             violations += more_violations
             if detections is not None:
-                said += [run for run in case.detections.runs() if run not in said]
+                said += [run for run in looked.runs() if run not in said]
     except (MissingDataError, CorruptDataError, MalformedInputError) as error:
         # Not even what there is to be judged can be read; that is no answer, and no reason to let it pass.
         violations += undecided(_all_uses(found, gate, day), error)
@@ -240,14 +239,15 @@ def _all_uses(found: InForce, gate: Gate, day: str) -> list[RuleUse]:
 
 def _judged(
     repo: Workspace, version: JudgedVersion, policy: Policy, gate: Gate, moment: Moment, *, rescan: bool
-) -> tuple[Case, Sequence[Violation]]:
+) -> tuple[RepositoryDetections, Sequence[Violation]]:
     uses = asked_at(policy.uses, gate, moment.day)
-    case = detected(repo, case_of(repo, version, policy.settings, uses, gate, moment), uses, rescan=rescan)
+    case = case_of(repo, version, policy.settings, uses, gate, moment)
+    case, looked = detected(repo, case, uses, rescan=rescan)
     violations = judge(uses, case)
     if gate is Gate.COMMIT and violations:
         before = inherited(repo, version, policy.settings, uses, moment, violations)
         violations = [each._replace(inherited=is_inherited(each, before, case)) for each in violations]
-    return case, violations
+    return looked, violations
 
 
 def _asked_rules(uses: Sequence[RuleUse]) -> tuple[RuleAsked, ...]:

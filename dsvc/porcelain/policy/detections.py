@@ -134,8 +134,10 @@ def _promise(suffix: bytes) -> bytes:
     return xxhash.xxh32_digest(promised(b"file." + suffix))
 
 
-def detected(repo: Workspace, case: Case, uses: Iterable[RuleUse], *, rescan: bool = False) -> Case:
-    """Have detectors look at what the rules want, and give the case with what they said.
+def detected(
+    repo: Workspace, case: Case, uses: Iterable[RuleUse], *, rescan: bool = False
+) -> tuple[Case, RepositoryDetections]:
+    """Have detectors look at what the rules want, and give the case with what they said, and that alone.
 
     Parameters
     ----------
@@ -156,7 +158,7 @@ def detected(repo: Workspace, case: Case, uses: Iterable[RuleUse], *, rescan: bo
             continue
     for (name, _), each in wanted.items():
         found.answer(each, _scan_set(repo, case, name, each, rescan=rescan))
-    return case
+    return case, found
 
 
 def scan_files(repo: Workspace, case: Case, name: str, found: RepositoryDetections, *, rescan: bool) -> None:

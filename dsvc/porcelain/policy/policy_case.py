@@ -200,6 +200,7 @@ def _case(
         settings=settings,
         detections=NothingDetected(data),
         columns=TableColumns(repo),
+        previous=dict[bytes, Entry]().get,
         tables=TableRules() if rules is None else TableRules.parse(rules, RULES_FILE),
         version=bytes(root),
     )

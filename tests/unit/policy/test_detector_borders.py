@@ -72,7 +72,6 @@ def test_text_in_a_column_of_codes_is_looked_at() -> None:
 def test_what_no_detector_looked_at_is_not_clean() -> None:
     nothing = NothingDetected([])
     assert list(nothing.all("pii")) == list(nothing.unclean("pii")) == []
-    assert list(nothing.runs()) == []
 
 
 def test_a_list_of_words_that_is_not_there_or_too_large() -> None:
