@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dsvc.model.errors import DsvcError
 from dsvc.model.run_record import RunKind
 from dsvc.model.source_record import Acquisition
 from dsvc.policy.case import Case
@@ -10,16 +9,17 @@ from dsvc.policy.recorded_runs import runs_of
 
 
 def labelled_files(case: Case) -> set[tuple[bytes, bytes]]:
-    """Files that label runs gave out, or that come from the output of annotation elsewhere."""
+    """Files that label runs gave out, or that come from the output of annotation elsewhere.
+
+    Raises
+    ------
+    MissingDataError, CorruptDataError, MalformedInputError
+        If a list of files can't be read: without it, what was labelled would pass as not labelled.
+    """
     found: set[tuple[bytes, bytes]] = set()
     for run in runs_of(case, RunKind.LABEL):
-        try:
-            tree = case.judged.origins.runs.trees[run.id]
-            for number in range(len(run.run.outputs)):
-                found |= {(each.path, each.digest) for each in tree.output_files(number)}
-        except DsvcError:
-            # Said by `unread`, or by the rule that all records are whole.
-            continue
+        tree = case.judged.origins.runs.trees[run.id]
+        found |= {(each.path, each.digest) for each in tree.files_made()}
     annotated = {
         source.id
         for source in case.sources

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from dsvc.lineage.closure import Step
 from dsvc.lineage.graph import ArtifactNode
 from dsvc.lineage.validation import Finding, Outcome
-from dsvc.model.errors import DsvcError
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Role, RunId, RunKind
 from dsvc.policy.case import Case
@@ -45,7 +44,7 @@ def seed_of(files: Iterable[ArtifactNode]) -> str:
 
 
 def final_files(case: Case) -> list[Entry]:
-    """Judged files that no other step reads: what is given out, without what it was made of."""
+    """Judged files that no other step reads: given out, not what that was made of; raises as `covered`."""
     used: set[ArtifactNode] = set()
     for each in runs_of(case, *(kind for kind in RunKind if kind is not RunKind.REVIEW)):
         used |= read_files(case, each)
@@ -59,11 +58,7 @@ def _reports(case: Case) -> set[ArtifactNode]:
     found: set[ArtifactNode] = set()
     tables = {ArtifactNode(entry.path, entry.digest) for entry in case.entries if entry.rows is not None}
     for run in runs_of(case, RunKind.REVIEW):
-        try:
-            found |= covered(case, run) - read_files(case, run) - tables
-        except DsvcError:
-            # Its outputs stay files that somebody must review.
-            continue
+        found |= covered(case, run) - read_files(case, run) - tables
     return found
 
 

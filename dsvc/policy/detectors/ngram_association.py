@@ -284,8 +284,6 @@ class _Looks:
             self._scores(group[:: max(1, len(group) // REFERENCE_TEXTS)], weights)
             for group, weights in ((np.flatnonzero(is_own), inside), (np.flatnonzero(~is_own), outside))
         ]
-        if not len(scores[1]):
-            return _Label(inside, own, texts, 0.0, 0.0, 0.0)
         least = float((np.median(scores[0]) + np.median(scores[1])) / 2)
         return _Label(inside, own, texts, least, _share(scores[0], least), _share(scores[1], least))
 

@@ -219,7 +219,7 @@ def _agreement(review: KnownRun, least: float) -> Iterator[Finding]:
         value = float(review.fact("agreement") or "nan")
     except ValueError:
         value = float("nan")
-    if value != value:
+    if not -1 <= value <= 1:
         yield review.lacks("agreement", "how far annotators agree")
     elif value < least:
         metric = review.fact("agreement_metric") or "agreement"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from types import MappingProxyType
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from dsvc.model.source_record import Acquisition, SourceRecord
 from dsvc.policy.case import Case
 from dsvc.policy.recorded_runs import unread
 from dsvc.policy.rule import Parameter, Rule, Stricter, Terms
+from dsvc.policy.source_facts import later
 
 _AUTHORS: Final = ("rightsholders", "issuer", "origin_org", "supplier")
 _OF_OTHERS: Final = frozenset(
@@ -79,9 +80,8 @@ def _register(case: Case, terms: Terms) -> Iterator[Finding]:
         yield Finding(b"", said, hint, Outcome.INCOMPLETE)
         return
     days = terms.number("days")
-    oldest = date.fromisoformat(case.day) - timedelta(days=days)
     confirmed = date.fromisoformat(entry.received_at)
-    if confirmed < oldest:
+    if later(entry.received_at, days) < case.day:
         yield Finding(b"", f"the register of refusals was confirmed on {confirmed}; {days:g} days hold", hint)
     elif confirmed.isoformat() > case.day:
         said = f"the register of refusals is said to be confirmed on {confirmed}, which is to come"
@@ -147,7 +147,12 @@ def _places(record: SourceRecord) -> set[tuple[str, str | None]]:
 
 
 def _place(url: str) -> tuple[str, str]:
-    parts = urlsplit(url if "//" in url else "//" + url)
+    try:
+        parts = urlsplit(url if "//" in url else "//" + url)
+    except ValueError:
+        # Stray brackets, or signs that stand for others: what is refused must not pass for them.
+        net = re.split("[/?#]", url.partition("//")[2], maxsplit=1)[0].rpartition("@")[2]
+        return _host(net.replace("[", "").replace("]", "").partition(":")[0]), ""
     return _host(parts.hostname or ""), parts.path.rstrip("/")
 
 

@@ -30,6 +30,9 @@ NAMED = [
     ('url = "https://example.org/gallery2"', 'urls = ["https://example.org/gallery"]', PASS),
     ('url = "https://example.org/"', 'urls = ["https://example.org/gallery"]', FAIL),
     ('domains = ["example.org=5"]', 'urls = ["https://example.org/gallery"]', FAIL),
+    ('url = "https://example.org]/a"', 'domains = ["example.org"]', FAIL),
+    ('url = "https://u@[example.org:80/a"', 'urls = ["https://example.org/gallery"]', FAIL),
+    ('url = "https://[::1"', 'domains = ["example.org"]', INCOMPLETE),
     ("", 'domains = ["example.org"]', INCOMPLETE),
     ('url = "https://a.org"', 'authors = ["  EXAMPLE "]', FAIL),
     ('url = "https://a.org"', 'authors = ["王小明"]', PASS),
@@ -63,6 +66,7 @@ def test_the_register_has_to_be_current(day: str, answer: Outcome) -> None:
 def test_a_register_that_nobody_confirmed_is_unknown() -> None:
     assert refused("", 'domains = ["example.org"]', "").outcome is INCOMPLETE
     assert refused("", 'domains = ["example.org"]', days=0).outcome is PASS
+    assert refused("", 'domains = ["example.org"]', days=10**9).outcome is PASS, "more days than there are"
 
 
 def asked(rule: str, request: str) -> Answer:
