@@ -18,8 +18,8 @@ def _list(session: Session) -> None:
     output = session.output
     for branch in branches:
         output.json({"name": branch.name, "commit": branch.commit, "current": branch.current})
-        mark, style = ("*", "ref") if branch.current else (" ", "bold")
-        name = output.style(pad(show_line(branch.name), cells), style)
+        mark = "*" if branch.current else " "
+        name = output.style(pad(show_line(branch.name), cells), "ref" if branch.current else "bold")
         output.answer(f"{mark} {name} {output.style(branch.commit[:8], 'id')}")
 
 

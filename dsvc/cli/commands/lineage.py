@@ -66,9 +66,11 @@ def _write(session: Session, view: LineageView, form: str, *, up: bool) -> None:
 
     def label(node: Node) -> str:
         name, more = node_words(view, node)
-        style = "heading" if node in view.targets else "id"
-        plain = node.kind.value == "artifact" and node not in view.targets
-        return "  ".join(filter(None, [name if plain else output.style(name, style), more]))
+        if node in view.targets:
+            name = output.style(name, "heading")
+        elif node.kind.value != "artifact":
+            name = output.style(name, "id")
+        return "  ".join(filter(None, [name, more]))
 
     if up:
         roots = [node for node in view.targets if node in view.graph]

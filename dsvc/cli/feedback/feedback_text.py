@@ -215,7 +215,7 @@ def list_feedback(session: Session, heads: list[FeedbackHead]) -> None:
             observations = ngettext("{n} observation", "{n} observations", record.observations)
             words = [record.imported_at[:10], record.suite, record.model or "", first, observations]
             shown = "  ".join(show_line(shorten(word, 60)) for word in words if word)
-            output.answer(f"{output.style(head.id, 'commit')}  {record.subject.commit[:12]}  {shown}")
+            output.answer(f"{output.style(head.id, 'id')}  {record.subject.commit[:12]}  {shown}")
     if not heads:
         output.line(_("no feedback"))
 

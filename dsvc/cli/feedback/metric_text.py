@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dsvc.cli.language.i18n import _
-from dsvc.cli.terminal.output import Output
+from dsvc.cli.terminal.output import Output, Style
 from dsvc.cli.writing.names import show_line
 from dsvc.cli.writing.sizes import pad, shorten, width
 
@@ -88,7 +88,7 @@ def change_lines(
     )
     rows = [_row(change, change.label in marked) for change in changes]
     widths = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
-    styles: list[str | None] = ["heading"]
+    styles: list[Style | None] = ["heading"]
     styles += ["added" if each.improved else "removed" if each.regressed else None for each in changes]
     if not marked:
         # Without stars no column for them.

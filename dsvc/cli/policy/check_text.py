@@ -23,7 +23,7 @@ _HOW: Final = 10
 def show_verdict(output: Output, result: CheckResult) -> None:
     """Write a verdict."""
     for source, violations in by_source(result).items():
-        output.answer(output.style(heading(source), "title"))
+        output.answer(output.style(heading(source), "heading"))
         for rule in dict.fromkeys(each.rule for each in violations):
             _show_rule(output, result, rule, [each for each in violations if each.rule == rule])
     _show_changes(output, result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.language.i18n import N_, _
-from dsvc.cli.terminal.output import Output
+from dsvc.cli.terminal.output import Output, Style
 from dsvc.cli.writing.names import path_fields, show_line, show_name
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def waiver_lines(output: Output | None, use: WaiverUse) -> list[str]:
         Where it will be shown, for its colours; None: without any.
     """
 
-    def style(text: str, name: str) -> str:
+    def style(text: str, name: Style) -> str:
         return text if output is None else output.style(text, name)
 
     counts = use.standing.value == "counts"

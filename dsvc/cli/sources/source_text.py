@@ -9,6 +9,7 @@ import msgspec
 
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.terminal.output import Style
 from dsvc.cli.versions.changes import list_skipped, skipped_fields
 from dsvc.cli.writing.names import path_fields, show_line
 from dsvc.cli.writing.sizes import pad, shorten, show_bytes, width
@@ -162,7 +163,7 @@ def list_sources(session: Session, sources: list[Source]) -> None:
     for source, row in zip(sources, rows, strict=True):
         output.json(source_fields(source))
         id_, status, *rest = [pad(text, count) for text, count in zip(row, cells, strict=True)]
-        style = "green" if source.record.in_force else "red"
+        style: Style = "green" if source.record.in_force else "red"
         line = "  ".join([output.style(id_, "bold"), output.style(status, style), *rest])
         output.answer(line.rstrip())
     if not sources:

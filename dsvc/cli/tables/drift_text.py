@@ -40,9 +40,10 @@ def drift_lines(output: Output, drifts: Sequence[ColumnDrift]) -> Iterator[str]:
         old, new = _top(drift.before), _top(drift.after)
         if old != new:
             word = "  " + _("most frequent") + " "
-            for text, shown, style in ((old, f"[-{old}-]", "removed"), (new, f"{{+{new}+}}", "added")):
-                if text:
-                    yield word + output.style(shown, style)
+            if old:
+                yield word + output.style(f"[-{old}-]", "removed")
+            if new:
+                yield word + output.style(f"{{+{new}+}}", "added")
 
 
 def _show(side: ColumnStatistics | None, attribute: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dsvc.cli.language.i18n import N_, _, ngettext
-from dsvc.cli.terminal.output import Output
+from dsvc.cli.terminal.output import Output, Style
 from dsvc.cli.writing.cell_text import mark, show_column, show_short
 from dsvc.cli.writing.names import show_line, show_text
 from dsvc.cli.writing.sizes import width
@@ -131,7 +131,8 @@ def _row_line(
     if change.op.value == "changed":
         return _changed_line(output, change, key, old, columns)
     row = (change.after if change.op.value == "added" else change.before) or {}
-    sign, style = ("+", "added") if change.op.value == "added" else ("-", "removed")
+    sign = "+" if change.op.value == "added" else "-"
+    style: Style = "added" if sign == "+" else "removed"
     names = [*(name for name in key if name in row), *(name for name in row if name not in key)]
     text, room = sign, columns - 1
     for index, name in enumerate(names):

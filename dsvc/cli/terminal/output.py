@@ -8,18 +8,24 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Final, Literal
 
 from dsvc.cli.environment.settings import Settings
 from dsvc.cli.language.i18n import _
 
-_STYLES = {
+Style = Literal[
+    "bold", "dim", "red", "green", "yellow", "blue", "cyan", "heading", "id", "error", "warning", "hint",
+    "added", "removed", "hunk", "ref", "head", "tag",
+]  # fmt: skip
+"""Names of styles: colours, and what something is."""
+
+_STYLES: Final[dict[Style, str]] = {
     "bold": "1",
     "dim": "2",
     "red": "31",
     "green": "32",
     "yellow": "33",
     "blue": "34",
-    "magenta": "35",
     "cyan": "36",
     "heading": "1",
     "id": "33",
@@ -85,7 +91,7 @@ class Output:
             self._color = self._settings.wants_color(sys.stdout, self.configured_color)
         return self._color
 
-    def style(self, text: str, name: str) -> str:
+    def style(self, text: str, name: Style) -> str:
         """Colour `text` for standard output."""
         return f"\033[{_STYLES[name]}m{text}\033[0m" if text and self.color else text
 
@@ -114,7 +120,7 @@ class Output:
         if self._settings.as_json:
             sys.stdout.write(encode_json(value) + "\n")
 
-    def _aside(self, label: str, style: str, text: str) -> None:
+    def _aside(self, label: str, style: Style, text: str) -> None:
         with suppress(AttributeError, ValueError):
             sys.stdout.flush()
         color = self._settings.wants_color(sys.stderr, self.configured_color)

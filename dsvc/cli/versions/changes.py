@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import N_, _, ngettext
+from dsvc.cli.terminal.output import Style
 from dsvc.cli.writing.names import path_fields, show_text
 from dsvc.cli.writing.sizes import pad, show_bytes, width
 
@@ -21,7 +22,7 @@ LABELS: Final = {
     "untracked": N_("untracked"),
 }
 LETTERS: Final = {"added": "A", "modified": "M", "removed": "D", "renamed": "R", "untracked": "?"}
-STYLES: Final = {
+STYLES: Final[dict[str, Style]] = {
     "added": "green",
     "modified": "yellow",
     "removed": "red",
