@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,12 @@ import pytest
 from dsvc.model.errors import CorruptDataError, MissingDataError, NotFoundError
 from dsvc.model.ids import NodeId, PackId
 from dsvc.store import prune
+from dsvc.store.block import ItemType
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.local_backend import LocalBackend
+from dsvc.store.mark import Marks
 from dsvc.store.memory_backend import MemoryBackend
+from dsvc.store.pack import STREAM_RAW, PackWriter
 from dsvc.store.prune import PackUse, collect, plan
 from tests.storekit import (
     local_store,
@@ -135,11 +140,15 @@ def test_a_dry_run_changes_nothing_and_foresees(store: ChunkStore) -> None:
     assert store.backend.list_packs() == packs
     assert store.backend.list_trash() == {}
     done = gc(store, root)
-    assert (foreseen.candidates, foreseen.bytes, foreseen.trashed) == (
-        done.candidates,
-        done.bytes,
-        done.trashed,
-    )
+    assert dataclasses.replace(done, run=None) == foreseen
+    assert (foreseen.deleted, foreseen.trashed) == (0, 1)
+    put_manifest(store, {b"more": noise(200_000, 8)})
+    old = sum(store.backend.size(pack) for packs in store.backend.list_trash().values() for pack in packs)
+    foreseen = gc(store, root, dry_run=True, grace=0)
+    done = gc(store, root, grace=0)
+    assert (foreseen.candidates, foreseen.bytes) == (done.candidates, done.bytes)
+    assert (foreseen.deleted, foreseen.trashed, foreseen.freed_bytes) == (done.deleted, 0, old)
+    assert done.freed_bytes > old
 
 
 def test_several_small_packs_become_one(store: ChunkStore) -> None:
@@ -262,3 +271,73 @@ def test_f31_a_new_handle_reads_on_while_gc_moves_packs(tmp_path: Path) -> None:
     assert reader.has(root)
     gc(store, root, grace=0)
     assert read_manifest(reader, root) == tree
+
+
+DAY = 24 * 3600
+GRACE = prune.DEFAULT_GRACE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("age", "grace", "goes", "doubtful"),
+    [
+        (14 * DAY - 60, GRACE, False, False),
+        (14 * DAY + 60, GRACE, True, False),
+        ((14 + 365) * DAY - 60, GRACE, True, False),
+        ((14 + 365) * DAY + 60, GRACE, False, True),
+        (60 - DAY, GRACE, False, False),
+        (-60 - DAY, GRACE, False, True),
+        (800 * DAY, 0, True, False),
+        (30, 1, True, False),
+        (30, 60, False, False),
+    ],
+)
+def test_how_long_trash_is_kept(age: float, grace: float, goes: bool, doubtful: bool) -> None:
+    backend = MemoryBackend()
+    store = ChunkStore(backend)
+    for run in ("000001-x", "quarantine-000002-x"):
+        put_manifest(store, {b"a": b"a", run.encode(): b""})
+        backend.trash(backend.list_packs(), run)
+        backend._trashed_at[run] = time.time() - age
+    assert prune.expired(backend, grace) == (["000001-x"] if goes else [])
+    prune.begin_anew(backend, grace)
+    assert backend.trash_age("000001-x") == pytest.approx(0 if doubtful else age, abs=30)
+    assert backend.trash_age("quarantine-000002-x") == pytest.approx(age, abs=30)
+
+
+def test_a_short_grace_is_one(store: ChunkStore) -> None:
+    root = put_manifest(store, {b"a": b"a"})
+    put_manifest(store, {b"gone": noise(200_000, 7)})
+    done = gc(store, root, grace=1)
+    assert (done.deleted, done.trashed) == (0, 1)
+    assert store.backend.list_trash()
+
+
+def test_each_step_is_told_before_it_begins(store: ChunkStore) -> None:
+    def steps(*roots: NodeId, grace: float) -> list[str]:
+        told: list[str] = []
+        collect(store, lambda: roots, contextlib.nullcontext, grace_seconds=grace, step=told.append)
+        return told
+
+    first, second = put_manifest(store, small_tree(1)), put_manifest(store, {b"x": noise(900_000, 8)})
+    begin = ["mark", "lock", "re-mark", "expire"]
+    assert steps(first, second, grace=1e6) == [*begin, "rewrite", "trash"]
+    assert steps(first, grace=1e6) == [*begin, "rewrite", "trash"]
+    assert steps(first, grace=0) == [*begin, "delete", "delete", "rewrite"]
+
+
+def test_what_was_erased_counts_no_bytes() -> None:
+    backend = MemoryBackend()
+    writer = PackWriter(backend)
+    writer.put(b"a" * 32, b"1234", ItemType.CHUNK, STREAM_RAW)
+    writer.put_erased(b"b" * 32, 1000, ItemType.CHUNK)
+    writer.put(b"c" * 32, b"12345", ItemType.CHUNK, STREAM_RAW)
+    name = writer.publish()
+    assert name is not None
+    marks = Marks(ChunkStore(backend))
+    for marked, live in (([], 0), ([b"a" * 32], 4), ([b"a" * 32, b"c" * 32], 9)):
+        for id_ in marked:
+            marks.mark(id_, ItemType.CHUNK)
+        (pack,) = marks.packs()
+        found = prune.usage(backend, pack)
+        assert (found.pack, found.size_bytes, found.rows) == (name, len(backend.packs[name]), 3)
+        assert (found.live_rows, found.raw_bytes, found.live_bytes) == (len(marked) + 1, 9, live)
