@@ -154,7 +154,7 @@ class ChunkStore:
     @property
     def pack_is_full(self) -> bool:
         """Whether the pack being written has reached its size; the owner then publishes."""
-        return self._writer is not None and self._writer.position >= pack.TARGET_BYTES
+        return self._writer is not None and self._writer.full
 
     def publish(self) -> PackId | None:
         """Make everything put so far durable; returns the new pack's id, or None if there's nothing."""

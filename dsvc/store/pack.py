@@ -93,6 +93,11 @@ class PackWriter:
         """Bytes written to the pack so far, without what is pending."""
         return self._sink.position
 
+    @property
+    def full(self) -> bool:
+        """Whether it has reached its size; the owner then publishes."""
+        return self.position >= TARGET_BYTES
+
     def put(self, id_: bytes, data: Buffer, item_type: int, stream: int) -> None:
         """Add an object; `stream` says which objects share blocks. The buffer must not change later.
 

@@ -87,7 +87,7 @@ class Rewriter:
     @property
     def full(self) -> bool:
         """Whether the pack being written has reached its size."""
-        return self._writer is not None and self._writer.position >= pack.TARGET_BYTES
+        return self._writer is not None and self._writer.full
 
     def copy(self, footer: Footer, wanted: Callable[[int, bytes, Location], bool]) -> None:
         """Copy the rows of a pack that `wanted` (row number, id, location) chooses, erased rows too.
