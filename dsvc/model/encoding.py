@@ -31,8 +31,18 @@ def hash_object(domain: str, data: bytes | memoryview, kind: type[D]) -> D:
 
 
 def encode(value: object) -> bytes:
-    """Encode to msgpack; one value has one encoding (smallest integers, no maps with mixed order)."""
-    return msgspec.msgpack.encode(value)
+    """Encode to msgpack; one value has one encoding (smallest integers, no maps with mixed order).
+
+    Raises
+    ------
+    MalformedInputError
+        If a text in it can't be written as UTF-8: an argument, or a name in a file.
+    """
+    try:
+        return msgspec.msgpack.encode(value)
+    except UnicodeEncodeError as error:
+        shown = error.object[max(0, error.start - 20) : error.end + 20]
+        raise MalformedInputError(f"{shown!a} is no text: it can't be written as UTF-8") from error
 
 
 def decode(data: bytes | memoryview, kind: type[T], what: str, *, limit: int | None = MAX_OBJECT_BYTES) -> T:

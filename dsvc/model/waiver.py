@@ -153,10 +153,7 @@ def encode_waiver(waiver: Waiver) -> bytes:
         subject_b64=None if subject is not None else base64.b64encode(waiver.subject).decode(),
         until=waiver.until,
     )
-    try:
-        return msgspec.json.encode(stored) + b"\n"
-    except UnicodeEncodeError as error:
-        raise WaiverMalformedError("the waiver has a text that is not Unicode") from error
+    return _encoded(stored)
 
 
 def decode_waiver(data: bytes) -> Waiver:
@@ -223,8 +220,21 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def encode_revocation(revocation: Revocation) -> bytes:
-    """Encode as JSON with a newline at the end."""
-    return msgspec.json.encode(revocation) + b"\n"
+    """Encode as JSON with a newline at the end.
+
+    Raises
+    ------
+    WaiverMalformedError
+        If a text in it is no Unicode.
+    """
+    return _encoded(revocation)
+
+
+def _encoded(stored: _Stored | Revocation) -> bytes:
+    try:
+        return msgspec.json.encode(stored) + b"\n"
+    except UnicodeEncodeError as error:
+        raise WaiverMalformedError("the waiver has a text that is not Unicode") from error
 
 
 def decode_revocation(data: bytes) -> Revocation:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsvc.lineage.run_tree import RunTree
-from dsvc.model.errors import ErasedError, UsageError, WouldOverwriteError
+from dsvc.model.errors import ErasedError, MalformedInputError, UsageError, WouldOverwriteError
 from dsvc.model.rights_request import Reach, RequestState
 from dsvc.porcelain.requests.erasure_chunks import SharedContentError
 from dsvc.porcelain.requests.requests import RequestSettledError
@@ -221,6 +221,16 @@ def test_uncommitted_work_is_not_touched(peopled: Work) -> None:
         work.repo.request_erase("r", "asked for")
     work.repo.reset("HEAD")
     assert work.everything() == seen
+
+
+def test_a_reason_that_can_not_be_recorded_changes_nothing(peopled: Work) -> None:
+    repo = peopled.repo
+    repo.request_add("r", "deletion", subjects=[WHO])
+    before, refs = peopled.tree(), dict(repo.history.refs.list())
+    for reason, kept in (("\udcff", None), ("asked for", "\udcff")):
+        with pytest.raises(MalformedInputError, match="UTF-8"):
+            repo.request_erase("r", reason, keep_shared=kept)
+    assert (peopled.tree(), dict(repo.history.refs.list())) == (before, refs)
 
 
 def test_what_can_not_be_erased_is_refused(work: Work) -> None:

@@ -49,7 +49,15 @@ def test_a_request_names_somebody(work: Work) -> None:
         work.repo.request_add("r", "deletion")
     with pytest.raises(UsageError):
         work.repo.request_add("r", "deletion", domains=["example.org"])
-    for wrong in ({"domains": ["a b"]}, {"urls": ["x"]}, {"authors": [" "]}, {"digests": ["ab"]}):
+    brackets = "http://[::1"  # which no parser of addresses reads
+    wrongs = (
+        {"domains": ["a b"]},
+        {"urls": ["x"]},
+        {"urls": [brackets]},
+        {"authors": [" "]},
+        {"digests": ["ab"]},
+    )
+    for wrong in wrongs:
         with pytest.raises(UsageError):
             work.repo.request_add("r", "refusal", **wrong)  # type: ignore[arg-type]
     for id_ in ("", "a/b", "../x", ".a", "a.lock", "register"):
@@ -57,6 +65,8 @@ def test_a_request_names_somebody(work: Work) -> None:
             work.repo.request_add(id_, "refusal", domains=["example.org"])
     with pytest.raises(UsageError):
         work.repo.request_add("r", "refusal", domains=["example.org"], received_at="2026-02-30")
+    with pytest.raises(UsageError):
+        work.repo.request_add("r", "refusal", domains=["example.org"], received_at="9999-12-31")
     made = work.repo.request_add("r", "refusal", domains=["例子.cn"], authors=["  王  小明 "])
     assert made.record.selector.domains == ("xn--fsqu00a.cn",)
     assert made.record.selector.authors == ("王 小明",)

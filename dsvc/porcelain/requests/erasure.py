@@ -15,6 +15,7 @@ import msgspec
 
 from dsvc.fs import locks
 from dsvc.fs.temporary_folder import discard_tree
+from dsvc.model.encoding import encode
 from dsvc.model.errors import UsageError
 from dsvc.model.ids import ChunkId
 from dsvc.model.paths import display_path
@@ -187,6 +188,7 @@ def erase(
     """
     if not reason.strip():
         raise UsageError("to erase needs a reason", hint="--reason TEXT")
+    encode((reason, keep_shared))  # what the certificate can't say is refused before any file changes
     with repo.changing():
         now = _request(repo, request_id)
         found = search(repo, now.record.selector, known=known_digests(now.record), progress=progress)

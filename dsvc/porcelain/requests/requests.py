@@ -149,7 +149,7 @@ def add(
             request_id=request_id,
             kind=kind,
             received_at=received.isoformat(),
-            due=(received + datetime.timedelta(days=days)).isoformat(),
+            due=_due(received, days).isoformat(),
             ground=ground.strip(),
             selector=msgspec.structs.replace(plain, subjects=_subjects(repo, wanted)),
         )
@@ -164,6 +164,13 @@ def _date(text: str) -> datetime.date:
         return datetime.date.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{text[:40]!r} is no date", hint="as in 2026-03-31") from error
+
+
+def _due(received: datetime.date, days: int) -> datetime.date:
+    try:
+        return received + datetime.timedelta(days=days)
+    except OverflowError as error:
+        raise UsageError(f"{days} days after {received} is beyond the calendar", hint="--days N") from error
 
 
 def _plain_selector(wanted: Wanted) -> Selector:
@@ -186,8 +193,11 @@ def _domain(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text.strip())
-    if not (parts.scheme and parts.netloc):
+    try:
+        parts = urlsplit(text.strip())
+    except ValueError:  # such as brackets around what is no address of IPv6
+        parts = None
+    if parts is None or not (parts.scheme and parts.netloc):
         raise UsageError(f"{text[:120]!r} is no URL", hint="as in https://example.org/gallery/")
     return text.strip()
 

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dsvc.fs.temporary_folder import temporary_folder
+from dsvc.model.encoding import encode
 from dsvc.model.errors import DsvcError, UsageError
 from dsvc.porcelain.runs.run_code import CodeState, code_state, command_words, store_code
 from dsvc.porcelain.runs.run_environment import EnvironmentProbe
@@ -84,9 +85,14 @@ def run(
         If it did something else than the run says; nothing was recorded.
     RowwiseError
         If it was said to be row-wise and isn't; nothing was recorded.
+    MalformedInputError
+        If a word of it, or anything else that is to be recorded, is no UTF-8; nothing ran.
     """
     if not command or not command[0]:
         raise UsageError("there is no command to run", hint="write it after --, such as: -- python clean.py")
+    # What can't be recorded is refused before anything runs.
+    texts = (*spec.parameters.items(), *spec.facts.items(), *spec.renamed.items())
+    encode((tuple(command), spec.name, spec.seed, spec.drop_reason, spec.declassified, texts))
     words = command_words(command)
     where = os.path.join(repo.root, os.fsdecode(folder)) if folder else repo.root
     with temporary_folder(repo.layout.temporary, "run") as run_folder, begin_run(repo, spec) as recording:

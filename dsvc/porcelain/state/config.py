@@ -144,6 +144,10 @@ class Config:
         known = setting(key)
         if not known.check(value):
             raise UsageError(f"{key} takes {known.allowed}, not {value!r}")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{key} takes text in UTF-8, not {value!a}") from error
         self._write({**self._load(), canonical_key(key): value})
 
     def unset(self, key: str) -> None:
