@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,21 +92,32 @@ def test_only_empty_folders_go(root: Path) -> None:
         tree.remove_empty_folders(b"a/b")
         tree.remove(b"missing/file")
         tree.remove(b"file/x")
+        tree.remove(b"a/nothing")
     assert sorted(os.listdir(root)) == ["a", "file"]
     assert os.listdir(root / "a") == ["kept"]
+
+
+@contextmanager
+def few_descriptors() -> Iterator[None]:
+    """No further file can be opened; afterwards it can, since the process has something to tell."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_too_few_descriptors_are_told(root: Path) -> None:
     (root / "c").mkdir()
 
     def walk() -> None:
-        with Beneath(str(root)) as tree:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+        with Beneath(str(root)) as tree, few_descriptors():
             tree.folder(b"a")
 
     def begin() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
-        Beneath(str(root))
+        with few_descriptors():
+            Beneath(str(root))
 
     for work in (walk, begin):
         error = run_in_child(work).error
@@ -131,3 +144,36 @@ def test_folders_that_went_meanwhile_are_no_error(root: Path, outside: Path) -> 
         tree.remove_empty_folders(b"a/b")
     assert not (root / "a").exists()
     assert os.listdir(outside) == ["file"]
+
+
+def test_a_folder_that_was_removed_is_made_anew(root: Path) -> None:
+    with Beneath(str(root)) as tree:
+        tree.folder(b"x/y/z", create=True)
+        tree.remove_empty_folders(b"x/y/z")
+        assert not (root / "x").exists()
+        with pytest.raises(FileNotFoundError):
+            tree.folder(b"x/y")
+        assert os.fstat(tree.folder(b"x/y", create=True)).st_ino == (root / "x" / "y").stat().st_ino
+
+
+def test_the_target_of_a_link_is_read_below_the_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "a" / "link").symlink_to(b"\xff/elsewhere".decode("utf-8", "surrogateescape"))
+    (root / "link").symlink_to("other")
+    monkeypatch.chdir(root)
+    with Beneath(str(root)) as tree:
+        assert tree.readlink(b"a/link") == b"\xff/elsewhere"
+        assert tree.readlink(b"link") == b"other"
+
+
+def test_descriptors_go_with_the_object_and_only_once(root: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    dropped = Beneath(str(root))
+    dropped.folder(b"a/b")
+    assert len(os.listdir("/proc/self/fd")) == len(before) + 3
+    del dropped
+    assert os.listdir("/proc/self/fd") == before
+    tree = Beneath(str(root))
+    tree.close()
+    tree.close()
+    del tree
+    assert os.listdir("/proc/self/fd") == before
