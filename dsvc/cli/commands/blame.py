@@ -14,7 +14,8 @@ from dsvc.cli.language.i18n import _
 from dsvc.cli.versions.commits import show_person
 from dsvc.cli.writing.cell_text import show_column, show_short
 from dsvc.cli.writing.names import path_fields, show_line
-from dsvc.cli.writing.sizes import pad, show_date, width
+from dsvc.cli.writing.plain_table import padded
+from dsvc.cli.writing.sizes import show_date, width
 
 if TYPE_CHECKING:
     from dsvc.history.commit_codec import Commit
@@ -79,9 +80,7 @@ def _commit_cells(commit: Commit | None) -> list[str]:
 
 def _columns(session: Session, rows: Sequence[Sequence[str]], ids: int) -> Iterator[str]:
     """Yield rows with their cells below each other; the cell `ids` is the id of a commit."""
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [pad(cell, cells) for cell, cells in zip(row, widths, strict=True)]
+    for cells in padded(rows):
         cells[ids] = session.output.style(cells[ids], "id")
         yield "  ".join(cell for cell in cells if cell).rstrip()
 
@@ -103,7 +102,7 @@ def _write_origin(session: Session, result: BlameResult) -> None:
     ]
     if rows:
         output.answer()
-    for line in _columns(session, rows, 1) if rows else ():
+    for line in _columns(session, rows, 1):
         output.answer(line)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsvc.cli.writing.names import path_fields
+from dsvc.cli.writing.names import path_fields, show_digest
 
 if TYPE_CHECKING:
     from dsvc.model.defect import Cause
@@ -64,7 +64,7 @@ def cause_fields(cause: Cause) -> dict[str, object]:
 def _universe(report: CauseReport) -> dict[str, object]:
     return {
         **path_fields(report.path),
-        "digest": f"blake3:{report.digest.hex()}",
+        "digest": show_digest(report.digest),
         "commit": report.commit,
         "folder": report.folder,
         "records": report.records,

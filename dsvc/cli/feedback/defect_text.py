@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
-from dsvc.cli.writing.names import path_fields, show_line
-from dsvc.cli.writing.sizes import pad, shorten, width
+from dsvc.cli.writing.names import path_fields, show_digest, show_line
+from dsvc.cli.writing.plain_table import column_lines
+from dsvc.cli.writing.sizes import shorten
 from dsvc.model.defect import DefectStatus, DefectVerb
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _flagged(state: DefectState) -> Iterator[dict[str, object]]:
     for part in state.rows:
         yield {
             **path_fields(part.path),
-            "digest": f"blake3:{part.digest.hex()}",
+            "digest": show_digest(part.digest),
             "folder": part.folder,
             "rows": part.count,
             "positions": decode_rows(part.rows)[:MAX_POSITIONS].tolist(),
@@ -127,10 +128,8 @@ def list_defects(
             output.json(fields if back is None else {**fields, "brought_back": back.get(state.id, 0)})
         return
     words = [_words(state, overdue=state.id in overdue) for state in states]
-    cells = [max(map(width, column)) for column in zip(*words, strict=True)]
     with session.paged():
-        for state, row in zip(states, words, strict=True):
-            line = "  ".join(pad(word, cell) for word, cell in zip(row, cells, strict=True)).rstrip()
+        for state, line in zip(states, column_lines(words), strict=True):
             output.answer(output.style(line, "red") if state.blocking else line)
         for state in states:
             if back and state.id in back:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
-from dsvc.cli.writing.names import path_fields, show_line
-from dsvc.cli.writing.sizes import pad, shorten, width
+from dsvc.cli.writing.names import path_fields, show_digest, show_line
+from dsvc.cli.writing.plain_table import column_lines
+from dsvc.cli.writing.sizes import shorten
 from dsvc.model.feedback import Support
 
 if TYPE_CHECKING:
@@ -60,13 +61,13 @@ def observation_fields(each: Observation) -> dict[str, object]:
     return {
         "pointer": each.pointer,
         **path_fields(each.path),
-        "digest": f"blake3:{each.digest.hex()}",
+        "digest": show_digest(each.digest),
         "folder": each.folder,
         "symptom": each.symptom,
         "severity": each.severity.value,
         "positions": list(each.positions),
         "keys": [dict(key) for key in each.keys],
-        "row_hashes": [f"blake3:{digest.hex()}" for digest in each.row_hashes],
+        "row_hashes": [show_digest(digest) for digest in each.row_hashes],
         "selector": _selector_fields(each.selector),
         "scores": dict(each.scores),
         "task": each.task,
@@ -91,10 +92,10 @@ def record_fields(head: FeedbackHead) -> dict[str, object]:
             "commit": record.subject.commit,
             "manifest": record.subject.manifest,
             **path_fields(record.subject.path),
-            "digest": f"blake3:{record.subject.digest.hex()}",
+            "digest": show_digest(record.subject.digest),
             "folder": record.subject.folder,
         },
-        "evidence": {"name": record.evidence, "digest": f"blake3:{record.evidence_digest.hex()}"},
+        "evidence": {"name": record.evidence, "digest": show_digest(record.evidence_digest)},
         "tool": {"name": run.tool, "version": run.tool_version, "run": run.run_id, "created": run.created},
         "seed": run.seed,
         "split": run.split,
@@ -133,7 +134,7 @@ def import_fields(done: FeedbackImport) -> dict[str, object]:
         "passed": record.passed,
         "outcome": record.outcome,
         "metrics": [metric_fields(each) for each in record.metrics],
-        "evidence": f"blake3:{record.evidence_digest.hex()}",
+        "evidence": show_digest(record.evidence_digest),
         "subject_commit": record.subject.commit,
         "warnings": [done.warning] if done.warning else [],
     }
@@ -197,8 +198,7 @@ def metric_lines(record: FeedbackRecord) -> list[str]:
         support = "" if each.support is Support.RECOMPUTED else _("unsupported")
         count = "" if each.n is None else f"n={each.n}"
         rows.append([show_line(shorten(each.name, 60)), f"{each.value:.6g}{unit}", count, place, support])
-    cells = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(pad(w, cell) for w, cell in zip(row, cells, strict=True)).rstrip() for row in rows]
+    return list(column_lines(rows))
 
 
 def list_feedback(session: Session, heads: list[FeedbackHead]) -> None:

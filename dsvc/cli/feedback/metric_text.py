@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from dsvc.cli.language.i18n import _
 from dsvc.cli.terminal.output import Output, Style
 from dsvc.cli.writing.names import show_line
-from dsvc.cli.writing.sizes import pad, shorten, width
+from dsvc.cli.writing.plain_table import column_lines
+from dsvc.cli.writing.sizes import shorten
 
 if TYPE_CHECKING:
     from dsvc.model.metric_change import MetricChange
@@ -87,18 +88,14 @@ def change_lines(
         "",
     )
     rows = [_row(change, change.label in marked) for change in changes]
-    widths = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
     styles: list[Style | None] = ["heading"]
     styles += ["added" if each.improved else "removed" if each.regressed else None for each in changes]
     if not marked:
         # Without stars no column for them.
-        head, rows, widths = head[1:], [row[1:] for row in rows], widths[1:]
+        head, rows = head[1:], [row[1:] for row in rows]
     left = {head.index(_("metric")), head.index(_("method")), len(head) - 1}
-    for row, style in zip((head, *rows), styles, strict=True):
-        cells = []
-        for number, (text, cell) in enumerate(zip(row, widths, strict=True)):
-            cells.append(pad(text, cell) if number in left else " " * (cell - width(text)) + text)
-        line = "  ".join(cells).rstrip()
+    lines = column_lines([head, *rows], right=set(range(len(head))) - left)
+    for line, style in zip(lines, styles, strict=True):
         yield line if style is None else output.style(line, style)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsvc.cli.writing.names import path_fields
+from dsvc.cli.writing.names import path_fields, show_digest
 from dsvc.lineage.graph import ArtifactNode, DefectNode, Node, ReleaseNode, SourceNode
 
 if TYPE_CHECKING:
@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from dsvc.porcelain.lineage.lineage_impact import ImpactResult
     from dsvc.porcelain.lineage.lineage_trace import TracedStep, TraceResult
     from dsvc.porcelain.lineage.lineage_view import LineageView
-
-
-def show_digest(digest: bytes) -> str:
-    """Return a digest for programs."""
-    return f"blake3:{digest.hex()}"
 
 
 def _text(target: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.language.i18n import _
 from dsvc.cli.policy.check_text import by_source, clause_of, heading, remedy, status_of, title
-from dsvc.cli.policy.waiver_text import waiver_lines
+from dsvc.cli.policy.waiver_text import roster_line, waiver_lines
 from dsvc.cli.writing.html_page import PAGE_END, escape, page_begin
 from dsvc.cli.writing.names import show_name
 
@@ -64,10 +64,9 @@ def _waivers(result: CheckResult) -> Iterator[str]:
             lines = [line.strip() for line in waiver_lines(None, use)]
             yield f"<li>{'<br>'.join(escape(line) for line in lines)}</li>"
         yield "</ul>\n"
-    if result.first_roster is not None:
-        text = _("the roster of {commit} is the first, and trusted from now on: {officers}")
-        officers = _(", ").join(result.officers)
-        yield f"<p>{escape(text.format(commit=result.first_roster[:8], officers=officers))}</p>\n"
+    roster = roster_line(result)
+    if roster is not None:
+        yield f"<p>{escape(roster)}</p>\n"
 
 
 def _facts(result: CheckResult) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dsvc.cli.language.i18n import _, language, ngettext
-from dsvc.cli.policy.waiver_text import waiver_lines
+from dsvc.cli.policy.waiver_text import roster_line, waiver_lines
 from dsvc.cli.writing.names import show_line, show_name
 from dsvc.lineage.validation import Outcome, Severity
 
@@ -49,10 +49,9 @@ def _show_waivers(output: Output, result: CheckResult) -> None:
     for use in result.waivers:
         for line in waiver_lines(output, use):
             output.answer("  " + line)
-    if result.first_roster is not None:
-        text = _("the roster of {commit} is the first, and trusted from now on: {officers}")
-        officers = show_line(_(", ").join(result.officers))
-        output.answer(text.format(commit=result.first_roster[:8], officers=officers))
+    roster = roster_line(result)
+    if roster is not None:
+        output.answer(roster)
 
 
 def by_source(result: CheckResult) -> dict[str | None, list[Violation]]:

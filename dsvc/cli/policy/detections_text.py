@@ -9,7 +9,7 @@ import click
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import complete_refs
 from dsvc.cli.language.i18n import _, ngettext
-from dsvc.cli.writing.names import path_fields, show_line, show_name
+from dsvc.cli.writing.names import path_fields, show_digest, show_line, show_name
 
 if TYPE_CHECKING:
     from dsvc.cli.frame.verb_group import VerbGroup
@@ -46,7 +46,7 @@ def _show(session: Session, recorded: RecordedRun) -> None:
     run, output = recorded.run, session.output
     output.json(_fields(recorded))
     total = len(run.clean) + len(run.found)
-    files = ngettext("{n} file", "{n} files", total).format(n=f"{total:,}")
+    files = ngettext("{n} file", "{n} files", total)
     text = _("{files}, {n} of them clean").format(files=files, n=f"{len(run.clean):,}")
     again = "" if recorded.repeated is None else f"; {_word(recorded)}"
     output.answer(f"{output.style(run.detector, 'heading')} {show_line(run.version)}: {text}{again}")
@@ -86,7 +86,7 @@ def _fields(recorded: RecordedRun) -> dict[str, Any]:
         "found": [
             {
                 **path_fields(path),
-                "digest": f"blake3:{digest.hex()}",
+                "digest": show_digest(digest),
                 "status": each.status.value,
                 "counts": dict(sorted(each.counts.items())),
                 "reason": each.reason,

@@ -9,6 +9,7 @@ from dsvc.cli.terminal.output import Output, Style
 from dsvc.cli.writing.names import path_fields, show_line, show_name
 
 if TYPE_CHECKING:
+    from dsvc.porcelain.policy.verdict import CheckResult
     from dsvc.porcelain.policy.waivers import WaiverUse
 
 STANDINGS: Final = {
@@ -42,6 +43,15 @@ def waiver_fields(use: WaiverUse) -> dict[str, object]:
         "by": use.by,
         "key": use.key,
     }
+
+
+def roster_line(result: CheckResult) -> str | None:
+    """Say whose keys are trusted from now on; None where the version before had a roster."""
+    if result.first_roster is None:
+        return None
+    text = _("the roster of {commit} is the first, and trusted from now on: {officers}")
+    officers = show_line(_(", ").join(result.officers))
+    return text.format(commit=result.first_roster[:8], officers=officers)
 
 
 def waiver_lines(output: Output | None, use: WaiverUse) -> list[str]:

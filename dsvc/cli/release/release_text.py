@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
-from dsvc.cli.policy.waiver_text import waiver_lines
+from dsvc.cli.policy.waiver_text import roster_line, waiver_lines
 from dsvc.cli.writing.names import path_fields, show_line, show_name
 from dsvc.cli.writing.sizes import pad, show_bytes, width
 
@@ -220,10 +220,9 @@ def show_created(session: Session, done: CreatedRelease) -> None:
     for use in done.verdict.waivers:
         for line in waiver_lines(output, use):
             output.line(line)
-    if done.verdict.first_roster is not None:
-        text = _("the roster of {commit} is the first, and trusted from now on: {officers}")
-        officers = show_line(_(", ").join(done.verdict.officers))
-        output.line(text.format(commit=done.verdict.first_roster[:8], officers=officers))
+    roster = roster_line(done.verdict)
+    if roster is not None:
+        output.line(roster)
 
 
 def show_release(session: Session, state: ReleaseState, facts: ReleaseFacts | None) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
-from dsvc.cli.writing.names import path_fields
-from dsvc.cli.writing.plain_table import table_lines
+from dsvc.cli.writing.names import path_fields, show_digest
+from dsvc.cli.writing.plain_table import column_lines
 from dsvc.model.repair_proof import UnprovedReason
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def proof_fields(proof: Proof) -> dict[str, object]:
 def _artifact_fields(proof: ArtifactProof) -> dict[str, object]:
     return {
         **path_fields(proof.path),
-        "before": _digest(proof.before),
-        "after": _digest(proof.after),
+        "before": show_digest(proof.before) if proof.before else None,
+        "after": show_digest(proof.after) if proof.after else None,
         "flagged_changed": proof.flagged_changed,
         "selected_changed": proof.selected_changed,
         "consequent_changed": proof.consequent_changed,
@@ -42,10 +42,6 @@ def _artifact_fields(proof: ArtifactProof) -> dict[str, object]:
         "further": proof.further,
         "came": proof.came,
     }
-
-
-def _digest(digest: bytes) -> str | None:
-    return f"blake3:{digest.hex()}" if digest else None
 
 
 def proof_lines(session: Session, proof: Proof) -> Iterator[str]:
@@ -66,7 +62,7 @@ def proof_lines(session: Session, proof: Proof) -> Iterator[str]:
         for each in proof.artifacts
     ]
     head = (_("rows that changed or went"), _("flagged"), _("selected"), _("consequent"), _("others"))
-    yield from table_lines(head, rows, right={1, 2, 3, 4})
+    yield from column_lines([head, *rows], right={1, 2, 3, 4})
     further = sum(each.further for each in proof.artifacts)
     if further:
         text = _("of the consequent ones only the new row maps tell: {rows}")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
 from dsvc.cli.repair.proof_text import proof_fields, proof_lines
-from dsvc.cli.writing.names import path_fields, show_line, show_text
-from dsvc.cli.writing.plain_table import table_lines
+from dsvc.cli.writing.names import path_fields, show_digest, show_line, show_text
+from dsvc.cli.writing.plain_table import column_lines
 from dsvc.cli.writing.sizes import pad, shorten
 from dsvc.model.repair import ActionKind, Scope, StepKind, StepReason
 
@@ -95,7 +95,7 @@ def _rows_fields(planned: PlannedRows) -> dict[str, object]:
     flagged, selected, consequent = planned.counts
     return {
         **path_fields(planned.path),
-        "digest": f"blake3:{planned.digest.hex()}",
+        "digest": show_digest(planned.digest),
         "folder": planned.folder,
         "records": planned.records,
         "rows": sum(planned.counts),
@@ -221,7 +221,7 @@ def _steps(session: Session, state: RepairState) -> Iterator[str]:
         count = f"{step.rows:,}" if step.kind in (StepKind.ROWS, StepKind.WHOLE) else ""
         made = _(", ").join(session.name(path) for path in step.outputs)
         rows.append((f"{mark}{number + 1}", what, count, made))
-    yield from table_lines(("", _("step"), _("rows"), _("makes")), rows, right={2})
+    yield from column_lines([("", _("step"), _("rows"), _("makes")), *rows], right={2})
     for number, step in enumerate(state.plan.steps):
         if step.blocked:
             text = _("step {n} can't be done: {why}").format(n=number + 1, why=show_line(step.blocked))
@@ -238,7 +238,7 @@ def _rows(session: Session, plan: Plan) -> Iterator[str]:
             counts[2] = _("any")
         rows.append((session.name(each.path), *counts, f"{each.records:,}"))
     names = (_("rows that change or go"), _("flagged"), _("selected"), _("consequent"), _("of"))
-    yield from table_lines(names, rows, right={1, 2, 3, 4})
+    yield from column_lines([names, *rows], right={1, 2, 3, 4})
 
 
 def _samples(samples: Sequence[SampleRow]) -> Iterator[str]:

@@ -56,15 +56,13 @@ def show_verified(session: Session, result: VerifyResult) -> None:
     for reason in result.reasons:
         output.answer("  " + show_line(reason))
     if result.accepted is not None:
-        output.answer("  " + _("accepted without an interval: {reason}").format(reason=_one(result.accepted)))
+        output.answer(
+            "  " + _("accepted without an interval: {reason}").format(reason=show_line(result.accepted))
+        )
     if result.status is VerifyStatus.UNDECIDED:
         output.hint(_("--accept-point REASON accepts a better value without an interval; it is recorded"))
     elif result.status is VerifyStatus.RETURNED:
         output.hint(_("plan another repair: dsvc repair plan {defect}").format(defect=result.defect))
-
-
-def _one(text: str) -> str:
-    return show_line(" ".join(text.split()))
 
 
 def _verdict(result: VerifyResult) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
-from dsvc.cli.writing.names import path_fields, show_line
+from dsvc.cli.writing.names import path_fields, show_digest, show_line
 from dsvc.cli.writing.sizes import pad, show_bytes
 from dsvc.model.rights_request import Reach, RequestKind, RequestState
 
@@ -65,14 +65,14 @@ def artifact_fields(found: FoundArtifact) -> dict[str, object]:
     """Return where a subject is as JSON."""
     return {
         **path_fields(found.path),
-        "digest": f"blake3:{found.digest.hex()}",
+        "digest": show_digest(found.digest),
         "rows": found.rows,
         "reach": found.reach.value,
     }
 
 
 def _unsearched_fields(each: Unsearched) -> dict[str, object]:
-    return {**path_fields(each.path), "digest": f"blake3:{each.digest.hex()}", "reason": each.reason}
+    return {**path_fields(each.path), "digest": show_digest(each.digest), "reason": each.reason}
 
 
 def _certificate_fields(certificate: Certificate) -> dict[str, object]:
@@ -96,7 +96,7 @@ def record_fields(record: RequestRecord) -> dict[str, object]:
         "domains": list(chosen.domains),
         "urls": list(chosen.urls),
         "authors": list(chosen.authors),
-        "digests": [f"blake3:{digest.hex()}" for digest in chosen.digests],
+        "digests": [show_digest(digest) for digest in chosen.digests],
         "searched_at": record.searched_at,
         "artifacts": [artifact_fields(each) for each in record.found],
         "unsearched": [_unsearched_fields(each) for each in record.unsearched],

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import N_, _, ngettext
-from dsvc.cli.writing.names import path_fields, show_line
-from dsvc.cli.writing.sizes import width
+from dsvc.cli.writing.names import path_fields, show_digest, show_line
+from dsvc.cli.writing.plain_table import column_lines
 from dsvc.model.run_record import Capture, Role
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _SHOWN_PROBLEMS = 10
 def _artifact_fields(artifact: Artifact) -> dict[str, object]:
     return {
         **path_fields(artifact.path),
-        "digest": f"blake3:{artifact.digest.hex()}",
+        "digest": show_digest(artifact.digest),
         "folder": artifact.folder,
     }
 
@@ -135,13 +135,7 @@ def _table(session: Session, run: Run) -> list[str]:
     if not rows:
         return []
     table = [["", *(_(title) for title in _FATES.values())], *rows]
-    widths = [max(width(row[at]) for row in table) for at in range(len(table[0]))]
-    lines = []
-    for row in table:
-        cells = [row[0] + " " * (widths[0] - width(row[0]))]
-        cells += [" " * (wide - width(text)) + text for text, wide in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    return list(column_lines(table, right=range(1, len(table[0]))))
 
 
 def _warn(session: Session, result: RunResult) -> None:

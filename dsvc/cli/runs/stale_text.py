@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
-from dsvc.cli.writing.names import path_fields, show_line
+from dsvc.cli.writing.names import path_fields, show_digest, show_line
 
 if TYPE_CHECKING:
     from dsvc.porcelain.runs.stale import Because, StaleFile
@@ -16,7 +16,7 @@ _SHOWN_REASONS = 3
 
 def digest_field(digest: bytes | None) -> str | None:
     """Return a digest as JSON."""
-    return None if digest is None else f"blake3:{digest.hex()}"
+    return None if digest is None else show_digest(digest)
 
 
 def stale_fields(file: StaleFile) -> dict[str, object]:

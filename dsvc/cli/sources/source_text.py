@@ -11,8 +11,9 @@ from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
 from dsvc.cli.terminal.output import Style
 from dsvc.cli.versions.changes import list_skipped, skipped_fields
-from dsvc.cli.writing.names import path_fields, show_line
-from dsvc.cli.writing.sizes import pad, shorten, show_bytes, width
+from dsvc.cli.writing.names import path_fields, show_digest, show_line
+from dsvc.cli.writing.plain_table import column_lines, padded
+from dsvc.cli.writing.sizes import shorten, show_bytes
 
 if TYPE_CHECKING:
     from dsvc.model.source_record import Evidence, SourceRecord
@@ -30,7 +31,7 @@ def evidence_fields(evidence: Evidence) -> dict[str, object]:
     return {
         "type": evidence.type,
         "name": evidence.name,
-        "digest": f"blake3:{evidence.digest.hex()}",
+        "digest": show_digest(evidence.digest),
         "size": evidence.size,
         "valid_from": evidence.valid_from,
         "valid_to": evidence.valid_to,
@@ -137,10 +138,9 @@ def list_groups(session: Session, groups: list[SourceGroup]) -> None:
         )
         for group in groups
     ]
-    cells = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    for group, row in zip(groups, rows, strict=True):
+    for group, line in zip(groups, column_lines(rows), strict=True):
         session.output.json(msgspec.structs.asdict(group))
-        session.output.answer("  ".join(map(pad, row, cells)).rstrip())
+        session.output.answer(line)
     if not groups:
         session.output.line(_("no sources yet"))
 
@@ -158,11 +158,9 @@ def list_sources(session: Session, sources: list[Source]) -> None:
         )
         for source in sources
     ]
-    cells = [max(map(width, column)) for column in zip(*rows, strict=True)]
     output = session.output
-    for source, row in zip(sources, rows, strict=True):
+    for source, (id_, status, *rest) in zip(sources, padded(rows), strict=True):
         output.json(source_fields(source))
-        id_, status, *rest = [pad(text, count) for text, count in zip(row, cells, strict=True)]
         style: Style = "green" if source.record.in_force else "red"
         line = "  ".join([output.style(id_, "bold"), output.style(status, style), *rest])
         output.answer(line.rstrip())
@@ -203,9 +201,8 @@ def show_source(session: Session, source: Source) -> None:
     lines += [(_("evidence"), _evidence(each)) for each in record.evidence]
     if source.missing_evidence:
         lines.append((_("missing evidence"), missing_text(source)))
-    cells = max(width(name) for name, _text in lines)
-    for name, text in lines:
-        output.answer(f"  {pad(name, cells)}  {text}")
+    for line in column_lines(lines):
+        output.answer("  " + line)
     output.answer()
     for step in source.history:
         changed = show_line(step.reason or _(", ").join(step.changed))

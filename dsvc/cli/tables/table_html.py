@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from dsvc.cli.language.i18n import N_, _, ngettext
-from dsvc.cli.tables.table_text import count_line, key_line, old_names
+from dsvc.cli.language.i18n import N_, _
+from dsvc.cli.tables.table_text import count_line, key_line, malformed_lines, more_line, old_names
 from dsvc.cli.writing.cell_text import CELL_WIDTH, mark, show_column, show_short
 from dsvc.cli.writing.html_page import escape
 
@@ -130,11 +130,6 @@ def _changed(before: Mapping[str, object], old_name: str, after: Mapping[str, ob
 
 def _notes(delta: TableDelta) -> Iterator[str]:
     if delta.truncated:
-        left = delta.rows_added + delta.rows_removed + delta.rows_changed - len(delta.changes)
-        text = ngettext("… and {n} more row", "… and {n} more rows", left)
-        text = _("{text} (all: dsvc diff --limit 0)").format(text=text)
-        yield f'<p class="quiet">&#8195;{escape(text)}</p>'
-    for side, rows in (("-", delta.malformed_before), ("+", delta.malformed_after)):
-        for row in rows:
-            text = _("! {side} line {line}: {message}").format(side=side, line=row.line, message=row.message)
-            yield f'<p class="quiet">&#8195;{escape(text)}</p>'
+        yield f'<p class="quiet">&#8195;{escape(more_line(delta))}</p>'
+    for line in malformed_lines(delta):
+        yield f'<p class="quiet">&#8195;{escape(line)}</p>'

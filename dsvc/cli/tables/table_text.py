@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from dsvc.cli.language.i18n import N_, _, ngettext
 from dsvc.cli.terminal.output import Output, Style
 from dsvc.cli.writing.cell_text import mark, show_column, show_short
-from dsvc.cli.writing.names import show_line, show_text
+from dsvc.cli.writing.names import show_line
 from dsvc.cli.writing.sizes import width
 
 if TYPE_CHECKING:
-    from dsvc.diff.table_delta import MalformedRow, RowChange, SchemaDelta, TableDelta
+    from dsvc.diff.table_delta import RowChange, SchemaDelta, TableDelta
 
 LINE_WIDTH = 120
 CONTEXT_WIDTH = 24
@@ -78,11 +78,9 @@ def table_lines(
         for change in delta.changes:
             yield _row_line(output, change, delta.key, names, columns)
         if delta.truncated:
-            left = delta.rows_added + delta.rows_removed + delta.rows_changed - len(delta.changes)
-            text = ngettext("… and {n} more row", "… and {n} more rows", left)
-            yield output.style(_("{text} (all: dsvc diff --limit 0)").format(text=text), "dim")
-        yield from _malformed(output, delta.malformed_before, "-")
-        yield from _malformed(output, delta.malformed_after, "+")
+            yield output.style(more_line(delta), "dim")
+        for line in malformed_lines(delta):
+            yield output.style(line, "warning")
     yield output.style(_summary(delta), "dim")
 
 
@@ -117,12 +115,20 @@ def _schema_lines(output: Output, schema: SchemaDelta) -> Iterator[str]:
         yield output.style(_("~ {column} {names} (renamed)").format(column=word, names=names), "yellow")
 
 
-def _malformed(output: Output, rows: Sequence[MalformedRow], side: str) -> Iterator[str]:
-    for row in rows:
-        text = _("! {side} line {line}: {message}").format(
-            side=side, line=row.line, message=show_line(show_text(row.message))
-        )
-        yield output.style(text, "warning")
+def more_line(delta: TableDelta) -> str:
+    """Say how many rows of a difference are not listed."""
+    left = delta.rows_added + delta.rows_removed + delta.rows_changed - len(delta.changes)
+    text = ngettext("… and {n} more row", "… and {n} more rows", left)
+    return _("{text} (all: dsvc diff --limit 0)").format(text=text)
+
+
+def malformed_lines(delta: TableDelta) -> Iterator[str]:
+    """Name the lines of both sides that are no rows, and say why."""
+    for side, rows in (("-", delta.malformed_before), ("+", delta.malformed_after)):
+        for row in rows:
+            yield _("! {side} line {line}: {message}").format(
+                side=side, line=row.line, message=show_line(row.message)
+            )
 
 
 def _row_line(

@@ -1,4 +1,4 @@
-"""A pager for long output: `log`, `diff` and `show` on a terminal."""
+"""A pager for long output on a terminal."""
 
 from __future__ import annotations
 

@@ -72,6 +72,11 @@ def show_line(text: str) -> str:
     return show_text(" ".join(text.split()))
 
 
+def show_digest(digest: bytes) -> str:
+    """Return the BLAKE3 digest of content as it stands in JSON."""
+    return f"blake3:{digest.hex()}"
+
+
 def path_fields(path: bytes, key: str = "path") -> dict[str, str]:
     """Return the JSON fields of a path: text, and ``…_b64`` where it is not UTF-8."""
     try:
