@@ -3,7 +3,13 @@
 The operators are those of cosmic-ray that make sense for typed code (a wrong comparison, a wrong operation, a
 number off by one, a condition turned round, a loop without turns, an exception not caught), and three of
 mutmut's: a call left out, a raise left out, a value not returned. Texts, annotations, decorators and the
-bodies of classes stay as they are.
+bodies of classes stay as they are, and what never makes a difference that a user could see:
+
+- ``debug`` and ``info`` of a logger: nobody's decision hangs on them (a warning's does);
+- ``strict`` of `zip`: it raises where the program is wrong already;
+- numbers given to the compressor: how hard it tries; whatever comes out, the same is unpacked;
+- numbers in the constants of `_AT_ONCE`: how much is handled or kept at once, so that one more or less gives
+  the same in other steps. Their operations are changed: a thousand times as much would be noticed.
 """
 
 from __future__ import annotations
@@ -39,6 +45,8 @@ _OPERATE: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitXor: ast.BitAnd,
 }
 _SKIPPED: Final = {"annotation", "returns", "decorator_list", "bases", "keywords_of_class"}
+_AT_ONCE: Final = {"READ_BYTES", "_ZEROS", "_GATHER_BYTES", "_KNOWN_NODES", "_MERGED_IDS"}
+_COMPRESSOR: Final = {"ZstdCompressionParameters", "ZstdCompressor"}
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -158,7 +166,11 @@ def _each(
     place: _Place, lines: range, holder: ast.AST | None
 ) -> Iterator[tuple[_Place, range, ast.AST | None]]:
     node = place.node
-    if isinstance(node, ast.JoinedStr):  # what it says, not what it does
+    if isinstance(node, ast.JoinedStr) or _says_only(node):  # what it says, not what it does
+        return
+    if isinstance(node, ast.keyword) and _is_no_matter(place.owner, node):
+        return
+    if _is_number(node) and isinstance(holder, ast.Assign | ast.AnnAssign) and _name(holder) in _AT_ONCE:
         return
     if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
         lines = _header(node)
@@ -167,6 +179,35 @@ def _each(
         yield from _of_function(node)
     else:
         yield from _inside(node, lines, holder)
+
+
+def _name(statement: ast.Assign | ast.AnnAssign) -> str:
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _is_number(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int
+
+
+def _says_only(node: ast.AST) -> bool:
+    """Whether a statement tells the log something that no warning is."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Attribute)
+        and node.value.func.attr in ("debug", "info")
+        and isinstance(node.value.func.value, ast.Name)
+        and node.value.func.value.id in ("logger", "_log")
+    )
+
+
+def _is_no_matter(call: ast.AST, given: ast.keyword) -> bool:
+    """Whether what a call is given changes nothing but its speed, or only what can't be."""
+    if not isinstance(call, ast.Call):
+        return False
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return (called in _COMPRESSOR and _is_number(given.value)) or (called == "zip" and given.arg == "strict")
 
 
 def _header(node: ast.AST) -> range:

@@ -73,6 +73,27 @@ def test_each_change_that_there_is(script: ModuleType) -> None:
     assert {(one.line, one.change) for one in script.mutations(SOURCE)} == EXPECTED
 
 
+def test_what_makes_no_difference_stays(script: ModuleType) -> None:
+    source = """
+READ_BYTES = 4 * 1024
+def work(first, second):
+    logger.info("%d", len(first) + 1)
+    logger.warning("%d", second)
+    _log.debug("done")
+    self.debug("done")
+    for pair in zip(first, second, strict=True):
+        put(ZstdCompressor(level=3, write_content_size=True), strict=True)
+"""
+    assert {(one.line, one.change) for one in script.mutations(source)} == {
+        (2, "`4 * 1024` became `4 // 1024`"),
+        (5, "`logger.warning('%d', second)` left out"),
+        (7, "`self.debug('done')` left out"),
+        (8, "no turn of `for … in zip(first, second, strict=True)`"),
+        (9, "`put(ZstdCompressor(level=3, write_content_size=True), strict=True)` left out"),
+        (9, "`True` became `False`"),
+    }
+
+
 def test_each_is_one_change_that_loads(script: ModuleType) -> None:
     found = script.mutations(SOURCE)
     plain = ast.dump(ast.parse(SOURCE))
