@@ -172,4 +172,8 @@ def test_where_nobody_can_write_a_reader_holds_what_there_is(fast_path: Path) ->
     assert not path.exists()
     with locks.hold(str(path), what="test"):
         assert read() == 2
+        path.rename(fast_path / "elsewhere")
+        path.symlink_to("elsewhere")
+        assert read() == 0, "a lock file is no link"
+    path.unlink()
     assert read() == 0

@@ -81,8 +81,11 @@ def test_f33_without_locks_there_is_no_folder(tmp_path: Path, monkeypatch: pytes
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
+    before = os.listdir("/proc/self/fd")
     with pytest.raises(StorageError), temporary_folder(str(tmp_path), "run"):
         pass
+    assert in_use(str(tmp_path)), "what can't be asked may be in use"
+    assert os.listdir("/proc/self/fd") == before
     assert os.listdir(tmp_path) == []
 
 

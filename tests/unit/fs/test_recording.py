@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from dsvc.fs import files
 from dsvc.fs.recording import Change, of_write, recorded
 
@@ -61,3 +63,18 @@ def test_names_below_an_open_folder_are_told_whole(tmp_path: Path) -> None:
         ("symlink", link, "target"),
         ("unlink", link, ""),
     ]
+
+
+def test_modes_and_logs_and_names_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Change] = []
+    monkeypatch.chdir(tmp_path)
+    log = str(tmp_path / "log")
+    with recorded(seen.append):
+        files.append("log", b"line")
+        with open(log, "rb") as file:
+            files.set_mode(file.fileno(), 0o755)
+            files.set_mode(file.fileno(), 0o4710)
+    assert [(each.name, each.path) for each in seen if each.path] == [("append", log)]
+    assert [each.mode for each in seen if each.name == "set_mode"] == [0o755, 0o4710]
+    facts = os.stat(log)
+    assert {each.file for each in seen} == {(facts.st_dev, facts.st_ino)}

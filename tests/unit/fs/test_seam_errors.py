@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.fs import files
+from dsvc.fs import files, locks
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import StorageError
 
@@ -172,7 +172,50 @@ def test_a_persistent_fault_goes_on_and_another_does_not(tmp_path: Path, operati
 
     assert failed(Plan(action=operation, at=3)) == [3]
     assert failed(Plan(action=operation, at=3, persistent=True)) == [3, 4, 5]
+    assert failed(Plan(action=operation, at=1, persistent=True)) == [1, 2, 3, 4, 5]
     assert failed(Plan(action=operation, persistent=True)) == []
     plan = Plan(action=operation, at=2, persistent=True)
     failed(plan)
     assert (plan.fired, len(plan.seen)) == (4, 5)
+
+
+def test_what_a_plan_tells_a_write() -> None:
+    plan = Plan(action=Action.SHORT_WRITE, at=2)
+    assert [plan.hit("write", "f") for _ in range(3)] == [Action.COUNT, Action.SHORT_WRITE, Action.COUNT]
+    assert plan.fired == 1
+
+
+def test_permissions_are_what_the_user_allows(tmp_path: Path) -> None:
+    """Everything for everybody but to execute, less the umask, as for any file that a program makes."""
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for umask, expected in ((0, 0o666), (0o027, 0o640)):
+        before = os.umask(umask)
+        try:
+            os.close(files.open_new(str(tmp_path / f"new{umask}")))
+            files.append(str(tmp_path / f"log{umask}"), b"line\n")
+            unnamed = files.open_unnamed(folder)
+            with locks.hold(str(tmp_path / f"lock{umask}"), what="test"):
+                pass
+        finally:
+            os.umask(before)
+        assert os.fstat(unnamed).st_mode & 0o777 == expected
+        os.close(unnamed)
+        for name in ("new", "log", "lock"):
+            assert (tmp_path / f"{name}{umask}").stat().st_mode & 0o777 == expected
+    os.close(folder)
+
+
+def test_what_is_flushed_is_flushed_by_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(os.fstat(fd).st_ino))
+    fd = files.open_new(str(tmp_path / "file"))
+    files.sync(fd)
+    assert flushed == [os.fstat(fd).st_ino]
+    os.close(fd)
+    files.sync_folder(str(tmp_path))
+    assert flushed[1:] == [tmp_path.stat().st_ino]
+
+
+def test_own_files_of_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    files.discard_own(str(tmp_path / "missing"))
+    assert os.listdir(tmp_path) == []

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.fs.recording import Change, recorded
 from dsvc.fs.temporary_folder import discard_tree, temporary_folder
+from dsvc.model.errors import StorageError
 from dsvc.porcelain.care.gc import leftovers
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.faults import run_in_child
@@ -66,15 +68,18 @@ def test_a_user_gets_rid_of_folders_that_were_closed(tmp_path: Path) -> None:
 
     def as_nobody() -> None:
         os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-        with temporary_folder(folder, "scratch") as path:
-            inner = Path(path, "a", "b")
-            inner.mkdir(parents=True)
-            (inner / "file").write_text("x")
-            for each in (inner, inner.parent, Path(path)):
-                each.chmod(0)
-        assert os.listdir(folder) == []
+        os.setresuid(65534, 65534, 0)
+        try:
+            with temporary_folder(folder, "scratch") as path:
+                inner = Path(path, "a", "b")
+                inner.mkdir(parents=True)
+                (inner / "file").write_text("x")
+                (inner / "link").symlink_to("/")
+                for each in (inner, inner.parent, Path(path)):
+                    each.chmod(0)
+            assert os.listdir(folder) == []
+        finally:
+            os.setresuid(0, 0, 0)  # what measures branches writes a file in the end
 
     try:
         error = run_in_child(as_nobody).error
@@ -89,3 +94,16 @@ def test_what_can_not_go_stays_and_nothing_fails(tmp_path: Path) -> None:
     discard_tree(str(tmp_path / "missing"))
     discard_tree(str(tmp_path / "file"))
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_it_is_nobody_elses_and_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "urandom", bytes)
+    before = os.listdir("/proc/self/fd")
+    told: list[Change] = []
+    with recorded(told.append), temporary_folder(str(tmp_path), "scratch") as path:
+        Path(path, "file").write_text("mine")
+        with pytest.raises(StorageError), temporary_folder(str(tmp_path), "scratch"):
+            pass
+        assert os.listdir(path) == ["file"]
+    assert os.listdir("/proc/self/fd") == before
+    assert [(each.name, each.path) for each in told] == [("make_folder", path), ("discard_tree", path)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dsvc.history.commit_codec import Commit, decode_commit, encode_commit
 from dsvc.history.git_object import MAX_BYTES, object_id, parse_commit, parse_tag, parse_tree, signed_payload
 from dsvc.history.signature import Signature
-from dsvc.history.trailers import MAX_TRAILERS, clean_message, join_message, split_message
+from dsvc.history.trailers import clean_message, join_message, split_message
 from dsvc.model.errors import MalformedInputError
 from dsvc.model.ids import CommitId, NodeId
 
@@ -327,9 +327,9 @@ def test_the_last_paragraph(data: bytes, text: str, trailers: tuple[tuple[str, s
 
 
 def test_as_many_trailers_as_may_be() -> None:
-    trailers = tuple((f"Key-{n}", str(n)) for n in range(MAX_TRAILERS))
+    trailers = tuple((f"Key-{n}", str(n)) for n in range(1000))
     assert split_message(join_message("title", trailers)) == ("title", trailers)
     longer = join_message("title", (*trailers, ("One", "more")))
     assert split_message(longer) == (longer.decode().rstrip("\n"), ())
-    many = b"\n".join([b"text"] * (MAX_TRAILERS + 1))
+    many = b"\n".join([b"text"] * 1001)
     assert split_message(many) == (many.decode(), ())

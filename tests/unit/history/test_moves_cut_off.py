@@ -6,17 +6,20 @@ folder made before each step are the states that a kill can leave; no process ha
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.history.history import History
-from dsvc.history.refs import OPERATIONS, RefChange
-from dsvc.model.errors import StorageError
+from dsvc.history.reflog import encode_line
+from dsvc.history.refs import OPERATIONS, RefChange, Refs
+from dsvc.model.errors import LockedError, StorageError
 from dsvc.model.ids import CommitId
 from tests.historykit import MAIN, WHO, Repo
 
@@ -73,16 +76,16 @@ def state(root: Path) -> State:
     return found, history.refs.head().text
 
 
+def nothing_is_left(root: Path) -> bool:
+    git = root / "git"
+    return not [*git.rglob("*.lock"), *git.glob("dsvc-update*")]
+
+
 def before_and_after(ids: Ids) -> tuple[State, State]:
     first, second = ids
     stays = {KEPT: second, STILL: first}
     before = {MAIN: first, PACKED: first, DEEP: first, **stays}
     return (before, MAIN), ({MAIN: second, TOPIC: second, **stays}, TOPIC)
-
-
-def nothing_is_left(root: Path) -> bool:
-    git = root / "git"
-    return not [*git.rglob("*.lock"), *git.glob("dsvc-update*")]
 
 
 def cut_off(root: Path, run: Callable[[], object], to: Path) -> list[Path]:
@@ -224,3 +227,99 @@ def test_the_last_branch_that_goes_leaves_the_folder_of_branches(repo: Repo) -> 
     repo.move(RefChange(MAIN, first, None), RefChange(TOPIC, first, None))
     assert os.listdir(repo.path("refs/heads")) == []
     assert repo.path("refs/tags").is_dir()
+
+
+def test_a_line_of_a_log_torn_by_a_crash_is_there_once(repo: Repo, ids: Ids, fast_path: Path) -> None:
+    """Cut off anywhere, or with zeros in place of data, as file systems leave what wasn't flushed."""
+    states = cut_off(repo.root, lambda: move(repo.root, ids), fast_path)
+    start = next(each for each in states if (each / "git" / "dsvc-update.committed").exists())
+    journal = json.loads((start / "git" / "dsvc-update.committed").read_bytes())
+    line = dict(journal["logs"])[MAIN].encode()
+    torn = {line[:kept] for kept in (1, 41, len(line) - 1, len(line))}
+    torn |= {
+        line[:kept] + bytes(zeros) for kept, zeros in ((0, 1), (0, len(line)), (50, 7), (50, len(line) - 50))
+    }
+    for number, end in enumerate(sorted(torn)):
+        root = Path(shutil.copytree(start, fast_path / f"torn{number}"))
+        with (root / "git" / "logs" / MAIN).open("ab") as file:
+            file.write(end)
+        assert check(root, ids)
+
+
+@pytest.mark.parametrize("name", ["dsvc-update.committed", "dsvc-update.prepared"])
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("format",), 2),
+        (("refs", 0, 0), "refs/../../x"),
+        (("refs", 0, 0), "HEAD"),
+        (("refs", 0, 1), "0" * 39),
+        (("refs", 0, 2), "../x"),
+        (("logs", 0, 0), "../x"),
+        (("logs", 0, 0), "HEADS"),
+        (("more",), 1),
+    ],
+)
+def test_a_plan_that_no_dsvc_wrote_is_dropped(
+    repo: Repo, ids: Ids, name: str, place: tuple[str | int, ...], value: object
+) -> None:
+    first, second = ids
+    plan = {"format": 1, "refs": [[MAIN, first, second]], "head": None, "logs": [[MAIN, "line\n"]]}
+    repo.path(f"{MAIN}.lock").write_text(f"{second}\n")
+    at: Any = plan
+    for step in place[:-1]:
+        at = at[step]
+    at[place[-1]] = value
+    repo.path(name).write_text(json.dumps(plan))
+    before = state(repo.root)
+    opened(repo.root).refs.recover()
+    assert state(repo.root) == before
+    assert not repo.path(name).exists()
+    assert repo.path(f"{MAIN}.lock").exists(), "nobody knows whose that is"
+
+
+def test_locks_of_a_plan_that_was_not_decided_go_and_those_of_others_stay(repo: Repo, ids: Ids) -> None:
+    first, second = ids
+    plan = {"refs": [[MAIN, first, second], [TOPIC, None, second]], "head": None}
+    repo.path("dsvc-update.prepared").write_text(json.dumps(plan))
+    repo.path(f"{MAIN}.lock").write_text(f"{second}\n"[:20])  # it was being written
+    theirs = repo.path(f"{TOPIC}.lock")
+    theirs.parent.mkdir()
+    theirs.write_text(f"{first}\n")
+    opened(repo.root).refs.recover()
+    assert [*repo.path(".").rglob("*.lock"), *repo.path(".").glob("dsvc-update*")] == [theirs]
+    theirs.unlink()
+    assert state(repo.root) == before_and_after(ids)[0]
+
+
+def test_what_another_tool_moved_meanwhile_is_not_told_as_ours(repo: Repo, ids: Ids) -> None:
+    first, second = ids
+    third = repo.commit(second, branch=None, n=3)
+    plan = {
+        "refs": [[MAIN, first, second], [TOPIC, None, second]],
+        "head": [f"ref: {MAIN}", f"ref: {TOPIC}"],
+        "logs": [[name, encode_line(first, second, WHO, "ours").decode()] for name in (MAIN, TOPIC, "HEAD")],
+    }
+    repo.path("dsvc-update.committed").write_text(json.dumps(plan))
+    repo.path(MAIN).write_text(f"{third}\n")
+    repo.path("HEAD").write_text(f"{first}\n")
+    refs = repo.open().refs
+    assert (refs.get(MAIN), refs.get(TOPIC), refs.head().text) == (third, second, first)
+    assert [each.message for each in refs.reflog(MAIN, 1)] == ["commit: a change"]
+    assert [each.message for each in refs.reflog(TOPIC, 1)] == ["ours"]
+    assert [each.message for each in refs.reflog("HEAD", 1)] == ["ours"]
+    assert nothing_is_left(repo.root)
+
+
+def test_writers_wait_for_each_other_to_the_end_of_the_outermost(repo: Repo, ids: Ids) -> None:
+    other = Refs(repo.git_dir, repo.lock_path, durable=False, lock_timeout=0.0)
+    refs = repo.history.refs
+    with refs.locked():
+        with refs.locked(), refs.locked():
+            pass
+        with pytest.raises(LockedError), other.locked():
+            pass
+    with other.locked(), pytest.raises(LockedError), refs.locked(timeout=0.0):
+        pass
+    with refs.locked(), pytest.raises(LockedError), other.locked():
+        pass

@@ -131,6 +131,12 @@ def test_what_is_no_file_is_refused(git_dir: str) -> None:
     os.symlink("/etc/passwd", file_of(git_dir, ID))
     with pytest.raises(DsvcError):
         LooseReader(git_dir).read(ID)
+    os.unlink(file_of(git_dir, ID))
+    whole = Path(git_dir, "whole")
+    whole.write_bytes(zlib.compress(frame("blob", DATA)))
+    os.symlink(whole, file_of(git_dir, ID))
+    with pytest.raises(StorageError):  # also where what it leads to would do
+        LooseReader(git_dir).read(ID)
 
 
 def test_a_damaged_object_is_replaced_and_a_whole_one_kept(git_dir: str) -> None:

@@ -242,6 +242,14 @@ def test_h25_h26_hostile_packed_refs_are_refused(repo: Any, line: str) -> None:
         repo.history.refs.list()
 
 
+@pytest.mark.parametrize("name", ["a b", "x..y", "x~1"])
+def test_files_that_no_ref_may_be_called(repo: Any, name: str) -> None:
+    one = repo.commit()
+    repo.path(f"refs/heads/{name}").write_text(f"{one}\n")
+    with pytest.raises(MalformedInputError):
+        repo.history.refs.list()
+
+
 def test_h26_refs_that_are_no_files(repo: Any) -> None:
     os.mkfifo(repo.path("refs/heads/pipe"))
     with pytest.raises(MalformedInputError):
@@ -299,6 +307,7 @@ def test_leftovers_are_removed(repo: Any) -> None:
     removed = repo.history.remove_leftovers()
     assert sorted(os.path.basename(path) for path in removed) == ["HEAD.lock", "tmp_obj_1", "x.lock"]
     assert repo.path("refs/heads/young.lock").exists()
+    assert not [path for path in removed if os.path.lexists(path)]
 
 
 def test_another_writer_is_waited_for(repo: Any) -> None:

@@ -47,6 +47,13 @@ def test_portability(path: bytes, problem: str | None) -> None:
     assert not (is_plain(path) and problem)
 
 
+def test_most_names_are_plain() -> None:
+    for path in (b"a", b"a/b-c_d.csv", b"A/1.2/x", b"x" * 255):
+        assert is_plain(path)
+    for path in (b"", b"a b", b"a~", b"/a", b"a/", b"a.", "数".encode(), b"nul/x", b"x" * 256):
+        assert not is_plain(path)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
