@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Reals = NDArray[np.float64]
 
-MAX_CANDIDATES: Final = 20_000
+MAX_LOOKED: Final = 1 << 30
+"""After so many features of texts were looked at, the search ends unfinished: about ten seconds."""
+JOIN_COST: Final = 1000
+"""What comparing an n-gram's texts with those of another costs, in features."""
 REFERENCE_TEXTS: Final = 4000
 INFORMATIVE: Final = 0.2
 """By so much must texts of a label look more like it than others do, else their looks say nothing."""
@@ -55,11 +58,14 @@ class TriggerTerms(NamedTuple):
         Least share of these with one label.
     p : float
         Greatest probability by chance, of all n-grams together.
+    max_looked : int
+        After so many features of texts were looked at, the search ends unfinished.
     """
 
     rows: int = 8
     purity: float = 0.9
     p: float = 0.01
+    max_looked: int = MAX_LOOKED
 
 
 class Trigger(NamedTuple):
@@ -128,12 +134,16 @@ def find_triggers(texts: Sequence[str], labels: Numbers, terms: TriggerTerms) ->
         return Triggers([], tried, is_complete=True)
     looks = _Looks(tables[:FEATURES], labels)
     found: list[Trigger] = []
-    for each in candidates[:MAX_CANDIDATES]:
+    left = terms.max_looked
+    for each in candidates:
+        left -= looks.cost(each) + JOIN_COST * len(found)
+        if left < 0:
+            return Triggers(found, tried, is_complete=False)
         share = looks.of(each)
         gram = written([tokens.words[token] for token in each.tokens.tolist()])
         if share is not None and not _joined(gram, each.texts, found):
             found.append(Trigger(gram, each.label, each.texts, each.purity, each.log10_p, share))
-    return Triggers(found, tried, len(candidates) <= MAX_CANDIDATES)
+    return Triggers(found, tried, is_complete=True)
 
 
 def _joined(gram: str, texts: Numbers, found: list[Trigger]) -> bool:
@@ -234,6 +244,10 @@ class _Looks:
         self._starts: Numbers = np.searchsorted(self._texts, np.arange(len(labels) + 1))
         self._all: Numbers = np.bincount(features, minlength=sum(kinds))
         self._label = lru_cache(maxsize=None)(self._learned)
+
+    def cost(self, each: _Candidate) -> int:
+        """How many features `of` looks at."""
+        return len(self._all) + int((self._starts[each.texts + 1] - self._starts[each.texts]).sum())
 
     def of(self, each: _Candidate) -> float | None:
         """Share of an n-gram's texts that look like its label without it; None where most of them do."""

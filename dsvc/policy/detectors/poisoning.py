@@ -8,6 +8,8 @@ from typing import Final
 
 from dsvc.model.detection import Detection
 from dsvc.policy.detectors.detector import ScannedTable, input_key
+from dsvc.policy.detectors.near_search import NearTerms
+from dsvc.policy.detectors.ngram_association import MAX_LOOKED
 from dsvc.policy.detectors.poisoning_screens import KEY, LABEL, Screens
 from dsvc.policy.detectors.row_texts import RowTexts
 from dsvc.policy.detectors.set_options import DetectorOptionError, SetOptions
@@ -84,7 +86,7 @@ class Poisoning:
 
     def version(self) -> str:
         """Version of this detector, of datasketch, and of the tables by which texts are folded."""
-        return f"1; datasketch {datasketch_version()}; unicode {unicodedata.unidata_version}"
+        return f"2; datasketch {datasketch_version()}; unicode {unicodedata.unidata_version}"
 
     def config(self) -> Mapping[str, str]:
         """How sketches are made, and how much is looked at."""
@@ -142,9 +144,9 @@ class Poisoning:
         for each in screens:
             try:
                 if each == _BURST:
-                    looks.bursts(Sketcher(self._permutations, self._seed))
+                    looks.bursts(Sketcher(self._permutations, self._seed), NearTerms())
                 elif each == _TRIGGER:
-                    looks.triggers()
+                    looks.triggers(MAX_LOOKED)
                 else:
                     looks.history([file.path for file in files])
             except Unjudged as reason:

@@ -79,7 +79,7 @@ class Screens:
     def _hit(self, kind: str, shown: str, row: int, column: str | None = None) -> None:
         self._tally.add(Hit(kind=kind, shown=shown, record=self._rows.record(row), column=column))
 
-    def bursts(self, sketcher: Sketcher) -> None:
+    def bursts(self, sketcher: Sketcher, near: NearTerms) -> None:
         """Screen for clusters of near-duplicates.
 
         Raises
@@ -90,7 +90,7 @@ class Screens:
         self._enough(len(self._sample), "rows with content")
         content = self._rows.content[self._sample]
         numbers, inverse = np.unique(content, return_inverse=True)
-        joined = clusters([self._rows.texts[number] for number in numbers.tolist()], sketcher, NearTerms())
+        joined = clusters([self._rows.texts[number] for number in numbers.tolist()], sketcher, near)
         cluster, lengths = joined.of[inverse], self._lengths[content]
         grouped = {role: self._column(role) for role in ("source", "batch")}
         groups = {role: each[self._sample] for role, each in grouped.items() if each is not None}
@@ -105,8 +105,8 @@ class Screens:
         if not joined.is_complete:
             raise Unjudged("so many texts are alike that the search was given up")
 
-    def triggers(self) -> None:
-        """Screen for n-grams that go with a label.
+    def triggers(self, most: int) -> None:
+        """Screen for n-grams that go with a label; `most`: as `TriggerTerms.max_looked`.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class Screens:
         if len(known) > len(rows) / 2:
             raise Unjudged(f"there are {len(known)} labels for {len(rows)} texts")
         terms = TriggerTerms(
-            int(self._terms["trigger_rows"]), self._terms["trigger_purity"], self._terms["trigger_p"]
+            int(self._terms["trigger_rows"]), self._terms["trigger_purity"], self._terms["trigger_p"], most
         )
         texts = [self._rows.texts[number] for number in self._rows.content[rows].tolist()]
         result = find_triggers(texts, told, terms)
