@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import mmap
 import os
 import shutil
 import signal
@@ -74,6 +75,7 @@ def children_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     def fork_and_crash() -> int:
         pid = fork()
         if pid == 0:
+            signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # no traces: it is meant
             os.kill(os.getpid(), signal.SIGSEGV)
         return pid
 
@@ -202,6 +204,36 @@ def test_a_child_that_is_started_answers_as_one_that_is_forked() -> None:
         assert child.answer(60) == child_process.Done(os.getpid())
         assert child.answer(60) == child_process.Ended(0)
         child.end()
+
+
+def addresses_for_threads() -> int:
+    """By how many addresses the process grows while forty threads allocate something."""
+
+    def size() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
+
+    def work() -> None:
+        room = [bytearray(2000) for _ in range(100)]
+        together.wait()
+        assert room
+
+    before, together = size(), threading.Barrier(41)
+    threads = [threading.Thread(target=work) for _ in range(40)]
+    stack = threading.stack_size(1 << 20)
+    for thread in threads:
+        thread.start()
+    grown = size() - before
+    together.wait()
+    threading.stack_size(stack)
+    return grown
+
+
+def test_threads_of_a_child_set_no_addresses_aside_that_count_against_its_bound() -> None:
+    child = child_process.Child([addresses_for_threads], child_process.Bounds(8 << 30), started=True)
+    answer = child.answer(60)
+    child.end()
+    assert isinstance(answer, child_process.Done)
+    assert answer.value < 40 * (8 << 20)
 
 
 def bad_words() -> None:
