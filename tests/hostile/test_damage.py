@@ -27,7 +27,7 @@ STRIDES = [pytest.param(12, id="some"), pytest.param(1, marks=pytest.mark.soak, 
 GONE_UNNOTICED = {
     "git/logs/": "git has no reflog for refs that never moved, and lets them be removed",
     "trash/": "nothing needs a pack in the trash; it goes when its grace is over",
-    "work/": "nothing staged, no merge, no run that waits: states like any other",
+    "work/": "made again from the newest operation; that no run waits is a state like any other",
 }
 
 
@@ -71,8 +71,8 @@ def judge(root: str, name: str, what: str, *, silent: bool) -> None:
     if not silent and not is_named(check(root)):
         raise BrokenPromiseError(f"{name} {what} goes unnoticed")
     tried("hostile cases")
-    if name.startswith("work/") and what == "gone":
-        return  # what was staged is not staged any more
+    if name.startswith("work/runs/") and what == "gone":
+        return  # no run waits any more
     if name.startswith("git/refs/") and (what == "gone" or what.startswith("in the place")):
         return  # another version has the name: fsck says so by the reflog, which reading doesn't look into
     number = crc32(f"{name} {what}".encode())

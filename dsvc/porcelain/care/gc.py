@@ -198,7 +198,7 @@ def starting_points(repo: Workspace) -> Iterator[CommitId]:
         for place in (operation.head_before, operation.head_after):
             if place and not place.startswith("refs/"):
                 yield CommitId.parse(place)
-    state = merge_state.load(repo.layout)
+    state = merge_state.current(repo)
     if state is not None and state.theirs is not None:
         yield CommitId.parse(state.theirs)
 

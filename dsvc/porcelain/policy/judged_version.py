@@ -107,7 +107,7 @@ def judged_version(
         lineages: tuple[LineageTree, ...] = (lineage_of(repo, commit),)
         goal = _target(repo, target, moment)
         return _version(repo, found.manifest, found.parents, lineages, goal, commit=commit)
-    state = merge_state.load(repo.layout)
+    state = merge_state.current(repo)
     parents = [] if head.commit is None else [head.commit]
     if state is not None and state.theirs is not None:
         parents.append(CommitId.parse(state.theirs))

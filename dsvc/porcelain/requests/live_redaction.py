@@ -76,7 +76,7 @@ def redact(repo: Workspace, request_id: str, live: Sequence[LiveFile], found: Se
         return None
     head = repo.history.refs.head()
     staged = repo.staged(head)
-    if merge_state.load(repo.layout) is not None or staged.root != staged.base_root:
+    if merge_state.current(repo) is not None or staged.root != staged.base_root:
         raise WouldOverwriteError(
             "there are staged changes, or a merge is in progress; rows are taken out of committed files",
             hint="dsvc commit or dsvc stash first",

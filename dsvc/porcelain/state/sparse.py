@@ -9,8 +9,15 @@ import msgspec
 
 from dsvc.model.encoding import encode
 from dsvc.model.errors import CorruptDataError, UsageError
+from dsvc.model.ids import NodeId
+from dsvc.model.manifest import MODE_FILE
+from dsvc.porcelain.state.operation_note import NO_PATTERNS
 from dsvc.porcelain.state.staging import read_checked, remove_checked, write_checked
+from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.layout import Layout
+from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
+
+_KEPT = b"patterns"
 
 
 class SparsePatternError(UsageError):
@@ -59,8 +66,8 @@ def _path(layout: Layout) -> str:
     return os.path.join(layout.work, "sparse")
 
 
-def load(layout: Layout) -> SparsePatterns:
-    """Patterns of a working tree.
+def load(layout: Layout) -> SparsePatterns | None:
+    """Patterns of a working tree, as their file has them; None where there is no file.
 
     Raises
     ------
@@ -68,12 +75,14 @@ def load(layout: Layout) -> SparsePatterns:
         If the file that holds them is damaged.
     """
     body = read_checked(_path(layout), "sparse patterns")
+    return None if body is None else _decode(body, _path(layout))
+
+
+def _decode(body: bytes, where: str) -> SparsePatterns:
     try:
-        return SparsePatterns([] if body is None else msgspec.msgpack.decode(body, type=list[str]))
+        return SparsePatterns(msgspec.msgpack.decode(body, type=list[str]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, SparsePatternError) as error:
-        raise CorruptDataError(
-            "the sparse patterns are malformed", details={"path": _path(layout)}
-        ) from error
+        raise CorruptDataError("the sparse patterns are malformed", details={"path": where}) from error
 
 
 def save(layout: Layout, patterns: Sequence[str], *, durable: bool) -> None:
@@ -83,3 +92,47 @@ def save(layout: Layout, patterns: Sequence[str], *, durable: bool) -> None:
         write_checked(_path(layout), encode(chosen.patterns), durable=durable)
     else:
         remove_checked(_path(layout), durable=durable)
+
+
+def hold(layout: Layout, patterns: SparsePatterns, *, durable: bool) -> None:
+    """Write down the patterns that a verb begins from, none too, as `Staging.hold` does."""
+    write_checked(_path(layout), encode(patterns.patterns), durable=durable)
+
+
+# For the note of an operation
+
+
+def keep(store: ChunkStore, patterns: SparsePatterns) -> str:
+    """Store patterns; the caller publishes what is stored.
+
+    Returns
+    -------
+    str
+        For `kept_patterns`: the root of a manifest, in hex, or ``none``.
+    """
+    from dsvc.store.content import NO_FACTS
+    from dsvc.store.ingest import store_bytes
+
+    if not patterns:
+        return NO_PATTERNS
+    data = encode(patterns.patterns)
+    entry = store_bytes(store, _KEPT, data, None, lambda *_: NO_FACTS).entry(_KEPT, MODE_FILE)
+    return Manifest(store, EMPTY_ROOT).update([(_KEPT, entry)]).hex()
+
+
+def kept_patterns(store: ChunkStore, kept: str) -> SparsePatterns:
+    """Patterns as they were kept.
+
+    Raises
+    ------
+    CorruptDataError
+        If what was kept is malformed.
+    """
+    from dsvc.store.materialize import read_content
+
+    if kept == NO_PATTERNS:
+        return SparsePatterns([])
+    entry = Manifest(store, NodeId.parse(kept)).get(_KEPT)
+    if entry is None:
+        raise CorruptDataError("the kept sparse patterns are malformed", details={"root": kept})
+    return _decode(read_content(store, entry), kept)

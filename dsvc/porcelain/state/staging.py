@@ -102,8 +102,15 @@ class Staging:
         self._store = store
         self._durable = durable
 
-    def load(self, head: CommitId | None, head_root: NodeId) -> Staged:
+    def load(
+        self, head: CommitId | None, head_root: NodeId, left: tuple[NodeId, NodeId] | None = None
+    ) -> Staged:
         """Staged state over HEAD; nothing staged means that both roots are HEAD's.
+
+        Parameters
+        ----------
+        left : tuple of NodeId or None
+            What the newest operation left staged, and over which manifest: that holds where the file is lost.
 
         Raises
         ------
@@ -112,7 +119,8 @@ class Staging:
         """
         body = read_checked(self._path, "staged state")
         if body is None:
-            return Staged(head, head_root, head_root)
+            base, root = left or (head_root, head_root)
+            return Staged(head, head_root, self.carry(base, root, head_root))
         staged = decode_staged(body, self._path)
         if staged.base_commit == head and staged.base_root == head_root:
             return staged
@@ -132,9 +140,20 @@ class Staging:
         if staged.base_root == staged.root:
             remove_checked(self._path, durable=self._durable)
             return
+        self._write(staged)
+
+    def _write(self, staged: Staged) -> None:
         commit = None if staged.base_commit is None else str(staged.base_commit)
         body = encode([commit, bytes(staged.base_root), bytes(staged.root)])
         write_checked(self._path, body, durable=self._durable)
+
+    def hold(self, staged: Staged) -> None:
+        """Write down the state that a verb begins from, where there is no file, also that nothing is staged.
+
+        A verb that is killed once it is logged, and before it is through, is then done again from there.
+        """
+        if not os.path.lexists(self._path):
+            self._write(staged)
 
     def recorded(self) -> NodeId | None:
         """Staged root as the file says, without looking at HEAD: a root for gc; errors as `load`."""

@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from dsvc.fs import files, locks
+from dsvc.model.errors import DsvcError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain.state.config import Config
-from dsvc.porcelain.state.operation_note import Note
+from dsvc.porcelain.state.operation_note import NO_MERGE, Note, read_note
 from dsvc.porcelain.state.reading_apart import ReadingApart
 from dsvc.porcelain.state.sparse import SparsePatterns
 from dsvc.porcelain.state.staging import Staged, Staging
@@ -73,6 +74,7 @@ class Workspace:
         self.backend = LocalBackend(self.layout, durable=self.keeps_content)
         self.store = ChunkStore(self.backend)
         self.staging = Staging(self.layout, self.store, durable=self.keeps_records)
+        self._left: tuple[CommitId | None, Note] | None = None
 
     def __reduce__(self) -> tuple[type[Workspace], tuple[str]]:
         """Travel to another process, to be opened there for reading."""
@@ -192,7 +194,26 @@ class Workspace:
     def staged(self, head: Head | None = None) -> Staged:
         """Staged state over HEAD."""
         head = head or self.history.refs.head()
-        return self.staging.load(head.commit, self.head_root(head))
+        return self.staging.load(head.commit, self.head_root(head), self.left.staged)
+
+    @property
+    def left(self) -> Note:
+        """What the newest operation left in ``.dsvc/work``: for files that are lost there.
+
+        Where the log can't be read it says nothing; `fsck` names that.
+        """
+        from dsvc.history.refs import OPERATIONS
+
+        tip = self.history.refs.get(OPERATIONS)
+        if self._left is None or self._left[0] != tip:
+            self._left = tip, self._note_of(tip)
+        return self._left[1]
+
+    def _note_of(self, operation: CommitId | None) -> Note:
+        try:
+            return Note() if operation is None else read_note(self.history.operations.read(operation).note)
+        except DsvcError:
+            return Note()
 
     def manifest(self, root: NodeId) -> Manifest:
         """Manifest with a root."""
@@ -209,9 +230,12 @@ class Workspace:
     @property
     def sparse(self) -> SparsePatterns:
         """Which paths the working tree holds."""
-        from dsvc.porcelain.state.sparse import load
+        from dsvc.porcelain.state.sparse import SparsePatterns, kept_patterns, load
 
-        return load(self.layout)
+        found, left = load(self.layout), self.left.sparse
+        if found is None:
+            found = SparsePatterns([]) if left is None else kept_patterns(self.store, left[1])
+        return found
 
     def record(
         self,
@@ -227,6 +251,9 @@ class Workspace:
         undone: CommitId | None = None,
         tree: bool | tuple[NodeId, NodeId] = False,
         merge: str | None = None,
+        base: NodeId | None = None,
+        merging: str = NO_MERGE,
+        sparse: tuple[str, str] | None = None,
         runs: Sequence[RunId] = (),
         message: str | None = None,
     ) -> Operation:
@@ -236,6 +263,8 @@ class Workspace:
         ----------
         before, after : NodeId or None
             Staged manifest before and after.
+        base : NodeId or None
+            Manifest of HEAD after it, where its commit is only written now.
         discarded : NodeId or None
             Manifest of the files that the verb overwrites.
         tree : bool or tuple of NodeId
@@ -243,12 +272,29 @@ class Workspace:
             not what was staged.
         merge : str or None
             Merge state before, from `merge_state.keep`, where the verb changes it.
+        merging : str
+            Merge state after, where the verb changes it.
+        sparse : tuple of str or None
+            Sparse patterns before and after, from `sparse.keep`, where the verb changes them.
         runs : sequence of RunId
             Runs that the verb recorded.
         """
         from dsvc.history.operations import Operation
 
         before_tree, after_tree = tree if isinstance(tree, tuple) else (None, None)
+        left = self.left
+        note = Note(
+            tree=bool(tree),
+            tree_before=before_tree,
+            tree_after=after_tree,
+            merge=merge,
+            runs=tuple(runs),
+            staged=left.staged if after is None else self._staged_over(head, changes, base, after),
+            merging=left.merging if merge is None else None if merging == NO_MERGE else merging,
+            sparse=sparse if sparse is not None else left.sparse and (left.sparse[1], left.sparse[1]),
+        )
+        if note.tree and note.staged is not None:
+            self.staging.hold(self.staged())
         who = self.signature()
         operation = Operation(
             id=None,
@@ -263,9 +309,25 @@ class Workspace:
             discarded=None if discarded is None else discarded.hex(),
             undone=None if undone is None else str(undone),
             who=who,
-            note=Note(bool(tree), before_tree, after_tree, merge, tuple(runs)).text(),
+            note=note.text(),
         )
         text = message or " ".join([verb, *arguments])
         return self.history.record(
             changes=changes, operation=operation, message=text, who=who, new_objects=objects, head=head
         )
+
+    def _staged_over(
+        self, head: str | CommitId | None, changes: Sequence[RefChange], base: NodeId | None, root: NodeId
+    ) -> tuple[NodeId, NodeId] | None:
+        """What is staged over the HEAD that there will be; None where nothing is."""
+        from dsvc.store.manifest_tree import EMPTY_ROOT
+
+        if base is None:
+            where = head or self.history.refs.head_as_is().text
+            moved = {change.ref: change.new for change in changes}
+            commit = moved[where] if where in moved else self._commit_at(where)
+            base = EMPTY_ROOT if commit is None else self.history.read_commit(commit).manifest
+        return None if base == root else (base, root)
+
+    def _commit_at(self, head: str) -> CommitId | None:
+        return self.history.refs.get(head) if head.startswith("refs/") else CommitId.parse(head)

@@ -135,7 +135,7 @@ def rows_in_conflict(repo: Workspace, path: bytes) -> list[ConflictRow]:
     """Rows of the table at a path that are in conflict; none where it isn't. Raises as `conflict_rows`."""
     from dsvc.porcelain.tree import merge_state
 
-    state = merge_state.load(repo.layout)
+    state = merge_state.current(repo)
     found = [conflict for conflict in (state.conflicts if state else []) if conflict.path == path]
     return conflict_rows(repo, found[0]) if found else []
 

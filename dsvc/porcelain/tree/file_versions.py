@@ -88,7 +88,7 @@ class FileVersions:
         head = self._repo.history.refs.head().commit
         if head is None:
             return ()
-        state = merge_state.load(self._repo.layout)
+        state = merge_state.current(self._repo)
         if state is not None and state.verb == "merge" and state.theirs is not None:
             return head, CommitId.parse(state.theirs)
         return (head,)

@@ -111,7 +111,7 @@ def _path(layout: Layout) -> str:
 
 
 def load(layout: Layout) -> MergeState | None:
-    """State of what is in progress, or None.
+    """State of what is in progress as its file has it, or None.
 
     Raises
     ------
@@ -120,6 +120,18 @@ def load(layout: Layout) -> MergeState | None:
     """
     body = read_checked(_path(layout), "merge state")
     return None if body is None else _decode(body, _path(layout))
+
+
+def current(repo: Workspace) -> MergeState | None:
+    """State of what is in progress, or None; where its file is lost, as the newest operation left it.
+
+    Raises
+    ------
+    CorruptDataError, MissingDataError
+        If its file is damaged, or it is lost and what was kept of it is too.
+    """
+    found, left = load(repo.layout), repo.left.merging
+    return _kept(repo, left) if found is None and left is not None else found
 
 
 def _decode(body: bytes, where: str) -> MergeState:
@@ -168,7 +180,7 @@ def keep(repo: Workspace, state: MergeState | None) -> str:
 
 def keep_open(repo: Workspace) -> str | None:
     """Store what is in progress, for a verb that ends it; None where nothing is."""
-    state = load(repo.layout)
+    state = current(repo)
     return None if state is None else keep(repo, state)
 
 
@@ -180,12 +192,16 @@ def bring_back(repo: Workspace, kept: str) -> None:
     CorruptDataError
         If what was kept is malformed.
     """
-    from dsvc.store.materialize import read_content
-
     if kept == NO_MERGE:
         clear(repo.layout, durable=repo.keeps_records)
-        return
+    else:
+        save(repo.layout, _kept(repo, kept), durable=repo.keeps_records)
+
+
+def _kept(repo: Workspace, kept: str) -> MergeState:
+    from dsvc.store.materialize import read_content
+
     entry = repo.manifest(NodeId.parse(kept)).get(_STATE)
     if entry is None:
         raise CorruptDataError("the kept merge state is malformed", details={"root": kept})
-    save(repo.layout, _decode(read_content(repo.store, entry), kept), durable=repo.keeps_records)
+    return _decode(read_content(repo.store, entry), kept)

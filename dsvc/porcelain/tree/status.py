@@ -107,7 +107,7 @@ def status(
     """
     head = repo.history.refs.head()
     staged = repo.staged(head)
-    state = merge_state.load(repo.layout)
+    state = merge_state.current(repo)
     found = scan_tree(repo, staged, paths, untracked=untracked, progress=progress)
     conflicted = {c.path for c in state.conflicts} if state else set()
     unstaged = [PathChange(p, "modified") for p, _, _ in found.changed if p not in conflicted]

@@ -20,6 +20,7 @@ from dsvc.model.errors import DsvcError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
+from dsvc.porcelain.state.operation_note import NO_MERGE
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import AddResult, NormalizeResult, PathChange, Skipped
 from dsvc.porcelain.state.workspace import Workspace
@@ -116,25 +117,27 @@ def _normalized(repo: Workspace, staged: Staged, paths: Sequence[bytes]) -> Norm
 
 def _record(repo: Workspace, paths: Sequence[bytes], staged: Staged, root: NodeId) -> None:
     """Log and save what is staged now; conflicts that were settled by it are no longer open."""
-    state = merge_state.load(repo.layout)
-    settled: set[bytes] = set()
+    state = merge_state.current(repo)
+    rest: merge_state.MergeState | None = None
     if state is not None and state.conflicts:
         from dsvc.porcelain.versions.conflicts import record_settled, settled_by_adding
 
         settled = settled_by_adding(repo, state, paths, staged.root, root)
-        record_settled(repo, state, state.without(settled), root)
-    if root == staged.root and not settled:
+        rest = state.without(settled) if settled else None
+        record_settled(repo, state, rest or state, root)
+    if root == staged.root and rest is None:
         return
     repo.record(
         "add",
         arguments=[display_path(p) or "." for p in paths],
         before=staged.root,
         after=root,
-        merge=merge_state.keep(repo, state) if settled else None,
+        merge=None if state is None or rest is None else merge_state.keep(repo, state),
+        merging=NO_MERGE if rest is None else merge_state.keep(repo, rest),
     )
     repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
-    if state is not None and settled:
-        merge_state.save(repo.layout, state.without(settled), durable=repo.keeps_records)
+    if rest is not None:
+        merge_state.save(repo.layout, rest, durable=repo.keeps_records)
 
 
 class _LargeFiles:

@@ -118,7 +118,7 @@ def _switch(
     head = repo.history.refs.head_as_is()
     where, commit = target_head(repo, rev, new_branch, head)
     staged = repo.staged(head)
-    if commit != head.commit and merge_state.load(repo.layout) is not None and not force:
+    if commit != head.commit and merge_state.current(repo) is not None and not force:
         raise merge_state.in_progress("merge")
     target = EMPTY_ROOT if commit is None else repo.history.read_commit(commit).manifest
     plan = SwitchPlan(repo, staged, target, force=force, patterns=patterns)
@@ -127,12 +127,14 @@ def _switch(
     if obstacles and not force:
         raise refusal(obstacles)
     discarded, saved = keep_files(repo, [*(o.path for o in obstacles), *update.settled])
-    # Staged work that is carried over is a manifest of its own.
+    # Staged work that is carried over is a manifest of its own; patterns are kept for `undo`.
     repo.store.publish()
     changes = [RefChange(str(where), None, commit)] if new_branch is not None and commit is not None else []
     move = _Move(rev or new_branch or "HEAD", where, commit, changes)
     mirror = Mirror(repo, staged.root)
     operation = None
+    if discarded and patterns is not None:
+        sparse.hold(repo.layout, repo.sparse, durable=True)
     if discarded:  # the log must reach what is overwritten before it is
         operation = _move_head(repo, head, move, plan, discarded, force=force)
     done = update.apply()
@@ -162,6 +164,7 @@ def _move_head(
         discarded=discarded,
         tree=True,
         merge=merge_state.keep_open(repo) if force else None,
+        sparse=plan.kept_patterns,
         message=f"checkout: moving from {head.text} to {move.name}",
     )
 
@@ -196,8 +199,11 @@ class SwitchPlan:
         else:
             self._keep_changes(staged)
             self.staged_root = repo.staging.carry(staged.base_root, staged.root, target)
+        self.kept_patterns: tuple[str, str] | None = None
         if patterns is not None:
             self._follow_patterns(repo.manifest(self.staged_root))
+            before, after = (sparse.keep(repo.store, each) for each in (self._before, self._after))
+            self.kept_patterns = before, after
 
     @property
     def transitions(self) -> list[Transition]:

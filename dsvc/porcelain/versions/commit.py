@@ -112,7 +112,7 @@ def _commit_staged(
     with repo.changing():
         head = repo.history.refs.head()
         staged = repo.staged(head)
-        state = merge_state.load(repo.layout)
+        state = merge_state.current(repo)
         if amend and state is not None:
             raise WouldOverwriteError(
                 f"a {state.verb} is in progress, and would be lost",
@@ -269,6 +269,7 @@ def record_commit(
         head=None if head.branch is not None else prepared.id,
         before=root if before is None else before,
         after=root if after is None else after,
+        base=root,
         discarded=discarded,
         tree=tree,
         merge=merge,

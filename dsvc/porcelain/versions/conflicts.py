@@ -44,7 +44,7 @@ def conflicts(repo: Workspace, path: bytes | None = None) -> list[ConflictDetail
     path : bytes or None
         Only the one here, or those below this folder.
     """
-    state = merge_state.load(repo.layout)
+    state = merge_state.current(repo)
     return [
         ConflictDetail(path=c.path, kind=c.kind, base=c.base, ours=c.ours, theirs=c.theirs, table=c.table)
         for c in (state.conflicts if state else [])
@@ -91,7 +91,7 @@ def resolve(
         raise UsageError("settle with one of: ours, theirs, a file")
     with repo.changing():
         staged = repo.staged()
-        state = merge_state.load(repo.layout)
+        state = merge_state.current(repo)
         conflict = next((c for c in state.conflicts if c.path == path), None) if state else None
         if state is None or conflict is None:
             raise NotFoundError(
@@ -252,6 +252,7 @@ def _settle(
         discarded=discarded,
         tree=True,
         merge=kept,
+        merging=merge_state.keep(repo, rest),
         runs=runs,
     )
     update.apply()

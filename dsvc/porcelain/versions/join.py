@@ -75,7 +75,7 @@ def refuse_second(repo: Workspace, verb: str, other: CommitId, staged: Staged) -
     WouldOverwriteError
         Naming what is in progress.
     """
-    state = merge_state.load(repo.layout)
+    state = merge_state.current(repo)
     if state is None:
         return
     if state.verb == verb and state.theirs == str(other) and bytes(staged.root) == state.before:
@@ -107,7 +107,7 @@ def found_in_place(repo: Workspace, update: TreeUpdate) -> NodeId | None:
 
     Where the merge is run again after a kill, what is in place is the merge's own.
     """
-    if merge_state.load(repo.layout) is not None:
+    if merge_state.current(repo) is not None:
         return None
     return keep_files(repo, update.settled)[0]
 
@@ -198,6 +198,7 @@ def join_into_head(
         before=staged.root,
         after=plan.staged_root,
         discarded=discarded,
+        merge=merge_state.keep_open(repo),
         lineage=Batches(lineage),
     )
     result = result if let_in is None else with_verdict(result, let_in)
@@ -271,6 +272,7 @@ def leave_conflicts(
             discarded=discarded,
             tree=True,
             merge=NO_MERGE,
+            merging=merge_state.keep(repo, state),
         )
     repo.staging.save(Staged(staged.base_commit, staged.base_root, after))
     mirror.follow(after, written={t.path for t in update.transitions if t.old != t.new})

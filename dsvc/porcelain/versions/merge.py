@@ -235,7 +235,7 @@ def abort(repo: Workspace) -> CheckoutResult:
     with repo.changing():
         head = repo.history.refs.head()
         staged = repo.staged(head)
-        state = merge_state.load(repo.layout)
+        state = merge_state.current(repo)
         if state is None:
             raise UsageError("no merge is in progress")
         before = NodeId(state.before)

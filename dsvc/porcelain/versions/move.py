@@ -111,7 +111,7 @@ def _destination(tree: Beneath, tracked: Manifest, source: bytes, target: bytes)
 
 
 def _moved(repo: Workspace, tracked: Manifest, source: bytes, target: bytes) -> _Moved:
-    state = merge_state.load(repo.layout)
+    state = merge_state.current(repo)
     old = list(tracked.entries(source))
     in_conflict = {c.path for c in state.conflicts} if state else set()
     if any(e.path in in_conflict for e in old):

@@ -9,6 +9,7 @@ from dsvc.model.errors import NotFoundError, UsageError, WouldOverwriteError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
+from dsvc.porcelain.state.operation_note import NO_MERGE
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import CheckoutResult
 from dsvc.porcelain.state.workspace import Workspace
@@ -59,7 +60,7 @@ def remove(
     with repo.changing():
         head = repo.history.refs.head()
         staged = repo.staged(head)
-        state = merge_state.load(repo.layout)
+        state = merge_state.current(repo)
         open_paths = {c.path for c in state.conflicts} if state else set()
         plan = _plan(repo, staged, paths, recursive, open_paths)
         if not force:
@@ -67,7 +68,8 @@ def remove(
         discarded, saved = (None, 0) if cached else keep_files(repo, [o.path for o in plan.edited])
         root = repo.manifest(staged.root).update([(p, None) for p in sorted(plan.entries)])
         settled = {p for p in open_paths if p in plan.entries or p in paths}
-        kept = merge_state.keep(repo, state) if settled else None
+        rest = state.without(settled) if state is not None and settled else None
+        kept = None if state is None or rest is None else merge_state.keep(repo, state)
         repo.store.publish()
         mirror = Mirror(repo, staged.root)
         operation = repo.record(
@@ -78,19 +80,18 @@ def remove(
             discarded=discarded,
             tree=not cached,
             merge=kept,
+            merging=NO_MERGE if rest is None else merge_state.keep(repo, rest),
         )
         done = Updated(removed=len(plan.entries)) if cached else plan.update.apply()
-        _save(repo, staged, root, state, settled)
+        _save(repo, staged, root, rest)
         mirror.follow(root, written=() if cached else {t.path for t in plan.update.transitions})
         return tree_outcome(head, operation, done, saved=saved)
 
 
-def _save(
-    repo: Workspace, staged: Staged, root: NodeId, state: merge_state.MergeState | None, settled: set[bytes]
-) -> None:
+def _save(repo: Workspace, staged: Staged, root: NodeId, rest: merge_state.MergeState | None) -> None:
     repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
-    if state is not None and settled:
-        merge_state.save(repo.layout, state.without(settled), durable=repo.keeps_records)
+    if rest is not None:
+        merge_state.save(repo.layout, rest, durable=repo.keeps_records)
 
 
 def _plan(

@@ -51,7 +51,7 @@ def reset(repo: Workspace, rev: str, mode: ResetMode | None, paths: Sequence[byt
     mode = mode or ResetMode.MIXED
     with repo.changing():
         if mode is ResetMode.SOFT:
-            _refuse_in_merge(merge_state.load(repo.layout))
+            _refuse_in_merge(merge_state.current(repo))
         head = repo.history.refs.head_as_is()
         commit, target = _goal(repo, head, rev)
         lost = mode is not ResetMode.SOFT and _is_lost(repo, head, target)

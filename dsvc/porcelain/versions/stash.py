@@ -71,7 +71,7 @@ def push(repo: Workspace, message: str | None = None) -> CommitId | None:
     """
     with repo.changing():
         head = repo.history.refs.head()
-        state = merge_state.load(repo.layout)
+        state = merge_state.current(repo)
         if head.commit is None:
             raise UsageError("there is no commit yet to go back to", hint="dsvc commit makes one")
         if state is not None:

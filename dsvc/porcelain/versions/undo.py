@@ -9,12 +9,14 @@ from dsvc.history.operations import Operation
 from dsvc.history.refs import Head, RefChange
 from dsvc.model.errors import ConcurrentChangeError, NotFoundError
 from dsvc.model.ids import CommitId, NodeId
-from dsvc.model.manifest import MODE_DIRECTORY
+from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.paths import display_path
 from dsvc.model.run_record import RunId
+from dsvc.porcelain.state import sparse
 from dsvc.porcelain.state.commit_lineage import lineage_of, return_runs
-from dsvc.porcelain.state.operation_note import read_note
+from dsvc.porcelain.state.operation_note import NO_MERGE, Note, read_note
 from dsvc.porcelain.state.pending_runs import add_pending, pending_runs, remove_pending
+from dsvc.porcelain.state.sparse import SparsePatterns
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import UndoResult
 from dsvc.porcelain.state.workspace import Workspace
@@ -70,9 +72,10 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
         changes = _ref_changes(repo, operation)
         root = _staged_root(repo, operation, staged.root)
         target = _target_head(operation, head)
-        kept = read_note(operation.note).merge
+        note = read_note(operation.note)
+        kept, patterns = note.merge, _patterns(repo, note)
         runs, comes_back = _runs_of(repo, operation, head)
-        state = merge_state.load(repo.layout)
+        state = merge_state.current(repo)
         moves = target is not None or any(change.ref == head.branch for change in changes)
         update = _tree_update(repo, operation)
         _refuse_where_lost(repo, update, state if moves and kept is None else None, (staged.root, root))
@@ -91,8 +94,10 @@ def undo(repo: Workspace, text: str | None = None) -> UndoResult:
             undone=operation.id,
             tree=bool(update.transitions),
             merge=None if kept is None else merge_state.keep(repo, state),
+            merging=kept or NO_MERGE,
+            sparse=patterns and (patterns[1], patterns[0]),
         )
-        _settle(repo, kept, root)
+        _settle(repo, note, root)
         _follow(repo, mirror, update, root)
         return UndoResult(
             undone=str(operation.id),
@@ -116,10 +121,13 @@ def _refuse_where_lost(
         repo.manifest(each).totals()
 
 
-def _settle(repo: Workspace, kept: str | None, root: NodeId) -> None:
-    """Write what the recorded undo says of merge and staged state; the latter last, `_begun` looks at it."""
-    if kept is not None:
-        merge_state.bring_back(repo, kept)
+def _settle(repo: Workspace, note: Note, root: NodeId) -> None:
+    """Write what was before an operation; the staged state last, `_begun` looks at it."""
+    if note.merge is not None:
+        merge_state.bring_back(repo, note.merge)
+    if note.sparse is not None and note.sparse[0] != note.sparse[1]:
+        before = sparse.kept_patterns(repo.store, note.sparse[0])
+        sparse.save(repo.layout, before.patterns, durable=repo.keeps_records)
     now = repo.history.refs.head()
     repo.staging.save(Staged(now.commit, repo.head_root(now), root))
 
@@ -135,7 +143,9 @@ def _begun(repo: Workspace, text: str | None) -> tuple[Operation, Operation] | N
     operation = repo.history.operations.read(CommitId.parse(newest.undone))
     if text is not None and repo.history.operations.get(text).id != operation.id:
         return None
-    if repo.history.refs.head().text != newest.head_after or repo.staged().root.hex() == newest.staged_after:
+    head = repo.history.refs.head()
+    staged = repo.staging.load(head.commit, repo.head_root(head))  # as its file has it
+    if head.text != newest.head_after or staged.root.hex() == newest.staged_after:
         return None
     for ref, _, new in newest.refs:
         now = repo.history.refs.get(ref)
@@ -147,7 +157,7 @@ def _begun(repo: Workspace, text: str | None) -> tuple[Operation, Operation] | N
 def _finish(repo: Workspace, begun: Operation, operation: Operation) -> UndoResult:
     """Do what a killed undo had left to do."""
     assert begun.staged_after is not None
-    _settle(repo, read_note(operation.note).merge, NodeId.parse(begun.staged_after))
+    _settle(repo, read_note(operation.note), NodeId.parse(begun.staged_after))
     return UndoResult(
         undone=str(operation.id),
         verb=operation.verb,
@@ -155,6 +165,23 @@ def _finish(repo: Workspace, begun: Operation, operation: Operation) -> UndoResu
         restored=0,
         arguments=operation.arguments,
     )
+
+
+def _patterns(repo: Workspace, note: Note) -> tuple[str, str] | None:
+    """Sparse patterns before and after an operation that changed them.
+
+    Raises
+    ------
+    ConcurrentChangeError
+        If they were changed again since.
+    """
+    if note.sparse is None or note.sparse[0] == note.sparse[1]:
+        return None
+    if repo.sparse.patterns != sparse.kept_patterns(repo.store, note.sparse[1]).patterns:
+        raise ConcurrentChangeError(
+            "the sparse patterns were changed since that operation", hint="undo the later operations first"
+        )
+    return note.sparse
 
 
 def _staged_root(repo: Workspace, operation: Operation, now: NodeId) -> NodeId:
@@ -261,11 +288,16 @@ def _transitions(repo: Workspace, operation: Operation) -> Iterator[Transition]:
     note = read_note(operation.note)
     before, after = (_root(text, EMPTY_ROOT) for text in (operation.staged_before, operation.staged_after))
     before, after = note.tree_before or before, note.tree_after or after
-    sparse = repo.sparse
+    was, will = repo.sparse, repo.sparse
+    if note.sparse is not None and note.sparse[0] != note.sparse[1]:
+        will, was = (sparse.kept_patterns(repo.store, kept) for kept in note.sparse)
+        for entry in repo.manifest(before).entries():
+            if was.includes(entry.path) != will.includes(entry.path):
+                yield _as_seen(was, will, entry.path, entry, entry)
     if note.tree:
         for change in diff_manifests(repo.manifest(after), repo.manifest(before)):
-            if sparse.includes(change.path):
-                yield Transition(change.path, change.old, change.new)
+            if was.includes(change.path) or will.includes(change.path):
+                yield _as_seen(was, will, change.path, change.old, change.new)
     if operation.discarded is not None:
         left = repo.manifest(after)
         for entry in repo.manifest(NodeId.parse(operation.discarded)).entries():
@@ -278,6 +310,13 @@ def _transitions(repo: Workspace, operation: Operation) -> Iterator[Transition]:
                 other_file = left.get(folder)
                 if other_file is not None and other_file.mode != MODE_DIRECTORY:
                     yield Transition(folder, other_file, None)
+
+
+def _as_seen(
+    was: SparsePatterns, will: SparsePatterns, path: bytes, old: Entry | None, new: Entry | None
+) -> Transition:
+    """A transition of a path between two sets of sparse patterns: what one leaves out isn't in the tree."""
+    return Transition(path, old if was.includes(path) else None, new if will.includes(path) else None)
 
 
 def _follow(repo: Workspace, mirror: Mirror, update: TreeUpdate, root: NodeId) -> None:
