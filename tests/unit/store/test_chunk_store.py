@@ -93,8 +93,9 @@ def test_what_was_given_up_is_not_there() -> None:
     chunk, listed = put(store, noise(5000)), put_list(store, b"\x92\x00\x90")
     assert store.has(chunk)
     assert bytes(store.get(listed, item_type=ItemType.LIST)) == b"\x92\x00\x90"
-    store.abandon()
-    assert not store.has(chunk)
+    for _ in range(2):
+        store.abandon()
+        assert not store.has(chunk)
     with pytest.raises(MissingDataError):
         store.get(listed, item_type=ItemType.LIST)
     assert put(store, noise(5000)) == chunk

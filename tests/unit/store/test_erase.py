@@ -8,10 +8,12 @@ from pathlib import Path
 import blake3
 import pytest
 
-from dsvc.model.errors import ErasedError, NotFoundError, UsageError
+from dsvc.model.errors import CorruptDataError, ErasedError, NotFoundError, UsageError
 from dsvc.model.ids import ChunkId
+from dsvc.store import pack as packs_of
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.erase import erase
+from dsvc.store.manifest_tree import Manifest
 from dsvc.store.mark import Marks
 from dsvc.store.memory_backend import MemoryBackend
 from dsvc.store.prune import collect
@@ -118,3 +120,52 @@ def test_what_nothing_needs_goes_with_it_at_once() -> None:
         assert dead[:50] not in data
         assert SECRET[:50] not in data
     assert read_manifest(reopened(store), put_manifest(reopened(store), {b"z": b"z"})) == {b"z": b"z"}
+
+
+def test_much_that_is_left_goes_into_several_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = MemoryBackend()
+    trees = [{b"%d" % number: noise(60_000, number), b"secret": SECRET} for number in range(6)]
+    roots = []
+    for number, tree in enumerate(trees):
+        backend.trash(backend.list_packs(), "000001-apart")
+        roots.append(put_manifest(ChunkStore(backend), tree, raw=True))
+        assert len(backend.list_packs()) == 1, number
+    backend.recover("000001-apart")
+    monkeypatch.setattr(packs_of, "TARGET_BYTES", 150_000)
+    assert erase(ChunkStore(backend), [ID]).packs == len(trees)
+    assert 1 < len(backend.list_packs()) < len(trees)
+    assert all(SECRET[:50] not in data for data in backend.packs.values())
+    for root, tree in zip(roots, trees, strict=True):
+        left = {path: data for path, data in tree.items() if path != b"secret"}
+        entries = {entry.path: entry.digest for entry in Manifest(ChunkStore(backend), root).entries()}
+        assert {path: bytes(ChunkStore(backend).get(entries[path])) for path in left} == left
+
+
+def test_trash_without_what_is_erased_stays_where_it_is() -> None:
+    backend = MemoryBackend()
+    runs = {"000001-x": {b"other": noise(3000, 1)}, "000002-x": TREE, "000003-x": {b"third": noise(3000, 3)}}
+    for run, tree in runs.items():
+        put_manifest(ChunkStore(backend), tree, raw=True)
+        backend.trash(backend.list_packs(), run)
+    before = backend.list_trash()
+    erase(ChunkStore(backend), [ID])
+    after = backend.list_trash()
+    assert {run: after[run] for run in ("000001-x", "000003-x")} == {
+        run: before[run] for run in ("000001-x", "000003-x")
+    }
+    assert "000002-x" not in after
+
+
+def test_an_erased_place_is_no_copy_of_what_was_stored_again() -> None:
+    backend = MemoryBackend()
+    put_manifest(ChunkStore(backend), TREE, raw=True)
+    erase(ChunkStore(backend), [ID])
+    store = ChunkStore(backend)
+    store.revive_erased = True
+    put_file(store, b"again", SECRET, raw=True)
+    name = store.publish()
+    assert name is not None
+    at = backend.packs[name].index(SECRET) + 40
+    backend.packs[name] = backend.packs[name][:at] + b"?" + backend.packs[name][at + 1 :]
+    with pytest.raises(CorruptDataError, match="wrong bytes"):
+        ChunkStore(backend).get(ID)

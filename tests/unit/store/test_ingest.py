@@ -134,6 +134,18 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, folder: int, read: Read) ->
     with pytest.raises(StorageError) as caught:
         read(folder)
     assert caught.value.details["errno"] == "ELOOP"
+    (tmp_path / "file.bin").unlink()
+    (tmp_path / "file.bin").mkdir()
+    with pytest.raises(StorageError) as caught:
+        read(folder)
+    assert caught.value.details["errno"] == "EISDIR"
+    (tmp_path / "file.bin").rmdir()
+    os.mkfifo(tmp_path / "file.bin")  # it would be waited for
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(StorageError) as caught:
+        read(folder)
+    assert caught.value.details["errno"] == "ENXIO"
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_stat_that_was_seen_before_counts(tmp_path: Path, folder: int) -> None:

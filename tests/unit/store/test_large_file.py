@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import blake3
 import pytest
@@ -18,7 +19,7 @@ from dsvc.model.table_kind import TableKind
 from dsvc.store import large_file
 from dsvc.store.chunk_list import chunks_of
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.content import Describer
+from dsvc.store.content import Describer, Facts
 from dsvc.store.ingest import Content, FileStat, UnstableFileError
 from dsvc.store.large_file import READ_BYTES, Digests, Segment
 from dsvc.store.memory_backend import MemoryBackend
@@ -44,16 +45,23 @@ class Store:
         self.progress: list[int] = []
         self.segments: list[Segment] = []
 
-    def put(self) -> tuple[Content, FileStat]:
-        def all_of(segments: Iterator[Segment], fd: int) -> dict[int, bytes]:
-            found = {}
-            for segment in segments:
-                self.segments.append(segment)
-                found[segment.number] = large_file.store_segment(self.store, fd, segment)
-            return found
+    def segment_by_segment(self, segments: Iterator[Segment], fd: int) -> dict[int, bytes]:
+        found = {}
+        for segment in segments:
+            self.segments.append(segment)
+            found[segment.number] = large_file.store_segment(self.store, fd, segment)
+        return found
 
+    def put(self) -> tuple[Content, FileStat]:
         made = large_file.store_large(
-            self.store, NAME, NAME, self.dir_fd, None, no_table, all_of, self.progress.append
+            self.store,
+            NAME,
+            NAME,
+            self.dir_fd,
+            None,
+            no_table,
+            self.segment_by_segment,
+            self.progress.append,
         )
         self.store.publish()
         return made
@@ -214,6 +222,53 @@ def test_f34_a_file_that_changes_once_is_read_again(store: Store, size: int) -> 
         content, stat = store.put()
     assert store.back(content) == change
     assert stat == FileStat.of(os.stat(store.path))
+
+
+def test_f34_a_file_that_grows_behind_a_hole_is_read_again(store: Store) -> None:
+    written(store.path, [noise(BLOCK, 1), HOLE])
+
+    def meanwhile(number: int) -> None:
+        if number == 1:
+            with open(store.path, "ab") as file:
+                file.write(noise(BLOCK, 2))
+
+    with reading("large.bin", before=meanwhile):
+        content, _ = store.put()
+    assert store.back(content) == noise(BLOCK, 1) + bytes(HOLE) + noise(BLOCK, 2)
+
+
+@pytest.mark.parametrize("hole", ["inside", "at the end"])
+def test_a_table_with_a_hole_is_the_one_with_the_same_zeros(store: Store, hole: str) -> None:
+    lines = b"".join(b'{"n": %d}\n' % number for number in range(9000))
+    lines = lines.ljust(-(-len(lines) // 4096) * 4096, b" ")
+    pieces: list[bytes | int] = [lines, HOLE]
+    if hole == "inside":
+        pieces.append(lines)
+    data = written(store.path, pieces)
+    made = []
+    for dense in (False, True):
+        if dense:
+            store.path.write_bytes(data)
+        content, _ = large_file.store_large(
+            store.store, b"t.jsonl", NAME, store.dir_fd, None, Lines, store.segment_by_segment
+        )
+        made.append((content.rows, content.schema, content.digest, content.xxh3, content.size))
+    assert made[0] == made[1]
+    assert made[0][0] == data.count(b"\n")
+
+
+class Lines:
+    """Counts the ends of lines, in pieces and again in the whole."""
+
+    def __init__(self, kind: TableKind, size: int) -> None:
+        self.ends = 0
+
+    def feed(self, part: bytes | memoryview) -> None:
+        self.ends += bytes(part).count(b"\n")
+
+    def facts(self, stream: BinaryIO) -> Facts:
+        assert stream.read().count(b"\n") == self.ends
+        return self.ends, b"schema"
 
 
 def test_f34_a_file_that_changes_each_time_is_refused(store: Store) -> None:

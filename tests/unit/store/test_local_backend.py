@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import mmap
 import os
 import resource
 import stat
@@ -17,6 +18,7 @@ from dsvc.model.errors import CorruptDataError, MalformedInputError, MissingData
 from dsvc.model.ids import PackId
 from dsvc.store import local_backend
 from dsvc.store.local_backend import LocalBackend
+from dsvc.testing.faults import run_in_child
 from tests.readkit import reading
 from tests.storekit import make_layout
 
@@ -129,6 +131,38 @@ def test_a_file_system_that_maps_nothing(backend: LocalBackend) -> None:
     assert seen == ["preadv", "pread"]
 
 
+@pytest.mark.parametrize("length", [1000, 50_000, 3 << 20])
+def test_a_pack_that_is_cut_while_it_is_read(backend: LocalBackend, length: int) -> None:
+    """Mapped beyond its end, it would end the process."""
+    name = published(backend, 1, bytes(3 << 20))
+    path = Path(backend.layout.packs, f"{name.hex()}.pack")
+
+    def cut(number: int) -> None:
+        if number == 1:
+            path.chmod(0o644)
+            os.truncate(path, 0)
+
+    for read in (backend.read, backend.view):
+        with reading(".pack", before=cut), pytest.raises(CorruptDataError):
+            read(name, 0, length)
+        os.truncate(path, 3 << 20)
+
+
+def test_a_pack_is_no_worse_for_want_of_memory(backend: LocalBackend) -> None:
+    name = published(backend, 1, bytes(256 << 20))
+
+    def look() -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
+        resource.setrlimit(resource.RLIMIT_AS, (held + (64 << 20), hard))
+        try:
+            backend.view(name, 0, 256 << 20)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+    assert isinstance(run_in_child(look).error, MemoryError)
+
+
 @pytest.mark.parametrize("at_most", [None, 9_999])
 def test_views_are_the_bytes(backend: LocalBackend, at_most: int | None) -> None:
     name = published(backend, 1)
@@ -208,7 +242,7 @@ def test_a_full_disk_has_a_trash_without_a_journal(
     assert 0 <= backend.trash_age("000001-x") < 3600
     assert backend.read(name, 0, 10) == DATA[:10]
     with armed(Plan(action=Action.EIO, at=at)), pytest.raises(StorageError):
-        backend.trash([published(backend, 2)], "000002-x")
+        backend.trash([name], "000002-x")
 
 
 def test_what_is_deleted_is_gone_though_it_was_open(backend: LocalBackend) -> None:

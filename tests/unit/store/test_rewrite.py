@@ -137,7 +137,9 @@ def test_a_pack_that_can_not_be_rebuilt_stays_as_it_is(forged: Forged) -> None:
         assert backend.packs[name] == wrong
 
 
-@pytest.mark.parametrize("what", ["no items", "a petabyte", "beyond the end", "other lengths", "type 9"])
+@pytest.mark.parametrize(
+    "what", ["no items", "a petabyte", "beyond the end", "other lengths", "type 9", "nothing"]
+)
 def test_headers_that_can_be_none_are_passed_over(forged: Forged, what: str) -> None:
     backend, name = forged.made()
     lengths = [len(data) for data in ITEMS]
@@ -153,6 +155,8 @@ def test_headers_that_can_be_none_are_passed_over(forged: Forged, what: str) -> 
             rows[0] += 1
         case "type 9":
             rows[0] |= 9 << 24
+        case "nothing":
+            items, raw, stored, rows = 1, 0, 0, [0]
     head = block.HEADER.pack(block.MAGIC, Codec.RAW, 0, 0, items, raw, stored, bytes(16))
     false = head + b"".join(row.to_bytes(4, "little") for row in rows)
     backend.packs[name] = pack.HEADER + false + backend.packs[name][len(pack.HEADER) :] + block.MAGIC

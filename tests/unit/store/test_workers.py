@@ -249,9 +249,18 @@ def test_workers_from_the_first_task_if_asked(replies: Replies, tmp_path: Path) 
     runner.submit(b"pid")
     runner.run()
     assert list(replies) != [b"%d" % os.getpid()]
+    replies.clear()
+    runner.broadcast(b"all")
+    assert list(replies) == [b"ALL"] * worker_count(), "none is done here"
     runner.abandon()
     runner.abandon()
     assert len(list(tmp_path.glob("abandoned-*"))) == worker_count()
+
+
+def test_a_message_to_nobody(replies: Replies, tmp_path: Path) -> None:
+    runner = Runner(lambda: Handler(tmp_path), replies)
+    runner.broadcast(b"all")
+    assert (list(replies), runner.finish()) == ([], [])
 
 
 def test_abandoned_here(replies: Replies, tmp_path: Path) -> None:
