@@ -282,17 +282,8 @@ class Workspace:
         from dsvc.history.operations import Operation
 
         before_tree, after_tree = tree if isinstance(tree, tuple) else (None, None)
-        left = self.left
-        note = Note(
-            tree=bool(tree),
-            tree_before=before_tree,
-            tree_after=after_tree,
-            merge=merge,
-            runs=tuple(runs),
-            staged=left.staged if after is None else self._staged_over(head, changes, base, after),
-            merging=left.merging if merge is None else None if merging == NO_MERGE else merging,
-            sparse=sparse if sparse is not None else left.sparse and (left.sparse[1], left.sparse[1]),
-        )
+        note = Note(bool(tree), before_tree, after_tree, merge, tuple(runs), merging=merging, sparse=sparse)
+        note = self._with_left(note, head, changes, base, after)
         if note.tree and note.staged is not None:
             self.staging.hold(self.staged())
         who = self.signature()
@@ -316,18 +307,35 @@ class Workspace:
             changes=changes, operation=operation, message=text, who=who, new_objects=objects, head=head
         )
 
-    def _staged_over(
-        self, head: str | CommitId | None, changes: Sequence[RefChange], base: NodeId | None, root: NodeId
-    ) -> tuple[NodeId, NodeId] | None:
-        """What is staged over the HEAD that there will be; None where nothing is."""
+    def _with_left(
+        self,
+        note: Note,
+        head: str | CommitId | None,
+        changes: Sequence[RefChange],
+        base: NodeId | None,
+        after: NodeId | None,
+    ) -> Note:
+        """Say in a note what is left in ``.dsvc/work``; what the verb doesn't change is as it was."""
+        left = self.left
+        staged = left.staged
+        if after is not None:
+            base = base or self._root_after(head, changes)
+            staged = None if base == after else (base, after)
+        merging = left.merging if note.merge is None else note.merging
+        return note._replace(
+            staged=staged,
+            merging=None if merging == NO_MERGE else merging,
+            sparse=note.sparse or (left.sparse and (left.sparse[1], left.sparse[1])),
+        )
+
+    def _root_after(self, head: str | CommitId | None, changes: Sequence[RefChange]) -> NodeId:
+        """Manifest of the HEAD that there will be."""
         from dsvc.store.manifest_tree import EMPTY_ROOT
 
-        if base is None:
-            where = head or self.history.refs.head_as_is().text
-            moved = {change.ref: change.new for change in changes}
-            commit = moved[where] if where in moved else self._commit_at(where)
-            base = EMPTY_ROOT if commit is None else self.history.read_commit(commit).manifest
-        return None if base == root else (base, root)
+        where = head or self.history.refs.head_as_is().text
+        moved = {change.ref: change.new for change in changes}
+        commit = moved[where] if where in moved else self._commit_at(where)
+        return EMPTY_ROOT if commit is None else self.history.read_commit(commit).manifest
 
     def _commit_at(self, head: str) -> CommitId | None:
         return self.history.refs.get(head) if head.startswith("refs/") else CommitId.parse(head)
