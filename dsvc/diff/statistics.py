@@ -211,7 +211,9 @@ class _Column:
 
     @property
     def ordered(self) -> bool:
-        """Whether values are numbers or times."""
+        """Whether values are numbers or times; lists of these are neither."""
+        if self.nested:
+            return False
         return _is_number(self.engine_type) or self.engine_type.startswith(("TIME", "DATE", "INTERVAL"))
 
     def _ask(self, query: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:

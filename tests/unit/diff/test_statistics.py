@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -128,3 +129,35 @@ def test_values_that_python_or_the_engine_find_hard() -> None:
     assert found["nan"] is not None
     assert (found["nan"].maximum, found["nan"].mean, found["nan"].distinct) == (1.0, 1.0, 2)
     assert not any(drift.moved for drift in compare_statistics(opened(table), opened(table)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (pa.list_(pa.float64()), [[0.5], [1.5], None], [[0.5], [2.5], [2.5]]),
+        (pa.list_(pa.float32(), 2), [[0.5, 1.0]], [[0.5, 2.0]]),
+        (pa.list_(pa.decimal128(5, 2)), [[Decimal("1.50")]], [[Decimal("2.50")]]),
+        (pa.list_(pa.date32()), [[datetime(2026, 1, 1, tzinfo=UTC).date()]], [[]]),
+        (pa.list_(pa.timestamp("us")), [[datetime(2026, 1, 1)]], [[datetime(2026, 1, 2)]]),  # noqa: DTZ001
+    ],
+)
+def test_lists_of_numbers_and_times_are_no_numbers(
+    kind: pa.DataType, one: list[Any], other: list[Any]
+) -> None:
+    found = drift(pa.array(one, kind), pa.array(other, kind))
+    assert found.moved
+    assert found.psi is not None
+    assert found.psi > 0
+    assert found.before is not None
+    assert (found.before.minimum, found.before.mean, found.before.top) == (None, None, ())
+    assert drift(pa.array(one, kind), pa.array(one, kind)).psi == pytest.approx(0)
+
+
+def test_figures_of_numbers_that_json_lacks_are_text() -> None:
+    high = 1.7e308
+    old, new = pa.array([1.0, 2.0, high] * 40), pa.array([math.inf, -math.inf, math.nan] * 40)
+    found = drift(old, new)
+    json.dumps(found.as_json(), allow_nan=False)
+    assert found.after is not None
+    assert found.after.as_json()["max"] == "Infinity"
+    assert found.after.as_json()["mean"] == "NaN"
