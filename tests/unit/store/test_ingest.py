@@ -13,12 +13,12 @@ import pytest
 import xxhash
 
 from dsvc.model.errors import StorageError
-from dsvc.model.manifest import MODE_FILE, MODE_SYMLINK, ChunkClass, Entry, Kind
+from dsvc.model.manifest import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, ChunkClass, Entry, Kind
 from dsvc.model.table_kind import TableKind
 from dsvc.store import ingest
 from dsvc.store.chunk_list import chunks_of
 from dsvc.store.chunk_store import ChunkStore
-from dsvc.store.content import Describer, Facts
+from dsvc.store.content import Describer, Facts, sniff
 from dsvc.store.ingest import ATTEMPTS, FileStat, UnstableFileError
 from dsvc.store.memory_backend import MemoryBackend
 from tests.readkit import reading
@@ -234,3 +234,53 @@ def test_a_symlink_is_its_target() -> None:
     store.publish()
     assert (made.mode, made.size, made.kind) == (MODE_SYMLINK, 4, Kind.TEXT)
     assert store.get(made.digest) == b"../\xff"
+
+
+KIB = 1024
+
+
+@pytest.mark.parametrize(
+    ("size", "raw"),
+    [
+        (size + more, raw)
+        for raw, sizes in ((True, (512, 600, 1000, 2000)), (False, (4, 5, 20, 40, 300)))
+        for size in (n * KIB for n in sizes)
+        for more in (0, 1)
+    ]
+    + [(0, True), (1, True)],
+)
+def test_files_in_memory_come_back_cut_as_their_class_is(size: int, raw: bool) -> None:
+    store = ChunkStore(MemoryBackend())
+    data = noise(size, 5) if raw else prose(size, 5)
+    content = ingest.store_bytes(store, b"file", data, None, no_facts_of_bytes)
+    assert (content.size, content.digest) == (size, blake3.blake3(data).digest())
+    assert content.xxh3 == xxhash.xxh3_128_digest(data)
+    assert content.chunk_class == (ChunkClass.RAW if raw and size > 1 else ChunkClass.TEXT)
+    entry = content.entry(b"file", MODE_FILE)
+    store.publish()
+    chunks = list(chunks_of(store, entry))
+    assert b"".join(bytes(store.get(chunk.id)) for chunk in chunks if chunk.id) == data
+    assert (content.chunks is None) == (len(chunks) <= 1)
+    assert len(chunks) <= 1 or size > (512 if raw else 4) * KIB
+    again = ingest.store_bytes(store, b"file", data, None, no_facts_of_bytes)
+    assert again == content
+
+
+def no_facts_of_bytes(kind: TableKind, data: bytes) -> Facts:
+    raise AssertionError("this is no table")
+
+
+def test_a_path_keeps_its_class() -> None:
+    old = Entry(b"file", MODE_FILE, 1, b"d" * 32, b"x" * 16, ChunkClass.RAW)
+    text, noisy = sniff(b"file", b"text"), sniff(b"file", b"\0\xff")
+    assert (text.chunk_class, noisy.chunk_class) == (ChunkClass.TEXT, ChunkClass.RAW)
+    assert ingest.class_at(None, text) is ChunkClass.TEXT
+    assert ingest.class_at(old, text) is ChunkClass.RAW
+    empty = Entry(b"file", MODE_FILE, 0, b"d" * 32, b"x" * 16, ChunkClass.RAW)
+    link = Entry(b"file", MODE_SYMLINK, 1, b"d" * 32, b"x" * 16, ChunkClass.RAW)
+    executable = Entry(b"file", MODE_EXECUTABLE, 1, b"d" * 32, b"x" * 16, ChunkClass.RAW)
+    assert [ingest.class_at(each, text) for each in (empty, link, executable)] == [
+        ChunkClass.TEXT,
+        ChunkClass.TEXT,
+        ChunkClass.RAW,
+    ]

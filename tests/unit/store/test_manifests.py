@@ -15,6 +15,7 @@ from dsvc.store.block import ItemType
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.manifest_tree import EMPTY_ROOT, Child, Manifest, TreeBuilder, encode_node, read_node
 from dsvc.store.memory_backend import MemoryBackend
+from dsvc.store.tree_check import TreeCheck
 
 ID = b"i" * 32
 
@@ -167,3 +168,21 @@ def test_many_manifests_keep_few_nodes_in_memory(store: ChunkStore) -> None:
     for number, root in enumerate(roots):
         assert Manifest(store, root).get(b"%d" % number) is not None
         assert len(store.nodes) <= 1025
+
+
+@pytest.mark.parametrize(("first", "sound"), [(b"b", False), (b"a+", False), (b"b+", True)])
+def test_a_node_begins_after_the_one_before_it(store: ChunkStore, first: bytes, sound: bool) -> None:
+    leaves = []
+    for paths in ((b"a", b"b"), (first, b"c")):
+        data = encode_node(0, [encode(entry(path, 0)) for path in paths])
+        leaves.append(Child(paths[-1], bytes(node(store, data)), 2, 0))
+    root = node(store, encode_node(1, [encode(leaf) for leaf in leaves]))
+    store.publish()
+    check = TreeCheck(store, read_data=False)
+    check.check([root])
+    assert ("F023" in {defect.id for defect in check.defects}) is not sound
+    if sound:
+        assert [each.path for each in Manifest(store, root).entries()] == [b"a", b"b", b"b+", b"c"]
+        return
+    with pytest.raises(MalformedInputError, match="begins before"):
+        list(Manifest(store, root).entries())

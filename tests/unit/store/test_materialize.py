@@ -212,3 +212,22 @@ def test_parts_in_order(store: ChunkStore) -> None:
     parts = [part if isinstance(part, int) else bytes(part) for part in content_parts(store, entry)]
     assert parts == [7, data, 9]
     assert read_content(store, entry) == bytes(7) + data + bytes(9)
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("replace", [False, True])
+def test_permissions_are_those_of_the_user(
+    writer: TreeWriter, store: ChunkStore, root: Path, mask: int, replace: bool
+) -> None:
+    before = os.umask(mask)
+    try:
+        for name, mode, expected in ((b"file", MODE_FILE, 0o666), (b"program", MODE_EXECUTABLE, 0o777)):
+            made = put_file(store, name, b"content")
+            store.publish()
+            made = Entry(name, mode, made.size, made.digest, made.xxh3)
+            found = writer.write(made, replace=replace)
+            written = os.stat(root / os.fsdecode(name))
+            assert stat.S_IMODE(written.st_mode) == expected & ~mask
+            assert found == FileStat.of(written)
+    finally:
+        os.umask(before)

@@ -11,13 +11,14 @@ from dsvc.model.errors import CorruptDataError
 from dsvc.store import block, pack
 from dsvc.store.block import Codec
 from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.defects import Defect, exit_code
 from dsvc.store.pack import Footer
 from dsvc.store.rewrite import is_sound
 from dsvc.store.salvage import salvage
 from dsvc.store.scrub import check_pack
 from tests.forged_pack import IDS, ITEMS, Forged
 from tests.readkit import reading
-from tests.storekit import local_store, noise, put_manifest, reopened
+from tests.storekit import local_store, noise, prose, put_manifest, put_record, reopened
 
 
 @pytest.fixture
@@ -192,3 +193,26 @@ def test_a_pack_that_becomes_shorter_while_it_is_read(tmp_path: Path) -> None:
         backend.view(name, 0, size)
     with pytest.raises(CorruptDataError, match="shorter"):
         backend.read(name, -1, 1)
+
+
+def test_each_type_of_object_is_known(tmp_path: Path) -> None:
+    store = local_store(tmp_path)
+    put_manifest(store, {b"a": prose(100_000)})  # chunks, a list and a node
+    put_record(store, b"a record")
+    store.publish()
+    kinds = {place.item_type for footer in store.index.footers() for _, place in footer.rows()}
+    assert kinds == {0, 1, 2, 3}
+    for name in store.backend.list_packs():
+        assert check_pack(store.backend, name, read_data=True).defects == []
+
+
+def test_the_worst_defect_says_the_exit_code() -> None:
+    wrong, missing, malformed, broken = "F001", "F020", "F022", "F060"
+    assert exit_code([]) == 0
+    for ids, code in (
+        ((wrong, missing, malformed, broken), 30),
+        ((broken, malformed, missing), 31),
+        ((broken, malformed), 41),
+        ((broken,), 22),
+    ):
+        assert exit_code([Defect(id=id_, object="x", message="y") for id_ in ids]) == code
