@@ -48,8 +48,8 @@ reliability: $(VENV)/.installed-test ## the tests of the fault matrix; writes do
 COVERING := tests/contract tests/golden tests/unit/fs tests/unit/history tests/unit/model tests/unit/store \
   $(addprefix tests/property/test_,paths.py revision_syntax.py store.py) \
   $(addprefix tests/compat/test_,dulwich.py git.py signed_commits.py) tests/faults/test_seam.py \
-  $(addprefix tests/hostile/test_,caches.py forged_checksums.py git_packs.py malformed.py reading_apart.py \
-    repair.py special_files.py) \
+  $(addprefix tests/hostile/test_,caches.py forged_checksums.py git_packs.py lying_manifests.py malformed.py \
+    reading_apart.py repair.py special_files.py) \
   $(addprefix tests/porcelain/test_,archive.py erasure.py read.py) \
   --deselect tests/faults/test_seam.py::test_all_that_is_written_goes_through_the_seam \
   --deselect tests/hostile/test_git_packs.py::test_h19_h20_bombs_and_deltas_on_themselves_are_refused

@@ -11,13 +11,17 @@ from typing import Any
 
 import blake3
 import pytest
+import xxhash
 
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import CorruptDataError, StorageError, UsageError
 from dsvc.model.ids import NodeId, PackId
+from dsvc.model.manifest import MODE_FILE, ChunkClass, ChunkRef, Entry, Kind
 from dsvc.store import block, pack, prune
 from dsvc.store.block import ItemType
+from dsvc.store.chunk_list import write_list
 from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.manifest_tree import EMPTY_ROOT, Manifest
 from dsvc.store.mark import Marks
 from dsvc.store.memory_backend import MemoryBackend
 from dsvc.store.pack import Footer, PackWriter
@@ -302,3 +306,19 @@ def test_shares_and_sizes_that_decide() -> None:
     assert decided(use(1, live=0), use(2, size=small)) == ([1], [])
     made = prune.plan([use(1, live=0, rows=5), use(2, live=40)])
     assert (made.candidates, made.bytes) == (5, 160)
+
+
+def test_gc_keeps_files_with_holes(store: ChunkStore, backend: MemoryBackend) -> None:
+    chunks = [ChunkRef(50_000, id_of(noise(50_000, number))) for number in range(2)]
+    for number in range(2):
+        store.put_chunk(id_of(noise(50_000, number)), noise(50_000, number), raw=True)
+    refs = [ChunkRef(1 << 20, None), chunks[0], ChunkRef(1 << 20, None), chunks[1], ChunkRef(5, None)]
+    data = b"".join(bytes(store.get(ref.id)) if ref.id else bytes(ref.length_bytes) for ref in refs)
+    digests = id_of(data), xxhash.xxh3_128_digest(data)
+    listed = bytes(write_list(store, refs))
+    entry = Entry(b"sparse", MODE_FILE, len(data), *digests, ChunkClass.RAW, listed, Kind.BINARY)
+    root = Manifest(store, NodeId(bytes(EMPTY_ROOT))).update([(b"sparse", entry)])
+    store.publish()
+    put_manifest(reopened(store), {b"dead": noise(200_000, 9)}, raw=True)
+    assert collect(reopened(store), lambda: [root], contextlib.nullcontext, grace_seconds=0).deleted
+    assert read_manifest(reopened(store), root) == {b"sparse": data}
