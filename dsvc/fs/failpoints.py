@@ -74,6 +74,16 @@ class Plan:
 plan: Plan | None = None
 
 
+def shown(path: str | bytes) -> str:
+    """Make the name of an operation's file readable."""
+    return path if isinstance(path, str) else os.fsencode(path).decode("utf-8", "replace")
+
+
+def hit(name: str, path: str | bytes) -> Action:
+    """Tell the armed plan, if there is one, that an operation is about to be done; see `Plan.hit`."""
+    return Action.COUNT if plan is None else plan.hit(name, shown(path))
+
+
 @contextmanager
 def armed(new: Plan) -> Iterator[Plan]:
     """Arm `new` in this process (and in what it forks) for the length of the block."""

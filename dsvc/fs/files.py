@@ -13,8 +13,8 @@ import signal
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dsvc.fs import failpoints, recording
-from dsvc.fs.failpoints import Action
+from dsvc.fs import recording
+from dsvc.fs.failpoints import Action, hit, shown
 from dsvc.fs.owner import own_mark
 from dsvc.model.errors import StorageError
 
@@ -35,17 +35,13 @@ _IOV_MAX = 512
 _STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY, errno.EINVAL}
 
 
-def _show(path: Path) -> str:
-    return path if isinstance(path, str) else os.fsencode(path).decode("utf-8", "replace")
-
-
 def storage_error(error: OSError, doing: str, path: Path) -> StorageError:
     """Translate an `OSError` met while `doing` something to `path`."""
     number = error.errno or 0
     return StorageError(
-        f"cannot {doing} {_show(path)}: {error.strerror or error}",
+        f"cannot {doing} {shown(path)}: {error.strerror or error}",
         hint=_HINTS.get(number),
-        details={"errno": errno.errorcode.get(number, str(number)), "path": _show(path)},
+        details={"errno": errno.errorcode.get(number, str(number)), "path": shown(path)},
     )
 
 
@@ -58,15 +54,10 @@ def _fail(error: OSError, doing: str, path: Path) -> NoReturn:
     raise storage_error(error, doing, path) from error
 
 
-def _hit(name: str, path: Path) -> Action:
-    plan = failpoints.plan
-    return Action.COUNT if plan is None else plan.hit(name, _show(path))
-
-
 def open_new(path: Path, *, dir_fd: int | None = None, mode: int = 0o666) -> int:
     """Create a file that must not exist and open it for reading and writing; returns the descriptor."""
     try:
-        _hit("open", path)
+        hit("open", path)
         fd = os.open(
             path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=dir_fd
         )
@@ -84,7 +75,7 @@ def open_unnamed(dir_fd: int, mode: int = 0o666) -> int:
     OSError
         As the system says (`errno.EOPNOTSUPP` or `errno.EISDIR` where the file system can't).
     """
-    _hit("open", b".")
+    hit("open", b".")
     fd = os.open(b".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, mode, dir_fd=dir_fd)
     recording.of_file("open_unnamed", fd)
     return fd
@@ -92,7 +83,7 @@ def open_unnamed(dir_fd: int, mode: int = 0o666) -> int:
 
 def link_unnamed(fd: int, name: Path, *, dir_fd: int) -> None:
     """Give the unnamed file `fd` a name in `dir_fd`; raises `FileExistsError` where it's taken."""
-    _hit("link", name)
+    hit("link", name)
     os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=dir_fd, follow_symlinks=True)
     recording.of_file("link_unnamed", fd, name, dir_fd)
 
@@ -111,7 +102,7 @@ def _write_all(fd: int, buffers: Sequence[Buffer], path: Path, offset: int | Non
     try:
         pending = [memoryview(b).cast("B") for b in buffers if len(b)]
         while pending:
-            action = _hit("write", path)
+            action = hit("write", path)
             torn = action in (Action.SHORT_WRITE, Action.TORN_WRITE)
             now = [pending[0][: max(1, len(pending[0]) // 2)]] if torn else pending[:_IOV_MAX]
             done = os.writev(fd, now) if offset is None else os.pwritev(fd, now, offset)
@@ -143,7 +134,7 @@ def pwritev(fd: int, buffers: Sequence[Buffer], offset: int, path: Path = "file"
 def truncate(fd: int, size: int, path: Path = "file") -> None:
     """Set the length of an open file; growing makes a hole."""
     try:
-        _hit("truncate", path)
+        hit("truncate", path)
         os.ftruncate(fd, size)
     except OSError as error:
         _fail(error, "resize", path)
@@ -153,7 +144,7 @@ def truncate(fd: int, size: int, path: Path = "file") -> None:
 def set_mode(fd: int, mode: int, path: Path = "file") -> None:
     """Set the permission bits of an open file."""
     try:
-        _hit("chmod", path)
+        hit("chmod", path)
         os.fchmod(fd, mode)
     except OSError as error:
         _fail(error, "change the mode of", path)
@@ -163,7 +154,7 @@ def set_mode(fd: int, mode: int, path: Path = "file") -> None:
 def sync(fd: int, path: Path = "file") -> None:
     """Flush an open file to the disk; an error means that what was written is lost."""
     try:
-        _hit("fsync", path)
+        hit("fsync", path)
         os.fsync(fd)
     except OSError as error:
         _fail(error, "flush", path)
@@ -173,7 +164,7 @@ def sync(fd: int, path: Path = "file") -> None:
 def sync_folder(path: str) -> None:
     """Flush a folder: names made, renamed or removed in it are durable afterwards."""
     try:
-        _hit("fsync_folder", path)
+        hit("fsync_folder", path)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
@@ -189,7 +180,7 @@ def rename(
 ) -> None:
     """Rename atomically, replacing what stands at `target`."""
     try:
-        _hit("rename", target)
+        hit("rename", target)
         os.rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
     except OSError as error:
         _fail(error, "rename to", target)
@@ -199,7 +190,7 @@ def rename(
 def link(source: Path, target: Path, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
     """Give a file a second name; `FileExistsError` passes through untranslated, others don't."""
     try:
-        _hit("link", target)
+        hit("link", target)
         os.link(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=False)
     except FileExistsError:
         raise
@@ -211,7 +202,7 @@ def link(source: Path, target: Path, *, src_dir_fd: int | None = None, dst_dir_f
 def unlink(path: Path, *, dir_fd: int | None = None, missing_ok: bool = False) -> None:
     """Remove a name."""
     try:
-        _hit("unlink", path)
+        hit("unlink", path)
         os.unlink(path, dir_fd=dir_fd)
         recording.of_name("unlink", path, dir_fd)
     except FileNotFoundError as error:
@@ -224,7 +215,7 @@ def unlink(path: Path, *, dir_fd: int | None = None, missing_ok: bool = False) -
 def make_folder(path: Path, *, dir_fd: int | None = None, exist_ok: bool = True) -> bool:
     """Create one folder; returns whether it's new."""
     try:
-        _hit("mkdir", path)
+        hit("mkdir", path)
         os.mkdir(path, dir_fd=dir_fd)
     except FileExistsError as error:
         if not exist_ok:
@@ -250,7 +241,7 @@ def make_folders(path: str, *, durable: bool = True) -> None:
 def remove_folder(path: Path, *, dir_fd: int | None = None) -> bool:
     """Remove a folder if it's empty; returns whether it went."""
     try:
-        _hit("rmdir", path)
+        hit("rmdir", path)
         os.rmdir(path, dir_fd=dir_fd)
     except OSError as error:
         if error.errno in _STAYS:
@@ -263,7 +254,7 @@ def remove_folder(path: Path, *, dir_fd: int | None = None) -> bool:
 def symlink(target: bytes, name: Path, *, dir_fd: int | None = None) -> None:
     """Create a symlink as stored; `FileExistsError` passes through untranslated."""
     try:
-        _hit("symlink", name)
+        hit("symlink", name)
         os.symlink(target, name, dir_fd=dir_fd)
     except FileExistsError:
         raise
@@ -360,15 +351,21 @@ def discard_own(folder: str) -> None:
 
 def append(path: str, data: Buffer, *, durable: bool = True) -> None:
     """Append `data` to a log file in one write, creating it if need be."""
-    try:
-        _hit("open", path)
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        _fail(error, "open", path)
-    recording.of_file("append", fd, path)
+    fd = open_log(path)
     try:
         write(fd, data, path)
         if durable:
             sync(fd, path)
     finally:
         os.close(fd)
+
+
+def open_log(path: str) -> int:
+    """Open a file to append to it, creating it if need be."""
+    try:
+        hit("open", path)
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        _fail(error, "open", path)
+    recording.of_file("append", fd, path)
+    return fd

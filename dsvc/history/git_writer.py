@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dsvc.fs import files
+from dsvc.fs.flushing import Unflushed, sync_folders
 from dsvc.history.git_object import TYPES, GitObject, frame, object_id
 from dsvc.history.loose_reader import LooseReader
 from dsvc.model.errors import CorruptDataError, MalformedInputError
@@ -76,19 +77,23 @@ class GitWriter:
         folders: dict[str, None] = {}
         pending: dict[str, str] = {}
         try:
-            for kind, data in objects:
-                if kind not in TYPES:
-                    raise MalformedInputError(f"unknown type of object {kind[:20]!r}")
-                id_ = object_id(kind, data)
-                ids.append(id_)
-                folder = os.path.join(self._objects, id_[:2])
-                path = os.path.join(folder, id_[2:])
-                folders[folder] = None
-                if path in pending or self._kept(id_, path):
-                    continue
-                if files.make_folder(folder):
-                    folders[self._objects] = None
-                pending[path] = self._write_temporary(zlib.compress(frame(kind, data), 1))
+            with Unflushed(durable=self._durable) as unflushed:
+                for kind, data in objects:
+                    if kind not in TYPES:
+                        raise MalformedInputError(f"unknown type of object {kind[:20]!r}")
+                    id_ = object_id(kind, data)
+                    ids.append(id_)
+                    folder = os.path.join(self._objects, id_[:2])
+                    path = os.path.join(folder, id_[2:])
+                    folders[folder] = None
+                    if path in pending or self._kept(id_, path, unflushed):
+                        continue
+                    if files.make_folder(folder):
+                        folders[self._objects] = None
+                    pending[path] = temporary = self._temporary()
+                    fd = files.open_new(temporary, mode=0o444)
+                    unflushed.write(fd, temporary, zlib.compress(frame(kind, data), 1))
+                unflushed.flush()
             for path in list(pending):
                 files.rename(pending[path], path)
                 del pending[path]
@@ -96,11 +101,10 @@ class GitWriter:
             for temporary in pending.values():
                 files.discard(temporary)
         if self._durable:
-            for folder in folders:
-                files.sync_folder(folder)
+            sync_folders(folders)
         return ids
 
-    def _kept(self, id_: CommitId, path: str) -> bool:
+    def _kept(self, id_: CommitId, path: str, unflushed: Unflushed) -> bool:
         try:
             if self._reader.read_loose(id_) is None:
                 return False
@@ -108,17 +112,11 @@ class GitWriter:
             return False
         if self._durable:
             # Whoever wrote it may not have flushed it.
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                files.sync(fd, path)
-            finally:
-                os.close(fd)
+            unflushed.keep(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), path)
         return True
 
-    def _write_temporary(self, data: bytes) -> str:
-        path = os.path.join(self._objects, _TEMPORARY + files.temporary_name())
-        files.fill(files.open_new(path, mode=0o444), path, data, durable=self._durable)
-        return path
+    def _temporary(self) -> str:
+        return os.path.join(self._objects, _TEMPORARY + files.temporary_name())
 
     def remove_temporary(self, *, min_age_seconds: float) -> list[str]:
         """Remove what killed writers left; the caller knows that no writer is at work.
@@ -162,6 +160,4 @@ def init_bare(git_dir: str, *, branch: str = "main", durable: bool = True) -> No
         if not os.path.isfile(path) or os.path.getsize(path) == 0:
             files.write_atomically(path, text.encode(), durable=durable)
     if durable:
-        for folder in made:
-            files.sync_folder(folder)
-        files.sync_folder(os.path.dirname(git_dir) or ".")
+        sync_folders([*made, os.path.dirname(git_dir) or "."])

@@ -12,6 +12,7 @@ from typing import Final
 
 from dsvc.fs import files
 from dsvc.fs.boot import boot_seconds
+from dsvc.fs.flushing import Unflushed
 from dsvc.model.errors import LockedError, StorageError
 
 SUFFIX: Final = ".lock"
@@ -50,8 +51,15 @@ def _make(path: str, *, durable: bool) -> int:
     raise held(path)
 
 
-def take(path: str, data: bytes, *, durable: bool) -> None:
+def take(path: str, data: bytes, unflushed: Unflushed, *, durable: bool) -> None:
     """Make the lock file `path` with `data`; one that is there is waited for, then removed if it's stale.
+
+    Parameters
+    ----------
+    unflushed : Unflushed
+        Takes the file, to be flushed with others.
+    durable : bool
+        Whether folders that are made for it are flushed.
 
     Raises
     ------
@@ -60,7 +68,7 @@ def take(path: str, data: bytes, *, durable: bool) -> None:
     StorageError
         If the system refuses.
     """
-    files.fill(_make(path, durable=durable), path, data, durable=durable)
+    unflushed.write(_make(path, durable=durable), path, data)
 
 
 def held(path: str) -> LockedError:

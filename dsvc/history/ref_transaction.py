@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from dsvc.fs import files
+from dsvc.fs.flushing import Unflushed, sync_folders
 from dsvc.history import ref_lock
 from dsvc.history.ref_files import MAX_PACKED_BYTES, RefFiles, read_bounded, without_packed
 from dsvc.history.ref_name import check_ref_format
@@ -142,12 +143,14 @@ class RefMover:
         files.fill(files.open_new(self._prepared), self._prepared, plan, durable=self._durable)
         taken: list[str] = []
         try:
-            for name in transaction.lock_names():
-                path = self._lock(name)
-                ref_lock.take(path, transaction.content(name), durable=self._durable)
-                taken.append(path)
-                if not self._clear_folder(name):
-                    raise ref_lock.held(self._refs.path(name))
+            with Unflushed(durable=self._durable) as unflushed:
+                for name in transaction.lock_names():
+                    path = self._lock(name)
+                    ref_lock.take(path, transaction.content(name), unflushed, durable=self._durable)
+                    taken.append(path)
+                    if not self._clear_folder(name):
+                        raise ref_lock.held(self._refs.path(name))
+                unflushed.flush()
         except BaseException:
             self._release(taken)
             raise
@@ -212,9 +215,11 @@ class RefMover:
         rest = self._what_is_left(transaction)
         taken: list[str] = []
         try:
-            for name in rest.lock_names():
-                ref_lock.take(self._lock(name), rest.content(name), durable=self._durable)
-                taken.append(self._lock(name))
+            with Unflushed(durable=self._durable) as unflushed:
+                for name in rest.lock_names():
+                    ref_lock.take(self._lock(name), rest.content(name), unflushed, durable=self._durable)
+                    taken.append(self._lock(name))
+                unflushed.flush()
             # What moved already may not be flushed yet.
             folders = [os.path.dirname(self._refs.path(name)) for name, _, _ in transaction.refs]
             self._carry_out(rest, recovering=True, folders=folders)
@@ -240,8 +245,10 @@ class RefMover:
 
     def _carry_out(self, transaction: Transaction, *, recovering: bool, folders: Iterable[str] = ()) -> None:
         touched = dict.fromkeys([self._refs.git_dir, *folders])
-        for name, line in transaction.logs:
-            self._reflogs.append(name, line.encode("utf-8"))
+        with Unflushed(durable=self._durable) as unflushed:
+            for name, line in transaction.logs:
+                self._reflogs.append(name, line.encode("utf-8"), unflushed)
+            unflushed.flush()
         if transaction.deleted:
             self._rewrite_packed(transaction.deleted)
         for name, old, new in transaction.refs:
@@ -257,9 +264,7 @@ class RefMover:
         if transaction.head is not None:
             files.rename(self._lock(HEAD), self._refs.path(HEAD))
         if self._durable:
-            for folder in reversed(touched):
-                if os.path.isdir(folder):
-                    files.sync_folder(folder)
+            sync_folders(folder for folder in reversed(touched) if os.path.isdir(folder))
         files.unlink(self._committed, missing_ok=True)
         for name in transaction.deleted:
             self._remove_empty_parents(name)
@@ -272,7 +277,9 @@ class RefMover:
         data = without_packed(read_bounded(path, MAX_PACKED_BYTES) or b"", deleted)
         # The lock file is git's temporary file too; it was empty so far.
         files.unlink(self._lock(PACKED), missing_ok=True)
-        ref_lock.take(self._lock(PACKED), data, durable=self._durable)
+        with Unflushed(durable=self._durable) as unflushed:
+            ref_lock.take(self._lock(PACKED), data, unflushed, durable=self._durable)
+            unflushed.flush()
         files.rename(self._lock(PACKED), path)
         if self._durable:
             files.sync_folder(self._refs.git_dir)

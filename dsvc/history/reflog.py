@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from dsvc.fs import files
+from dsvc.fs.flushing import Unflushed
 from dsvc.history.git_object import ZERO_ID
 from dsvc.history.signature import Signature
 from dsvc.model.errors import MalformedInputError, MissingDataError
@@ -107,8 +108,13 @@ class Reflogs:
                 details={"ref": text, "commit": str(last.new)},
             )
 
-    def append(self, ref: str, line: bytes) -> None:
+    def append(self, ref: str, line: bytes, unflushed: Unflushed) -> None:
         """Append a line that `encode_line` made, once: written again after a crash, it stays one.
+
+        Parameters
+        ----------
+        unflushed : Unflushed
+            Takes the log, to be flushed with others.
 
         Raises
         ------
@@ -128,7 +134,7 @@ class Reflogs:
             _shorten(path, remains)
         # Another line that was torn is closed first, or this one would be lost with it.
         start = b"\n" if not remains and last and not last.endswith(b"\n") else b""
-        files.append(path, start + line, durable=self._durable)
+        unflushed.append(path, start + line)
         if new and self._durable:
             files.sync_folder(folder)
 
@@ -146,7 +152,9 @@ class Reflogs:
         before = [*_tail(self._aside(source)), *_tail(self._path(source))]
         lines = [line + b"\n" for line in before if line not in known]
         if lines:
-            self.append(ref, b"".join(lines))
+            with Unflushed(durable=self._durable) as unflushed:
+                self.append(ref, b"".join(lines), unflushed)
+                unflushed.flush()
 
     def _clear_way(self, ref: str) -> None:
         """Move logs of deleted refs away whose names and this one cannot both be paths."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dsvc.fs.failpoints import Plan, armed
+from dsvc.history.history import History
+from dsvc.history.operations import Operation
 from dsvc.model.errors import ConcurrentChangeError, LockedError
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.versions.commit import record_commit
@@ -25,21 +28,22 @@ def root(fast_path: Path) -> str:
     return path
 
 
-def test_f29_a_branch_that_moves_during_commit(root: str) -> None:
+def test_f29_a_branch_that_moves_during_commit(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The move comes between reading HEAD and swapping it: 13, and the staged work is still there."""
     with repository(root) as repo, repository(root) as other:
         write(root, {b"mine": b"mine\n"})
         repo.add(all=True)
         head = other.history.refs.head()
         staged = other.staged(head)
-        moved = []
+        record = History.record
 
-        def move(_number: int, _name: str, _path: str) -> None:
-            if not moved:
-                moved.append(True)
-                record_commit(other, head, staged.base_root, "theirs", parents=[head.commit], verb="commit")
+        def move_first(history: History, **what: Any) -> Operation:
+            monkeypatch.undo()
+            record_commit(other, head, staged.base_root, "theirs", parents=[head.commit], verb="commit")
+            return record(history, **what)
 
-        with armed(Plan(observer=move)), pytest.raises(ConcurrentChangeError) as caught:
+        monkeypatch.setattr(History, "record", move_first)
+        with pytest.raises(ConcurrentChangeError) as caught:
             repo.commit("mine")
         assert caught.value.exit_code == 13
         assert [c.path for c in repo.status().staged] == [b"mine"]

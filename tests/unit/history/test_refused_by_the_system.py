@@ -11,6 +11,7 @@ import pytest
 
 from dsvc.fs import boot
 from dsvc.fs.failpoints import Action, Plan, armed
+from dsvc.fs.flushing import Unflushed
 from dsvc.history import ref_lock
 from dsvc.history.history import History
 from dsvc.history.loose_reader import LooseReader
@@ -203,21 +204,26 @@ def test_ancestors(repo: Repo) -> None:
 # Locks of refs
 
 
+def take_lock(path: object) -> None:
+    with Unflushed(durable=True) as unflushed:
+        ref_lock.take(str(path), b"data", unflushed, durable=False)
+        unflushed.flush()
+
+
 def test_a_lock_file_that_can_not_be_filled_goes(tmp_path: Path) -> None:
-    path = str(tmp_path / "a" / "ref.lock")
-    ref_lock.take(path, b"data", durable=False)
-    assert Path(path).read_bytes() == b"data"
+    path = tmp_path / "a" / "ref.lock"
+    take_lock(path)
+    assert path.read_bytes() == b"data"
     os.unlink(path)
-    for at in (2, 3):
-        with armed(Plan(action=Action.EIO, at=at)), pytest.raises(StorageError):
-            ref_lock.take(path, b"data", durable=True)
-        assert os.listdir(os.path.dirname(path)) == []
+    with armed(Plan(action=Action.EIO, at=2)), pytest.raises(StorageError):
+        take_lock(path)
+    assert os.listdir(path.parent) == []
 
 
 def test_a_lock_below_a_file_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError):
-        ref_lock.take(str(tmp_path / "file" / "ref.lock"), b"data", durable=False)
+        take_lock(tmp_path / "file" / "ref.lock")
 
 
 def test_a_folder_that_somebody_removes_again_and_again(tmp_path: Path) -> None:
@@ -228,7 +234,7 @@ def test_a_folder_that_somebody_removes_again_and_again(tmp_path: Path) -> None:
             folder.rmdir()
 
     with armed(Plan(observer=meanwhile)), pytest.raises(LockedError):
-        ref_lock.take(str(folder / "ref.lock"), b"data", durable=False)
+        take_lock(folder / "ref.lock")
 
 
 @pytest.mark.parametrize("text", [None, "", "cpu 1 2\n", "btime\n", "btime soon\n"])
@@ -267,8 +273,8 @@ def test_logs_that_can_not_be_read(repo: Repo) -> None:
     with pytest.raises(StorageError) as caught:
         logs(repo).read(MAIN)
     assert caught.value.details["errno"] == "ELOOP"
-    with pytest.raises(StorageError):
-        logs(repo).append(MAIN, b"line\n")
+    with pytest.raises(StorageError), Unflushed(durable=True) as unflushed:
+        logs(repo).append(MAIN, b"line\n", unflushed)
     assert repo.history.refs.get(MAIN) == first
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from dsvc.fs.failpoints import Action, Plan, armed
+from dsvc.fs.flushing import Unflushed
 from dsvc.history.git_object import object_id
 from dsvc.history.reflog import Reflogs
 from dsvc.history.refs import RefChange
@@ -191,8 +192,8 @@ def test_a_line_torn_behind_a_link_is_left_alone(repo: Repo) -> None:
     other.write_bytes(line[:-5])
     path.unlink()
     path.symlink_to(other)
-    with pytest.raises(StorageError) as caught:
-        Reflogs(repo.git_dir, durable=False).append(MAIN, line)
+    with pytest.raises(StorageError) as caught, Unflushed(durable=False) as unflushed:
+        Reflogs(repo.git_dir, durable=False).append(MAIN, line, unflushed)
     assert caught.value.details["errno"] == errno.errorcode[errno.ELOOP]
     assert other.read_bytes() == line[:-5]
 
