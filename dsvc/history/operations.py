@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -289,12 +290,7 @@ class OperationLog:
         MissingDataError, CorruptDataError, MalformedInputError, UnsupportedFormatError
             If one is damaged, or newer than this dsvc.
         """
-        found: Operations = []
-        for operation in self:
-            if limit is not None and len(found) >= limit:
-                break
-            found.append(operation)
-        return found
+        return [*islice(self, limit)]
 
     def get(self, text: str) -> Operation:
         """Find an operation by its id, at least 4 digits of it, or ``@N``: the N-th before the last one.

@@ -16,13 +16,13 @@ from dsvc.model.ids import CommitId
 __all__ = ["RevisionRange", "Revisions", "split_range"]
 
 MAX_CHARACTERS: Final = 4096
-MAX_NUMBER: Final = 10**9
+_MAX_DIGITS: Final = 9
 # Where git looks for a short name, in its order.
 _PLACES: Final = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
 
 _HEX = re.compile("[0-9a-fA-F]{4,40}")
 _SUFFIX = re.compile(r"~(?P<up>[0-9]*)|\^\{(?P<kind>commit)?\}|\^(?P<parent>[0-9]*)|@\{(?P<entry>[0-9]+)\}")
-_BASE = re.compile(r"(?:(?!@\{)[^~^])*")
+_NAME_END = re.compile(r"[~^]|@\{")
 
 
 class UnknownRevisionError(NotFoundError):
@@ -91,9 +91,10 @@ class Revisions:
         """
         if not text or len(text) > MAX_CHARACTERS:
             raise UnknownRevisionError(f"{text[:80]!r} is not a revision")
-        base = _BASE.match(text)
-        at = base.end() if base else 0
-        commit = None if text.startswith("@{", at) else self._name(text[:at], text)
+        end = _NAME_END.search(text)
+        at = end.start() if end else len(text)
+        name = text[:at]
+        commit = None if text.startswith("@{", at) else self._name(name, text)
         while at < len(text):
             found = _SUFFIX.match(text, at)
             if found is None:
@@ -104,7 +105,7 @@ class Revisions:
             if found["entry"] is not None:
                 if commit is not None:
                     raise UnknownRevisionError(f"{text!r} is not a revision: @{{N}} follows a name")
-                commit = self._entry(text[: base.end() if base else 0], _number(found["entry"], text), text)
+                commit = self._entry(name, _number(found["entry"], text), text)
             else:
                 assert commit is not None, "where nothing is named an entry comes first"
                 commit = self._step(commit, found, text)
@@ -185,10 +186,11 @@ class Revisions:
 
     def _entry(self, name: str, number: int, text: str) -> CommitId:
         """Value of a ref `number` moves ago; without a name, of the current branch."""
-        if name in ("", HEAD, "@"):
-            ref: str | None = (self._refs.head_as_is().branch or HEAD) if name == "" else HEAD
+        ref: str | None
+        if not name:
+            ref = self._refs.head_as_is().branch or HEAD
         else:
-            ref = self._ref(name)
+            ref = HEAD if name in (HEAD, "@") else self._ref(name)
         if ref is None:
             raise UnknownRevisionError(f"there is no ref {name!r}", hint=self._close_to(name))
         value = self._refs.get(ref) if number == 0 else None
@@ -216,7 +218,6 @@ class Revisions:
 
 
 def _number(digits: str, text: str) -> int:
-    number = int(digits) if 0 < len(digits) <= 9 else 1 if not digits else MAX_NUMBER + 1
-    if number > MAX_NUMBER:
+    if len(digits) > _MAX_DIGITS:
         raise UnknownRevisionError(f"{text[:80]!r} is not a revision: a number is too large")
-    return number
+    return int(digits) if digits else 1

@@ -56,12 +56,7 @@ def split_message(data: bytes) -> tuple[str, tuple[Trailer, ...]]:
     """Split a message from its last paragraph; bytes that are not UTF-8 are replaced.
 
     Only the very last paragraph counts, so that a line ``Key: value`` that a person wrote further up is
-    text. An empty tuple means that the last paragraph is not made of trailers.
-
-    Raises
-    ------
-    MalformedInputError
-        If there are more than `MAX_TRAILERS`.
+    text. An empty tuple means that the last paragraph is not made of trailers, or of too many.
     """
     # Lines end at "\n" alone, as for git: other line ends of Unicode are part of a line.
     body = data.rstrip(b" \t\r\n")

@@ -20,7 +20,7 @@ from dsvc.history.loose_reader import check_prefix, inflate
 from dsvc.history.odb import verified
 from dsvc.history.operations import encode_operation
 from dsvc.history.ref_files import RefFiles
-from dsvc.history.ref_name import check_ref_format
+from dsvc.history.ref_name import branch_ref, check_ref_format, tag_ref
 from dsvc.history.reflog import encode_line, parse_line
 from dsvc.history.refs import RefChange
 from dsvc.history.signature import Signature
@@ -113,6 +113,13 @@ def test_names_of_refs() -> None:
     for name in ("refs/" + "x" * 251, "refs/" + "文" * 84, "refs/" + "x/" * 509 + "xx"):
         with pytest.raises(MalformedInputError):
             check_ref_format(name)
+
+
+def test_names_that_are_made() -> None:
+    for make in (branch_ref, tag_ref):
+        for name in ("-d", "HEAD", "a" * 40, "a..b"):
+            with pytest.raises(MalformedInputError):
+                make(name)
 
 
 def test_people_and_moments() -> None:

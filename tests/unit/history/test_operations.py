@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dsvc.history.git_object import encode_tree, object_id
+from dsvc.history.git_object import encode_tree, object_id, parse_commit
 from dsvc.history.operations import Operation, decode_operation, encode_operation
 from dsvc.history.refs import OPERATIONS, RefChange
 from dsvc.history.signature import Signature
@@ -15,10 +15,12 @@ from dsvc.model.errors import (
     CorruptDataError,
     DsvcError,
     MalformedInputError,
+    MissingDataError,
     NotFoundError,
     UnsupportedFormatError,
 )
 from dsvc.model.ids import CommitId
+from tests.historykit import Repo
 
 MAIN = "refs/heads/main"
 FULL = Operation(
@@ -118,7 +120,10 @@ def test_every_record_is_an_operation(repo: Any) -> None:
         assert operations.get(f"@{at}") == one
         assert operations.get(one.id) == one
         assert operations.get(one.id[:12]) == one
-    for text in ("@3", "@", "x", "abc", "0000", "HEAD", "@99999999999", ""):
+    newest = listed[0].id
+    assert newest is not None
+    assert operations.get(newest[:4]) == listed[0]
+    for text in ("@3", "@", "x", "abc", newest[:3], "0000", "HEAD", "@99999999999", ""):
         with pytest.raises(NotFoundError):
             operations.get(text)
     assert repo.git("log", "--format=%s", OPERATIONS).splitlines()[0] == "commit -m change 3"
@@ -170,3 +175,73 @@ def test_the_manifest_file_and_the_trailers_must_agree(repo: Any) -> None:
     repo.history._writer.write([("blob", b"format 1\n"), ("tree", tree), ("commit", forged)])
     with pytest.raises(DsvcError):
         repo.history.verify_commit(object_id("commit", forged))
+
+
+def objects(repo: Repo) -> set[str]:
+    return {path.name for path in repo.path("objects").rglob("*") if path.is_file()}
+
+
+def test_what_is_refused_writes_nothing(repo: Repo) -> None:
+    one, two = repo.line(2)
+    last = repo.history.operations.list(1)[0]
+    before = objects(repo)
+    blob = [("blob", b"never read")]
+    for change, new, error in (
+        (RefChange("refs/heads/-x", None, one), blob, MalformedInputError),
+        (RefChange("refs/heads/a..b", None, one), blob, MalformedInputError),
+        (RefChange(MAIN, one, two), [], ConcurrentChangeError),
+        (RefChange("refs/heads/new", one, two), [], ConcurrentChangeError),
+    ):
+        with pytest.raises(error):
+            repo.history.record(changes=[change], operation=last, message="m", who=last.who, new_objects=new)
+        assert objects(repo) == before
+    assert repo.history.operations.list(1) == [last]
+
+
+def test_a_branch_that_goes_and_one_with_an_odd_name_that_another_tool_made(repo: Repo) -> None:
+    (one,) = repo.line(1)
+    last = repo.history.operations.list(1)[0]
+    repo.path("refs/heads/-x").write_text(f"{one}\n")
+    repo.history.record(
+        changes=[RefChange("refs/heads/-x", one, None)], operation=last, message="m", who=last.who
+    )
+    assert repo.history.refs.list("refs/heads/") == {MAIN: one}
+
+
+def test_the_last_operations_are_read_without_the_rest(repo: Repo) -> None:
+    repo.line(3)
+    newest, middle, oldest = repo.history.operations.list()
+    assert oldest.id is not None
+    repo.path(f"objects/{oldest.id[:2]}/{oldest.id[2:]}").unlink()
+    assert repo.open().operations.list(2) == [newest, middle]
+    with pytest.raises(MissingDataError):
+        repo.open().operations.list()
+
+
+def test_git_shows_what_was_done_in_a_line(repo: Repo) -> None:
+    repo.line(1)
+    last = repo.history.operations.list(1)[0]
+    for arguments, expected in (
+        (tuple("abcdefghijklmnopqrstuvwxyz"), "do " + " ".join("abcdefghijklmnopqrst")),
+        (("a\nb\t c", "\0", "\udcff"), "do a b c \ufffd \ufffd"),
+        (("x" * 5000,), "do " + "x" * 197),
+        ((), "do"),
+    ):
+        done = repo.history.record(
+            changes=(), operation=replace(last, verb="do", arguments=arguments), message="m", who=last.who
+        )
+        assert done.id is not None
+        assert parse_commit(repo.history.odb.read(done.id)[1]).message.decode() == expected + "\n"
+
+
+def test_what_a_signature_covers_is_the_commit(repo: Repo) -> None:
+    (one,) = repo.line(1)
+    assert repo.history.signed_bytes(one) == repo.history.odb.read(one)[1]
+
+
+def test_no_more_ids_are_listed_than_anybody_reads(repo: Repo) -> None:
+    folder = repo.path("objects/ab")
+    folder.mkdir()
+    for number in range(150):
+        (folder / f"{number:038x}").touch()
+    assert repo.history.odb.expand("ab0") == [f"ab{number:038x}" for number in range(100)]

@@ -181,6 +181,40 @@ def test_the_reflog_of_a_branch_that_went(line: Any) -> None:
         resolve(line, "x")
 
 
+def test_head_has_a_log_of_its_own(line: Any) -> None:
+    """As for git: without a name it's the log of the branch that HEAD is on, by name that of HEAD."""
+    one, two, three, four, five = line.made
+    line.move(RefChange("refs/heads/topic", None, two), head="refs/heads/topic")
+    line.move(RefChange("refs/heads/topic", two, three))
+    expected = {"@{0}": three, "@{1}": two, "topic@{1}": two, "main@{1}": four}
+    expected |= {"HEAD@{0}": three, "HEAD@{1}": two, "HEAD@{2}": five, "@@{2}": five, "HEAD@{3}": four}
+    for text, commit in expected.items():
+        assert resolve(line, text) == commit, text
+    line.move(head=one)
+    for text, commit in {
+        "@{0}": one,
+        "@{1}": three,
+        "@{3}": five,
+        "HEAD@{1}": three,
+        "topic@{1}": two,
+    }.items():
+        assert resolve(line, text) == commit, text
+
+
+def test_numbers_to_the_last_that_is_one(line: Any) -> None:
+    for text in ("HEAD~", "HEAD^"):
+        with pytest.raises(NotFoundError, match="there is no"):
+            resolve(line, text + "999999999")
+        with pytest.raises(NotFoundError, match="too large"):
+            resolve(line, text + "1000000000")
+    with pytest.raises(NotFoundError, match="has 5 entries"):
+        resolve(line, "@{999999999}")
+    with pytest.raises(NotFoundError, match="is not a revision"):
+        resolve(line, "x" * 4097)
+    with pytest.raises(NotFoundError, match="there is no"):
+        resolve(line, "x" * 4096)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -169,3 +169,10 @@ def test_criss_cross_has_two_bases_and_strangers_have_none() -> None:
     assert sorted(merge_bases(reader(graph), name(3), name(4))) == [name(1), name(2)]
     assert merge_bases(reader(graph), name(3), name(9)) == []
     assert merge_bases(reader(graph), name(3), name(3)) == [name(3)]
+
+
+def test_an_older_base_with_a_later_date_is_none() -> None:
+    """The base that comes first by its date is an ancestor of the other, over commits not looked at."""
+    graph: Graph = {0: (), 1: (0,), 2: (1,), 3: (2,), 4: (3, 0), 5: (3, 0)}
+    dates = {0: 100, 1: 1, 2: 1, 3: 50, 4: 200, 5: 201}
+    assert merge_bases(reader(graph, dates), name(4), name(5)) == [name(3)]
