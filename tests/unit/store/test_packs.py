@@ -309,11 +309,16 @@ def test_shares_and_sizes_that_decide() -> None:
 
 
 def test_gc_keeps_files_with_holes(store: ChunkStore, backend: MemoryBackend) -> None:
-    chunks = [ChunkRef(50_000, id_of(noise(50_000, number))) for number in range(2)]
-    for number in range(2):
-        store.put_chunk(id_of(noise(50_000, number)), noise(50_000, number), raw=True)
-    refs = [ChunkRef(1 << 20, None), chunks[0], ChunkRef(1 << 20, None), chunks[1], ChunkRef(5, None)]
-    data = b"".join(bytes(store.get(ref.id)) if ref.id else bytes(ref.length_bytes) for ref in refs)
+    parts: list[bytes | int] = [1 << 20, noise(50_000, 1), 1 << 20, noise(50_000, 2), 5]
+    refs, data = [], b""
+    for part in parts:
+        if isinstance(part, int):
+            refs.append(ChunkRef(part, None))
+            data += bytes(part)
+        else:
+            store.put_chunk(id_of(part), part, raw=True)
+            refs.append(ChunkRef(len(part), id_of(part)))
+            data += part
     digests = id_of(data), xxhash.xxh3_128_digest(data)
     listed = bytes(write_list(store, refs))
     entry = Entry(b"sparse", MODE_FILE, len(data), *digests, ChunkClass.RAW, listed, Kind.BINARY)
