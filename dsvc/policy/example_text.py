@@ -137,7 +137,7 @@ class SourceEntry(_Strict, frozen=True):
     status: Status = Status.ACTIVE
     reason: str | None = None
     now: dict[str, Any] = {}
-    unchecked: dict[str, str] = {}
+    unchecked: dict[str, Any] = {}
     lost: bool = False
     fields: dict[str, Any] = {}
 

@@ -110,6 +110,9 @@ def test_what_was_told_of_a_file_that_is_there_is_not_told_of_those_on_the_way()
     )
     assert (outcome, len(messages)) == (FAIL, 1)
     assert messages[0].startswith("out.csv adapts raw")
+    free = [source("raw.csv")]
+    runs = (run("clean", "raw.csv", "middle.csv"), run("filter", "middle.csv", "out.csv"))
+    assert asked(files, free, *runs)[0] is PASS
 
 
 def test_taking_in_from_outside_is_no_adaptation() -> None:

@@ -10,6 +10,7 @@ import pytest
 from dsvc.model.detection import MAX_HITS, DetectionStatus
 from dsvc.policy.case import NothingDetected
 from dsvc.policy.detectors.bursts import clusters
+from dsvc.policy.detectors.detector import Wanted
 from dsvc.policy.detectors.label_history import find_shift
 from dsvc.policy.detectors.near_search import NearTerms, banding
 from dsvc.policy.detectors.ngram_association import log10_tail
@@ -72,6 +73,7 @@ def test_text_in_a_column_of_codes_is_looked_at() -> None:
 def test_what_no_detector_looked_at_is_not_clean() -> None:
     nothing = NothingDetected([])
     assert list(nothing.all("pii")) == list(nothing.unclean("pii")) == []
+    assert nothing.of(Wanted("poisoning", ())).status is DetectionStatus.UNKNOWN
 
 
 def test_a_list_of_words_that_is_not_there_or_too_large() -> None:
@@ -81,6 +83,10 @@ def test_a_list_of_words_that_is_not_there_or_too_large() -> None:
     with pytest.raises(KeyError):
         file_detector("taste", PolicySettings(), lambda path: None)
     assert file_detector("language", PolicySettings(), lambda path: None).name == "language"
+    for presidio in (False, True):
+        made = file_detector("pii", PolicySettings(presidio=presidio), lambda path: None)
+        assert made.config()["presidio"] == str(presidio).lower()
+    assert file_detector("secrets", PolicySettings(), lambda path: None).name == "secrets"
     with pytest.raises(WordListError, match="is not read"):
         WordList.load(b"#" * (MAX_BYTES + 1))
 

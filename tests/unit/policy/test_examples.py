@@ -93,6 +93,13 @@ def test_malformed_examples_are_named(text: str, problem: str) -> None:
     assert problem in caught.value.message
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that nobody can read: /proc")
+def test_examples_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "SRC-04.toml").symlink_to("/proc/self/mem")
+    with pytest.raises(ExampleError, match=r"SRC-04\.toml can't be read"):
+        load_examples("SRC-04", tmp_path)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -37,6 +37,13 @@ def test_a_notice_says_title_holders_licence_and_where_its_text_is() -> None:
     assert notice_text([]) == ""
 
 
+def test_what_was_published_nowhere_names_no_place() -> None:
+    own = msgspec.structs.replace(WEB, fields={"issuer": "研究所"})
+    text = notice_text(notices([own]))
+    assert "  from " not in text
+    assert text.endswith("  source: web\n")
+
+
 def test_what_a_notice_lacks_is_named() -> None:
     bare = msgspec.structs.replace(WEB, title=" ", fields={"issuer": ""}, license_expression="undetermined")
     assert notice_of(bare).missing == ("title", "rightsholders or issuer", "license_expression")

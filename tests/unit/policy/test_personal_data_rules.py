@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
+import tomllib
+from dataclasses import replace
 
 import pytest
 
+from dsvc.lineage.known_sources import KnownSource
 from dsvc.lineage.validation import Outcome
-from tests.policykit import Answer, ask
+from dsvc.policy.detectors.pii import Pii
+from dsvc.policy.example_text import world_of
+from dsvc.policy.example_world import build_case
+from dsvc.porcelain.policy.detection_cache import KeySet, Said
+from dsvc.porcelain.policy.detections import RepositoryDetections, file_key
+from tests.detector_scans import scan
+from tests.policykit import Answer, ask, use_of
 
 PASS, FAIL, INCOMPLETE = Outcome.PASS, Outcome.FAIL, Outcome.INCOMPLETE
 
@@ -74,6 +84,47 @@ def test_the_message_names_kinds_places_and_the_command() -> None:
     assert [each.subject for each in answer.violations] == ["raw/一.jsonl".encode()]
     assert "not declared by its sources (甲): 2 email, 1 cn_id_card" in answer.messages
     assert "dsvc source set 甲 --field contains_pi=yes" in answer.messages
+
+
+def test_places_are_lines_of_text_and_records_of_tables() -> None:
+    """What the detectors say of real files, as a repository knows it."""
+    rows = [{"id": 1, "text": "x"}, {"id": 2, "text": "13800138000"}]
+    text = "x\n\n13800138000\n"
+    files = [{"path": "a.jsonl", "rows": rows}, {"path": "b.txt", "content": text}]
+    case = build_case(world_of({"file": files, "source": [{"id": "web", "contains_pi": "none"}]}))
+    known = RepositoryDetections(case.entries)
+    contents = {b"a.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows), b"b.txt": text}
+    found = {file_key(each): scan(Pii(), contents[each.path], each.path.decode()) for each in case.entries}
+    known.know("pii", Said(KeySet(), found), Pii().version(), "")
+    use = use_of("PII-01")
+    said = [each.message for each in use.rule.find(replace(case, detections=known), use.terms)]
+    assert [each.rpartition("; first: ")[2] for each in said] == [
+        "138****8000 (record 1, text)",
+        "138****8000 (line 3)",
+    ]
+
+
+def test_what_two_versions_of_a_source_say_apart_is_not_known() -> None:
+    """A merge pins both; the file is there because of either."""
+    for one, two, wanted in (
+        ("yes", "yes", PASS),
+        ("none", "none", FAIL),
+        ("yes", "none", INCOMPLETE),
+        ("none", "yes", INCOMPLETE),
+        ("unknown", "none", INCOMPLETE),
+    ):
+        world = tomllib.loads(
+            'file = [{ path = "a.txt", content = "x" }]\n'
+            f'[[source]]\nid = "web"\ncontains_pi = "{one}"\nnow = {{ contains_pi = "{two}" }}\n'
+            '[detections.pii]\nstatus = "hits"\ncounts = { email = 1 }\n'
+        )
+        case = build_case(world_of(world))
+        sources = case.judged.origins.sources.all
+        both = [sources["web"].now, *(tree for tree, _ in case.stated(sources["web"]))]
+        sources["web"] = KnownSource(both, dict, both)
+        use = use_of("PII-01")
+        found = [each.outcome for each in use.rule.find(case, use.terms)]
+        assert found == ([] if wanted is PASS else [wanted]), (one, two)
 
 
 def test_a_file_without_a_source_declares_nothing() -> None:

@@ -16,6 +16,7 @@ from dsvc.policy.example_world import build_case
 from dsvc.policy.reviews import runs_behind
 from dsvc.policy.rule import RuleUse, Terms
 from dsvc.policy.rule_catalogue import find_rule
+from tests.policykit import use_of
 
 PASS, FAIL, INCOMPLETE = Outcome.PASS, Outcome.FAIL, Outcome.INCOMPLETE
 RISKS = {**{f"A.1.{n}": 200 for n in range(1, 9)}, **{f"A.2.{n}": 100 for n in range(1, 10)}}
@@ -107,6 +108,26 @@ def test_words_of_the_list_that_the_settings_name(
     outcome, messages = judged("SAFE-02", **world, settings={"words": words}, detections=detections)
     assert outcome is wanted
     assert said in "".join(messages)
+
+
+@pytest.mark.parametrize(("sample", "passed"), [("1" + "0" * 12, "1"), ("9" * 18, "5" + "0" * 17)])
+def test_a_sample_of_more_than_there_can_be_is_not_recorded(sample: str, passed: str) -> None:
+    outcome, messages = judged("SAFE-01", **sampled("expert", 3, sample=sample, passed=passed))
+    assert outcome is INCOMPLETE
+    assert "how many items were looked at" in messages[0]
+    largest = sampled("expert", 3, sample="9" * 12, passed="5" * 12)
+    assert judged("SAFE-01", **largest)[0] is FAIL
+
+
+def test_who_has_no_sample_is_told_its_seed() -> None:
+    world = sampled("automatic", 3, None, sample="3", passed="3")
+    case = build_case(world_of(world))
+    use = use_of("SAFE-01")
+    (finding,) = use.rule.find(case, use.terms)
+    seed = build_case(world_of(sampled("expert", 3))).judged.origins.runs
+    (run,) = (seed.run(id_) for id_ in seed.ids)
+    assert finding.outcome is INCOMPLETE
+    assert f"--seed {run.seed}, which" in str(finding.hint)
 
 
 def test_a_file_that_the_sample_left_out_is_named() -> None:
@@ -211,6 +232,8 @@ def test_near_duplicates_across_splits_are_asked_for_where_a_pack_wants_them() -
     ("window", "wanted"),
     [
         ("2026-10-01..2026-11-21", PASS),
+        ("2026-10-01..2026-10-30", PASS),
+        ("2026-10-02..2026-10-30", FAIL),
         ("2026-10-01..2026-11-22", FAIL),
         ("2026-11-30..2026-11-01", INCOMPLETE),
         ("soon", INCOMPLETE),
@@ -221,6 +244,7 @@ def test_people_can_object_until_the_last_day_is_over(window: str, wanted: Outco
     world = {
         "file": [{"path": "a.csv", "rows": rows(1)}],
         "source": [{"id": "web", "objection_window": window}],
+        "parameters": {"days": 30},
     }
     assert judged("REL-01", **world)[0] is wanted
 
@@ -304,6 +328,16 @@ def test_an_evaluation_that_cannot_be_read_leaves_the_pilot_untold() -> None:
     assert judged("PIL-01", evaluation=passed)[0] is PASS
     torn = {"id": "e", "kind": "", "of": "another", "problem": "it is torn"}
     assert judged("PIL-01", evaluation=[*passed, torn])[0] is INCOMPLETE
+
+
+@pytest.mark.parametrize(("outcome", "said"), [("", "is unknown"), ("maybe", "is maybe")])
+def test_an_evaluation_of_which_nothing_came_is_none_that_passed(outcome: str, said: str) -> None:
+    passed = [{"id": kind, "kind": kind} for kind in ("training", "finetuning", "inference")]
+    found, messages = judged(
+        "PIL-01", evaluation=[*passed, {"id": "e", "kind": "training", "outcome": outcome}]
+    )
+    assert found is INCOMPLETE
+    assert said in messages[0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8))

@@ -138,6 +138,50 @@ def test_an_objection_is_open_until_it_is_settled() -> None:
     )
 
 
+def test_a_source_of_unknown_kind_may_be_the_one_that_is_missing() -> None:
+    """With it there may be enough of each kind, so that none is too few."""
+    one, two, blank = ({"id": name, "modality": ["image"]} for name in ("一", "b", "c"))
+    del blank["modality"]
+    for sources, wanted in (((one,), FAIL), ((one, two), PASS), ((one, blank), INCOMPLETE)):
+        assert judged("SRC-06", data(*sources))[0] is wanted, sources
+
+
+def test_a_number_that_is_none_is_unknown() -> None:
+    """Such a record was made by something else than dsvc, which refuses it."""
+    for rate, wanted in (("0.05", PASS), ("0.051", FAIL), ("a few", INCOMPLETE), ("-1", INCOMPLETE)):
+        stated = {"sample": "100", "harmful_rate": rate, "date": "2026-11-01"}
+        world = data({"unchecked": {"fields": {"pre_collection_assessment": stated}}})
+        assert judged("SRC-04", world)[0] is wanted, rate
+
+
+def test_who_made_up_data_need_not_say_so_twice() -> None:
+    """AB 2013 (12): the acquisition says it, or the field does."""
+    lacking = {
+        acquisition: [
+            each for each in judged("REL-02", data({"acquisition": acquisition}))[1] if "(12)" in each
+        ]
+        for acquisition in ("synthetic", "crawl")
+    }
+    assert [len(each) for each in lacking.values()] == [0, 1]
+    begun = judged("REL-02", data({"collected_from": "2024-01-01"}))[1]
+    assert [each for each in begun if "collected_to" in each]
+
+
+# LIC-02
+
+
+def test_of_a_file_from_nowhere_no_use_is_known_to_be_permitted() -> None:
+    files = [{"path": name, "rows": [{"id": 1, "text": name}]} for name in ("mine.csv", "found.csv")]
+    world = {
+        "file": files,
+        "source": [{"id": "own", "paths": ["mine.csv"]}],
+        "settings": {"purpose": "research"},
+    }
+    outcome, messages = judged("LIC-02", world_of(world))
+    assert outcome is INCOMPLETE
+    assert messages == ["found.csv: not all that it comes from is known"]
+
+
 # PII-01, SAFE-05, LIN-05
 
 
@@ -195,3 +239,29 @@ def test_what_others_labelled_is_screened_for_turned_labels() -> None:
     outcome, messages = judged("SAFE-05", data({"acquisition": "annotation_output"}, **world))
     assert outcome is INCOMPLETE
     assert "label" in messages[0]
+
+
+def test_only_what_others_labelled_is_asked_for_its_labels() -> None:
+    files = [{"path": name, "rows": [{"id": 1, "text": name}]} for name in ("theirs.csv", "own.csv")]
+    sources = [
+        {"id": "w", "paths": ["theirs.csv"], "acquisition": "annotation_output"},
+        {"id": "o", "paths": ["own.csv"], "acquisition": "crawl"},
+    ]
+    tables = {"*.csv": {"content": "text", "label": "label"}}
+    case = build_case(world_of({"file": files, "source": sources, "tables": {"*.csv": {"content": "text"}}}))
+    use = use_of("ANN-05")
+    assert [each.subject for each in use.rule.find(case, use.terms)] == [b"theirs.csv"]
+    assert [*use.rule.wants(case, use.terms)] == [], "which column has the labels is not declared"
+    case = build_case(world_of({"file": files, "source": sources, "tables": tables}))
+    assert len([*use.rule.wants(case, use.terms)]) == 2
+
+
+def test_rows_of_a_split_that_are_not_known_are_not_apart() -> None:
+    files = [
+        {"path": "raw.csv", "rows": [{"id": 1, "text": "a"}]},
+        {"path": "train.csv", "content": 'id,text\n1,"a\n'},
+        {"path": "test.csv", "rows": [{"id": 1, "text": "b"}]},
+    ]
+    split = {"name": "split", "kind": "split", "inputs": ["raw.csv"], "outputs": ["train.csv", "test.csv"]}
+    world = {"file": files, "source": [{"id": "web", "paths": ["raw.csv"]}], "run": [split]}
+    assert judged("LIN-05", world_of(world))[0] is INCOMPLETE

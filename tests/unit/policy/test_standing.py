@@ -9,7 +9,7 @@ import pytest
 
 from dsvc.lineage.validation import Outcome, Severity, Violation
 from dsvc.model.ssh_key import SshKey
-from dsvc.model.waiver import Waiver
+from dsvc.model.waiver import Revocation, Waiver
 from dsvc.policy.roster import Roster, RosterError, read_roster
 from dsvc.policy.waivers import Judgement, Standing, StoredWaiver, Touching, standing
 from tests.signkit import person
@@ -92,6 +92,11 @@ def test_it_counts_for_one_finding_of_one_content_while_it_lasts(
     changes: dict[str, Any], wanted: Standing
 ) -> None:
     assert worth(msgspec.structs.replace(WAIVER, **changes)) is wanted
+
+
+def test_what_was_revoked_counts_for_nothing_any_more() -> None:
+    revoked = Revocation(by="Officer <officer@example.org>", made_at=f"{DAY}T00:00:00Z", reason="误")
+    assert worth(revoked=revoked) is worth(of=None, revoked=revoked) is Standing.REVOKED
 
 
 def test_only_officers_of_the_roster_in_force_waive() -> None:

@@ -6,6 +6,8 @@ import pytest
 from blake3 import blake3
 
 from dsvc.lineage.validation import Outcome, Violation
+from dsvc.policy.example_text import world_of
+from dsvc.policy.example_world import build_case
 from tests.policykit import ask
 
 HASH = "0" * 64
@@ -38,6 +40,17 @@ def test_a_file_may_be_called_like_something_else(name: str) -> None:
     assert one.digest
     assert one.digest == same.digest
     assert one.digest != other.digest
+
+
+def test_what_a_waiver_is_bound_to_is_found_without_a_file() -> None:
+    case = build_case(world_of({"file": [{"path": "a", "content": "x"}]}))
+    gone = b"11" * 32
+    assert case.digest_of(b"gone.csv@" + gone) == bytes.fromhex(gone.decode())
+    assert case.digest_of(b"") == case.version
+    for nothing in (b"gone.csv", b"gone.csv@11", b"gone.csv@" + b"z" * 64, b"gone.csv@" + "é".encode() * 32):
+        assert case.digest_of(nothing) == b""
+    assert case.digest_of(b"run:" + gone) == bytes.fromhex(gone.decode())
+    assert case.digest_of(b"run:" + b"z" * 64) == case.digest_of(b"source:none") == b""
 
 
 def test_a_waiver_of_a_source_holds_for_no_file_that_is_called_like_it() -> None:
