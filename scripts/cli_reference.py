@@ -21,7 +21,8 @@ HEAD = """\
 # The command line
 
 Written by `scripts/cli_reference.py` from what `dsvc help VERB` says; a test fails when the two differ. [Exit
-codes](exit-codes.md) are fixed. Every verb has `--json`.
+codes](exit-codes.md) are fixed. Every verb has `--json`; numbers that JSON lacks are the texts `"NaN"`,
+`"Infinity"` and `"-Infinity"` wherever they stand, in keys of rows as in figures.
 
 Revisions: `HEAD`, a branch, a tag, a full or short commit id, `REV~N`, `REV^N`, `@{N}`; for `diff` also
 `WORKTREE`, `STAGED`, `A..B` and `A...B`. A target is `[REV:]PATH`; in the path `%23` stands for `#` and `%3A`

@@ -65,9 +65,21 @@ def force_utf8() -> None:
 
 
 def encode_json(value: object) -> str:
-    """Return one line of JSON; what commands or misleads a terminal is escaped, which changes no value."""
-    text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    """Return one line of JSON; what commands or misleads a terminal is escaped, which changes no value.
+
+    Numbers that JSON lacks are text, as in cells of tables: ``"NaN"``, ``"Infinity"``, ``"-Infinity"``.
+    """
+    try:
+        text = _dumped(value)
+    except ValueError:
+        from dsvc.table.exchange.json_value import json_cell
+
+        text = _dumped(json_cell(value))
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
 
 
 class Output:
