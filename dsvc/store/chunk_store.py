@@ -36,7 +36,7 @@ def id_of(data: bytes | memoryview, item_type: int) -> bytes:
 
 def check_id(id_: bytes, data: bytes | memoryview, item_type: int) -> bool:
     """Whether `data` is what the id says; of a type that there isn't, nothing is."""
-    return 0 <= item_type <= max(ItemType) and id_of(data, item_type) == bytes(id_)
+    return item_type <= max(ItemType) and id_of(data, item_type) == bytes(id_)
 
 
 class KnownNode(NamedTuple):

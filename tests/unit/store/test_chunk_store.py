@@ -10,11 +10,12 @@ import pytest
 
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.encoding import hash_object
-from dsvc.model.errors import MissingDataError, StorageError
-from dsvc.model.ids import ListId, PackId
+from dsvc.model.errors import CorruptDataError, ErasedError, MissingDataError, StorageError
+from dsvc.model.ids import ChunkId, ListId, PackId
 from dsvc.store.backend import Buffer
 from dsvc.store.block import ItemType
 from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.erase import erase
 from dsvc.store.memory_backend import MemoryBackend, MemorySink
 from tests.storekit import local_store, noise, prose
 
@@ -72,6 +73,44 @@ def test_what_was_put_and_published_is_counted() -> None:
         assert store.put_bytes == (number + 1) * 5103
         assert store.publish() in backend.packs
         assert store.published_bytes == sum(map(len, backend.packs.values()))
+
+
+def test_what_is_there_is_not_new_and_like_lies_with_like() -> None:
+    store = ChunkStore(MemoryBackend())
+    text, raw = prose(5000), noise(5000)
+    text_id, raw_id = blake3.blake3(text).digest(), blake3.blake3(raw).digest()
+    listed = hash_object("list", b"\x92\x00\x90", ListId)
+    for new in (True, False):
+        assert store.put_chunk(raw_id, raw, raw=True) is new
+        assert store.put_object(listed, b"\x92\x00\x90", ItemType.LIST) is new
+        assert store.put_chunk(text_id, text, raw=False) is new
+    store.publish()
+    assert not store.put_chunk(raw_id, raw, raw=True)
+    assert not store.put_object(listed, b"\x92\x00\x90", ItemType.LIST)
+    assert store.publish() is None
+    assert [store.locate(id_)[1].block for id_ in (text_id, raw_id, listed)] == [0, 1, 2]
+
+
+def test_that_something_was_erased_is_believed_of_a_sound_footer_only() -> None:
+    backend = MemoryBackend()
+    store = ChunkStore(backend)
+    id_ = put(store, noise(5000))
+    name = store.publish()
+    assert name is not None
+    whole = bytearray(backend.packs[name])
+    whole[-64 - 12 + 3] |= 0x80  # the type of the only row: as if it had been erased
+    backend.packs[name] = bytes(whole)
+    with pytest.raises(CorruptDataError, match="footer"):
+        ChunkStore(backend).get(id_)
+    other = MemoryBackend()
+    store = ChunkStore(other)
+    put(store, noise(5000))
+    store.publish()
+    erase(store, [ChunkId(id_)])
+    with pytest.raises(ErasedError):
+        ChunkStore(other).get(id_)
+    with pytest.raises(ErasedError):
+        ChunkStore(other).put_chunk(id_, noise(5000), raw=True)
 
 
 def test_a_pack_is_full_at_128_mib() -> None:
