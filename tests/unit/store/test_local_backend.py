@@ -149,14 +149,17 @@ def test_a_pack_that_is_cut_while_it_is_read(backend: LocalBackend, length: int)
 
 
 def test_a_pack_is_no_worse_for_want_of_memory(backend: LocalBackend) -> None:
-    name = published(backend, 1, bytes(256 << 20))
+    name, length = published(backend, 1), 128 << 20
+    path = Path(backend.layout.packs, f"{name.hex()}.pack")
+    path.chmod(0o644)
+    os.truncate(path, length)
 
     def look() -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         held = int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
-        resource.setrlimit(resource.RLIMIT_AS, (held + (64 << 20), hard))
+        resource.setrlimit(resource.RLIMIT_AS, (held + (32 << 20), hard))
         try:
-            backend.view(name, 0, 256 << 20)
+            backend.view(name, 0, length)
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
