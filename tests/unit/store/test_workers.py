@@ -176,10 +176,12 @@ def test_an_interrupt_is_the_parents_business(pool: ForkPool, replies: Replies) 
 
 def test_too_few_descriptors_are_told_and_leave_no_worker() -> None:
     def start() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
         try:
             ForkPool(40, Handler, lambda reply: ()).kill()
         finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             with pytest.raises(ChildProcessError):
                 os.waitpid(-1, os.WNOHANG)
 
