@@ -72,6 +72,8 @@ def test_a_pack_is_written_for_reading_only(backend: LocalBackend) -> None:
 
 def test_a_pack_given_up_leaves_nothing(backend: LocalBackend) -> None:
     before = len(os.listdir("/proc/self/fd"))
+    os.unlink(os.path.join(backend.layout.packs, f"{published(backend, 1).hex()}.pack"))
+    assert len(os.listdir("/proc/self/fd")) == before
     sink = backend.create()
     sink.write([DATA])
     sink.abandon()

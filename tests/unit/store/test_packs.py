@@ -95,6 +95,16 @@ def test_a_block_that_is_not_there(store: ChunkStore, backend: MemoryBackend) ->
         footer.block(footer.blocks)
 
 
+def test_of_what_was_erased_id_type_and_length_stay(backend: MemoryBackend) -> None:
+    made = writer(backend)
+    made.put_erased(b"a" * 32, 12_345, ItemType.LIST)
+    name = made.publish()
+    assert name is not None
+    assert list(Footer(backend, name).rows()) == [
+        (b"a" * 32, pack.Location(0, 0, 12_345, ItemType.LIST, erased=True))
+    ]
+
+
 def test_blocks_end_at_their_sizes(backend: MemoryBackend) -> None:
     for stream, target in ((pack.STREAM_TEXT, 384), (pack.STREAM_RAW, 256), (pack.STREAM_OBJECTS, 256)):
         made = writer(backend)
@@ -228,6 +238,8 @@ def test_gc_of_much_makes_several_packs(
     monkeypatch.setattr(pack, "TARGET_BYTES", 150_000)
     collect(reopened(store), lambda: roots, contextlib.nullcontext, grace_seconds=0)
     assert 1 < len(backend.list_packs()) < 8
+    rows = [id_ for footer in reopened(store).index.footers() for id_, _ in footer.rows()]
+    assert len(rows) == len(set(rows)), "nothing is there twice"
     for root, tree in zip(roots, trees, strict=True):
         assert read_manifest(reopened(store), root) == tree
 
@@ -294,7 +306,7 @@ def test_shares_and_sizes_that_decide() -> None:
         made = prune.plan(uses)
         return [name[0] for name in made.drop], [name[0] for name in made.rewrite]
 
-    small = prune.SMALL_PACK_BYTES - 1
+    small = (16 << 20) - 1
     assert decided(use(1)) == ([], [])
     assert decided(use(1, live=0)) == ([1], [])
     assert decided(use(1, live=70), use(2, live=69)) == ([], [2])

@@ -274,24 +274,24 @@ def test_f31_a_new_handle_reads_on_while_gc_moves_packs(tmp_path: Path) -> None:
 
 
 DAY = 24 * 3600
-GRACE = prune.DEFAULT_GRACE_SECONDS
 
 
 @pytest.mark.parametrize(
     ("age", "grace", "goes", "doubtful"),
     [
-        (14 * DAY - 60, GRACE, False, False),
-        (14 * DAY + 60, GRACE, True, False),
-        ((14 + 365) * DAY - 60, GRACE, True, False),
-        ((14 + 365) * DAY + 60, GRACE, False, True),
-        (60 - DAY, GRACE, False, False),
-        (-60 - DAY, GRACE, False, True),
+        (14 * DAY - 60, None, False, False),
+        (14 * DAY + 60, None, True, False),
+        ((14 + 365) * DAY - 60, None, True, False),
+        ((14 + 365) * DAY + 60, None, False, True),
+        (60 - DAY, None, False, False),
+        (-60 - DAY, None, False, True),
         (800 * DAY, 0, True, False),
         (30, 1, True, False),
         (30, 60, False, False),
     ],
 )
-def test_how_long_trash_is_kept(age: float, grace: float, goes: bool, doubtful: bool) -> None:
+def test_how_long_trash_is_kept(age: float, grace: float | None, goes: bool, doubtful: bool) -> None:
+    grace = prune.DEFAULT_GRACE_SECONDS if grace is None else grace
     backend = MemoryBackend()
     store = ChunkStore(backend)
     for run in ("000001-x", "quarantine-000002-x"):

@@ -79,6 +79,19 @@ def test_small_blocks_are_put_together(length: int, blocks: int) -> None:
     assert {bytes(store.read_at(fresh, place)) for _, place in fresh.rows()} == set(contents)
 
 
+def test_a_block_is_taken_over_once() -> None:
+    backend = MemoryBackend()
+    writer = PackWriter(backend)
+    data = prose(200_000)
+    writer.put(blake3.blake3(data).digest(), data, ItemType.CHUNK, STREAM_TEXT)
+    name = writer.publish()
+    assert name is not None
+    with Rewriter(ChunkStore(backend)) as rewriter:
+        for _ in range(2):
+            rewriter.copy(Footer(backend, name), lambda row, id_, place: True)
+    assert rewriter.published == [name]
+
+
 def right(forged: Forged) -> None:
     pass
 
