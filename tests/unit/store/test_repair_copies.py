@@ -223,7 +223,7 @@ def packs_of(store: ChunkStore) -> str:
 
 @pytest.mark.parametrize("damaged", ["cut", "trailer", "content"])
 @pytest.mark.parametrize("action", [Action.EIO, Action.SHORT_WRITE])
-def test_f2_f44_an_error_while_writing_takes_nothing_away(
+def test_f7_f44_an_error_while_writing_takes_nothing_away(
     fast_path: Path, action: Action, damaged: str
 ) -> None:
     """Nothing counts as brought back that could not be written."""
