@@ -24,7 +24,11 @@ MIN_RSA_BITS: Final = 2048
 COMMITS: Final = "git"
 """Namespace of signatures of commits: git's own, so that git can check them."""
 
-_CURVES: Final = {f"ecdsa-sha2-nistp{bits}": hash_ for bits, hash_ in ((256, 256), (384, 384), (521, 512))}
+_CURVES: Final = {
+    "ecdsa-sha2-nistp256": "SHA256",
+    "ecdsa-sha2-nistp384": "SHA384",
+    "ecdsa-sha2-nistp521": "SHA512",
+}
 _EXTRA: Final = "pip install 'dsvc[sign]'"
 
 
@@ -159,10 +163,8 @@ def _holds_ecdsa(found: SshSignature, signed: bytes) -> bool:
 def _curve_hash(type_: str) -> HashAlgorithm:
     from cryptography.hazmat.primitives import hashes
 
-    bits = _CURVES[type_]
-    if bits == 256:
-        return hashes.SHA256()
-    return hashes.SHA384() if bits == 384 else hashes.SHA512()
+    made: HashAlgorithm = getattr(hashes, _CURVES[type_])()
+    return made
 
 
 # Signing

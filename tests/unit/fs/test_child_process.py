@@ -139,7 +139,11 @@ def test_a_child_stands_apart(capfd: pytest.CaptureFixture[str]) -> None:
         os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C is for the parent, which ends it
         return inside(), os.getsid(0) == os.getpid(), os.read(0, 1), gc.isenabled()
 
-    (found,) = answers(facts)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it's ignored anyway
+    try:
+        (found,) = answers(facts)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert found == Done((True, True, b"", False))
     assert not inside()
     assert capfd.readouterr() == ("", "")
@@ -210,3 +214,35 @@ def test_a_child_that_is_started_does_the_same() -> None:
     found = [each.value for each in answers(*works, started=True)]
     assert (found[0], found[2], found[3]) == (3, True, found[4])
     assert isinstance(found[1], StorageError)
+
+
+def test_threads_of_a_child_take_no_addresses_that_they_do_not_use() -> None:
+    """Each would set 64 MiB aside for what it allocates, and the bound counts addresses."""
+
+    def addresses() -> int:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * mmap.PAGESIZE
+
+    def grown() -> int:
+        threading.stack_size(1 << 20)
+        before = addresses()
+        allocated = threading.Barrier(13)
+        go_on = threading.Event()
+
+        def allocate() -> None:
+            kept = bytes(1000)
+            allocated.wait()
+            go_on.wait()
+            del kept
+
+        threads = [threading.Thread(target=allocate) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        allocated.wait()
+        more = addresses() - before
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        return more
+
+    (found,) = answers(grown, bounds=Bounds(1 << 34))
+    assert found.value < 300 << 20

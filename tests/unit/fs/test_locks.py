@@ -72,6 +72,20 @@ def test_f33_waiting_ends_when_the_holder_dies(tmp_path: Path) -> None:
     os.waitpid(child, 0)
 
 
+def test_the_holder_is_named_whatever_stood_there_before(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text('{"pid": 12345678901234567890, "note": "longer than what comes"}')
+    child = _holder(str(path))
+    try:
+        with (
+            pytest.raises(LockedError, match=rf"held by process {child}\)"),
+            locks.hold(str(path), what="test", timeout=0),
+        ):
+            pass
+    finally:
+        _end(child)
+
+
 def test_try_hold(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     with locks.try_hold(path) as free:
@@ -103,8 +117,10 @@ def test_f33_whatever_a_lock_file_says(tmp_path: Path, content: bytes) -> None:
     child = _holder(str(path))
     try:
         path.write_bytes(content)
-        with pytest.raises(LockedError), locks.hold(str(path), what="test", timeout=0):
+        with pytest.raises(LockedError) as caught, locks.hold(str(path), what="test", timeout=0):
             pass
+        who = " (held by process x)" if b"pid" in content else ""
+        assert caught.value.message == f"the test lock is held by another process{who}; waited 0 s"
     finally:
         _end(child)
 
@@ -175,5 +191,9 @@ def test_where_nobody_can_write_a_reader_holds_what_there_is(fast_path: Path) ->
         path.rename(fast_path / "elsewhere")
         path.symlink_to("elsewhere")
         assert read() == 0, "a lock file is no link"
+    with locks.hold(str(fast_path / "elsewhere"), what="test", shared=True):
+        path.unlink()
+        (fast_path / "elsewhere").rename(path)
+        assert read() == 0, "readers are in nobody's way"
     path.unlink()
     assert read() == 0

@@ -238,6 +238,10 @@ def test_signature_round_trip() -> None:
     for offset in (0, 480, -90, 840, -840, 330):
         who = Signature(name="李 四", email="", seconds=5, offset_minutes=offset)
         assert Signature.parse(who.encode()) == who
+    made = [
+        Signature(name="A", email="", seconds=5, offset_minutes=each).encode() for each in (0, 1, -1, -90)
+    ]
+    assert made == [b"A <> 5 +0000", b"A <> 5 +0001", b"A <> 5 -0001", b"A <> 5 -0130"]
 
 
 @pytest.mark.parametrize(

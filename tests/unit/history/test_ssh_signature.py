@@ -208,3 +208,12 @@ def test_public_keys() -> None:
     # The last characters of base64 hold bits that nobody reads: only one way to write a key is taken.
     with pytest.raises(SshKeyError):
         SshKey.of_blob(b"")
+
+
+def test_a_signature_as_long_as_any_and_one_byte_more() -> None:
+    """White space at the end is no part of a signature, and counts as what is read."""
+    armored = sign(MESSAGE, person("a@example.org").private, "file")
+    longest = armored + b"\n" * (32 * 1024 - len(armored))
+    verify(longest, MESSAGE, "file")
+    with pytest.raises(SignatureMalformedError, match="at most 32768"):
+        verify(longest + b"\n", MESSAGE, "file")

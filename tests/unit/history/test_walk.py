@@ -176,3 +176,16 @@ def test_an_older_base_with_a_later_date_is_none() -> None:
     graph: Graph = {0: (), 1: (0,), 2: (1,), 3: (2,), 4: (3, 0), 5: (3, 0)}
     dates = {0: 100, 1: 1, 2: 1, 3: 50, 4: 200, 5: 201}
     assert merge_bases(reader(graph, dates), name(4), name(5)) == [name(3)]
+
+
+def test_of_equal_dates_the_one_that_was_ready_first_comes_first() -> None:
+    graph: Graph = {0: (), 1: (0,), 2: (0,), 3: (0,), 4: (3,), 5: (1,), 6: (4, 2, 5)}
+    assert numbers(log(reader(graph, {}), [name(6)])) == [6, 4, 2, 5, 3, 1, 0]
+    assert numbers(log(reader(graph, {}), [name(2), name(5), name(4)])) == [2, 5, 4, 1, 3, 0]
+
+
+def test_what_is_hidden_hides_nothing_beside_it() -> None:
+    graph: Graph = {0: (), 1: (0,), 2: (0,), 3: (1, 2), 4: (0,), 5: (3, 4)}
+    assert numbers(log(reader(graph), [name(5)], exclude=[name(1)])) == [5, 4, 3, 2]
+    assert numbers(log(reader(graph), [name(5)], exclude=[name(3)])) == [5, 4]
+    assert numbers(log(reader(graph), [name(5)], exclude=[name(4), name(1)])) == [5, 3, 2]
