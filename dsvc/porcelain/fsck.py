@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from dsvc.porcelain.tree.tree_scan import Progress
 
 
+_NO_NODE = frozenset({"F020", "F021", "F024", "F025"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FsckResult:
     """What was checked and found; after a repair, what is still wrong.
@@ -79,6 +82,7 @@ class _Findings:
     reports: list[PackReport] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
     missing: set[bytes] = field(default_factory=set)
+    lists: list[Entry] = field(default_factory=list)
     roots: list[bytes] = field(default_factory=list)
     objects: int = 0
     bytes: int = 0
@@ -116,6 +120,12 @@ def fsck(
         if repair and found.defects:
             repaired = _repair(repo, found)
             found = _examine(repo, read_data, progress)
+            while rebuilt := _rebuilt(repo, found):
+                # With a node the nodes below it, and with a list its chunks, are known to be missing.
+                found = _examine(repo, read_data, progress)
+                again = _repair(repo, found)
+                repaired = _both(repo, repaired, again, rebuilt)
+                found = _examine(repo, read_data, progress) if again.healed else found
         left = tuple(leftovers(repo.layout))
         whole = last_whole(repo) if found.defects else {}
     return FsckResult(
@@ -162,6 +172,7 @@ def _examine(repo: Workspace, read_data: bool, progress: Progress | None) -> _Fi
             progress("checking", number + 1, len(found.roots))
     found.defects += tree.defects
     found.missing = set(tree.missing)
+    found.lists = list(tree.lists.values())
     found.erased = len(tree.erased)
     lineage = LineageCheck(repo)
     lineage.check(history.lineages)
@@ -230,6 +241,31 @@ def _repair(repo: Workspace, found: _Findings) -> Repaired:
     with Beneath(repo.root) as tree:
         work = Repair(repo.store, lambda entry, offset, length: _read_range(tree, entry, offset, length))
         return work.run(found.reports, found.missing, found.roots)
+
+
+def _rebuilt(repo: Workspace, found: _Findings) -> set[bytes]:
+    """Make nodes and chunk lists again that are nowhere else; returns those that are there again."""
+    lost = {
+        bytes.fromhex(defect.object.partition(":")[2])
+        for defect in found.defects
+        if defect.id in _NO_NODE and defect.object.startswith(("node:", "list:"))
+    }
+    if not lost:
+        return set()
+    from dsvc.porcelain.care.node_rebuild import rebuild_nodes
+
+    return rebuild_nodes(repo, lost, found.lists)
+
+
+def _both(repo: Workspace, one: Repaired, other: Repaired, rebuilt: set[bytes]) -> Repaired:
+    """What two repairs did, and what was made again between them."""
+    lost = {*one.lost, *other.lost}
+    return Repaired(
+        healed=one.healed + other.healed + len(rebuilt),
+        lost=tuple(sorted(id_ for id_ in lost if not repo.store.has(bytes.fromhex(id_)))),
+        packs=one.packs + other.packs,
+        quarantined=one.quarantined + other.quarantined,
+    )
 
 
 def _put_aside(path: str) -> None:

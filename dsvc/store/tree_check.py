@@ -80,6 +80,8 @@ class TreeCheck:
         self.erased: set[bytes] = set()
         """Chunks of the manifests that were erased on purpose."""
         self.needs: dict[bytes, Need] = {}
+        self.lists: dict[bytes, Entry] = {}
+        """Files whose chunk list can't be read, by the list's root."""
 
     def _report(self, number: str, kind: str, id_: bytes, message: str) -> None:
         if (number, id_) not in self._reported:
@@ -193,6 +195,8 @@ class TreeCheck:
             if sums is not None and not self._feed(ref, sums):
                 sums = None
         if len(self.defects) > found:
+            if any(defect.object.startswith("list:") for defect in self.defects[found:]):
+                self.lists[entry.chunks] = entry
             return
         if total != entry.size:
             self._report("F027", "list", entry.chunks, f"{path}: its chunks don't sum to its size")

@@ -10,10 +10,12 @@ import io
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, cast
 
+import blake3
 import msgspec
+import xxhash
 
 from dsvc.model.errors import DsvcError
-from dsvc.model.manifest import Entry
+from dsvc.model.manifest import MODE_DIRECTORY, Entry
 from dsvc.model.table_kind import TableKind, kind_by_name
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.content import NO_FACTS, SNIFF_BYTES, Describer, Facts, FactsOfBytes, sniff
@@ -21,6 +23,7 @@ from dsvc.store.ingest import FileStat, examine_file, store_bytes
 from dsvc.store.large_file import Segment, store_large
 
 _BUFFER_BYTES = 1 << 20
+_NO_BYTES = blake3.blake3(b"").digest(), xxhash.xxh3_128_digest(b"")
 StoreSegments = Callable[[Iterator[Segment], int], dict[int, bytes]]
 
 
@@ -41,6 +44,11 @@ def table_reader() -> FactsOfBytes:
 def facts_of_bytes(table: TableKind, data: bytes) -> Facts:
     """Describe a table that is in memory."""
     return table_reader()(table, data)
+
+
+def folder_entry(path: bytes) -> Entry:
+    """Entry of an empty folder."""
+    return Entry(path, MODE_DIRECTORY, 0, *_NO_BYTES)
 
 
 def entry_of_bytes(store: ChunkStore, path: bytes, mode: int, data: bytes, old: Entry | None = None) -> Entry:

@@ -8,9 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import blake3
-import xxhash
-
 from dsvc.diff.delta import counts
 from dsvc.diff.manifest_diff import diff_manifests
 from dsvc.fs import files
@@ -18,28 +15,22 @@ from dsvc.fs.beneath import Beneath, NotAFolderError
 from dsvc.model.encoding import decode, encode
 from dsvc.model.errors import DsvcError
 from dsvc.model.ids import NodeId
-from dsvc.model.manifest import MODE_DIRECTORY, Entry
+from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
 from dsvc.porcelain.state.operation_note import NO_MERGE
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import AddResult, NormalizeResult, PathChange, Skipped
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree import merge_state
-from dsvc.porcelain.tree.file_entry import entry_of_large_file
+from dsvc.porcelain.tree.file_entry import entry_of_large_file, folder_entry
 from dsvc.porcelain.tree.stat_cache import State, trusted_stat
 from dsvc.porcelain.tree.tree_scan import Findings, Progress, TreeScan, parents
 from dsvc.store.ingest import UnstableFileError
 from dsvc.store.large_file import Segment
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
-_EMPTY = blake3.blake3(b"").digest(), xxhash.xxh3_128_digest(b"")
 _LISTED = 1000
 _FLUSH_BYTES = 256 * 1024 * 1024
-
-
-def folder_entry(path: bytes) -> Entry:
-    """Entry of an empty folder."""
-    return Entry(path, MODE_DIRECTORY, 0, *_EMPTY)
 
 
 def add(

@@ -11,6 +11,7 @@ from dsvc.model.paths import display_path
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import CheckoutResult, Skipped
 from dsvc.porcelain.state.workspace import Workspace
+from dsvc.porcelain.tree.file_entry import folder_entry
 from dsvc.porcelain.tree.mirror import Mirror
 from dsvc.porcelain.tree.outcome import tree_outcome
 from dsvc.porcelain.tree.safekeeping import store_file
@@ -18,7 +19,6 @@ from dsvc.porcelain.tree.status import scan_tree
 from dsvc.porcelain.tree.tree_look import Transition
 from dsvc.porcelain.tree.tree_scan import Findings
 from dsvc.porcelain.tree.tree_update import TreeUpdate
-from dsvc.porcelain.versions.add import folder_entry
 from dsvc.store.manifest_tree import EMPTY_ROOT
 
 
