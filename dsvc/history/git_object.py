@@ -109,12 +109,12 @@ def parse_commit(data: bytes) -> RawCommit:
         author=_value_of_line(lines[at], b"author"),
         committer=_value_of_line(lines[at + 1], b"committer"),
         message=message,
-        signature=_take_signature(lines[at + 2 :])[0],
+        signature=_take_signature(lines)[0],
     )
 
 
 def _take_signature(lines: list[bytes]) -> tuple[bytes | None, list[bytes]]:
-    """Part the headers after the committer into the signature and the rest, as git does."""
+    """Part the headers into the signature and the rest, as git does."""
     signature: list[bytes] = []
     rest: list[bytes] = []
     place = rest
@@ -136,8 +136,7 @@ def signed_payload(data: bytes) -> bytes:
         As `parse_commit`.
     """
     lines, message = _split_headers(data, "commit")
-    at = next((n for n, line in enumerate(lines) if line.startswith(b"committer ")), len(lines)) + 1
-    return b"\n".join([*lines[:at], *_take_signature(lines[at:])[1]]) + b"\n\n" + message
+    return b"\n".join(_take_signature(lines)[1]) + b"\n\n" + message
 
 
 def with_signature(payload: bytes, signature: bytes) -> bytes:
@@ -197,8 +196,8 @@ def parse_tree(data: bytes) -> Iterator[tuple[bytes, CommitId]]:
     """
     at = 0
     while at < len(data):
-        space = data.find(b" ", at, at + 8)
-        end = data.find(b"\0", space + 1) if space > 0 else -1
+        space = data.find(b" ", at)
+        end = data.find(b"\0", space + 1)
         if space < 0 or end < 0 or end + 21 > len(data) or data[at:space] not in _TREE_MODES:
             raise MalformedInputError(f"a git tree is malformed at byte {at}")
         yield data[space + 1 : end], CommitId(data[end + 1 : end + 21].hex())

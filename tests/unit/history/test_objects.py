@@ -212,3 +212,22 @@ def test_init_leaves_a_whole_repository_as_it_is(git_dir: str) -> None:
     Path(git_dir, "HEAD").write_text("ref: refs/heads/other\n")
     init_bare(git_dir)
     assert Path(git_dir, "HEAD").read_text() == "ref: refs/heads/other\n"
+
+
+def test_what_another_wrote_is_flushed_before_it_is_relied_on(git_dir: str) -> None:
+    GitWriter(git_dir, durable=False).write([("blob", DATA)])
+    before = len(os.listdir("/proc/self/fd"))
+    with armed(Plan()) as plan:
+        GitWriter(git_dir, durable=True).write([("blob", DATA)])
+    assert ("fsync", str(file_of(git_dir, ID))) in plan.seen
+    assert ("fsync_folder", str(file_of(git_dir, ID).parent)) in plan.seen
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_init_writes_what_a_crash_left_empty(git_dir: str) -> None:
+    config = Path(git_dir, "config").read_bytes()
+    for name in ("HEAD", "config"):
+        Path(git_dir, name).write_bytes(b"")
+    init_bare(git_dir)
+    assert Path(git_dir, "HEAD").read_text() == "ref: refs/heads/main\n"
+    assert Path(git_dir, "config").read_bytes() == config

@@ -199,13 +199,14 @@ def test_what_is_refused_writes_nothing(repo: Repo) -> None:
 
 
 def test_a_branch_that_goes_and_one_with_an_odd_name_that_another_tool_made(repo: Repo) -> None:
-    (one,) = repo.line(1)
+    one, two = repo.line(2)
     last = repo.history.operations.list(1)[0]
-    repo.path("refs/heads/-x").write_text(f"{one}\n")
-    repo.history.record(
-        changes=[RefChange("refs/heads/-x", one, None)], operation=last, message="m", who=last.who
-    )
-    assert repo.history.refs.list("refs/heads/") == {MAIN: one}
+    odd = "refs/heads/-x"
+    repo.path(odd).write_text(f"{one}\n")
+    for change in (RefChange(odd, one, two), RefChange(odd, two, None)):
+        repo.history.record(changes=[change], operation=last, message="m", who=last.who)
+        assert repo.history.refs.get(odd) == change.new
+    assert repo.history.refs.list("refs/heads/") == {MAIN: two}
 
 
 def test_the_last_operations_are_read_without_the_rest(repo: Repo) -> None:
