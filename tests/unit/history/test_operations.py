@@ -126,6 +126,8 @@ def test_every_record_is_an_operation(repo: Any) -> None:
     for text in ("@3", "@", "x", "abc", newest[:3], "0000", "HEAD", "@99999999999", ""):
         with pytest.raises(NotFoundError):
             operations.get(text)
+    with pytest.raises(NotFoundError, match="there is no operation @3"):
+        operations.get("@3")
     assert repo.git("log", "--format=%s", OPERATIONS).splitlines()[0] == "commit -m change 3"
     assert repo.history.refs.reflog(OPERATIONS) == []
 
@@ -241,8 +243,9 @@ def test_what_a_signature_covers_is_the_commit(repo: Repo) -> None:
 
 
 def test_no_more_ids_are_listed_than_anybody_reads(repo: Repo) -> None:
+    repo.line(1)
     folder = repo.path("objects/ab")
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for number in range(150):
         (folder / f"{number:038x}").touch()
     assert repo.history.odb.expand("ab0") == [f"ab{number:038x}" for number in range(100)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -69,6 +70,7 @@ def blob(data: bytes) -> Packed:
 def test_many_objects_are_found_and_listed(git_dir: Path) -> None:
     contents = [b"number %d" % number * (1 + number % 40) for number in range(600)]
     write_pack(git_dir, [blob(data) for data in contents])
+    before = os.listdir("/proc/self/fd")
     reader = PackReader(str(git_dir))
     known = sorted(object_id("blob", data) for data in contents)
     for data in contents:
@@ -80,6 +82,7 @@ def test_many_objects_are_found_and_listed(git_dir: Path) -> None:
         assert not reader.has(other)
         with pytest.raises(MissingDataError):
             reader.read(other)
+    assert os.listdir("/proc/self/fd") == before
 
 
 @pytest.mark.parametrize("filler", [0, 100, 130, 16_400, 40_000])
@@ -111,6 +114,28 @@ def test_an_index_that_names_a_place_beyond_its_own(git_dir: Path) -> None:
         index.write_bytes(whole[:1056] + (1 << 31 | number).to_bytes(4, "big") + whole[1060:])
         with pytest.raises(CorruptDataError, match="a place that it doesn't have"):
             PackReader(str(git_dir)).read(object_id("blob", b"0123456789"))
+
+
+def test_places_of_64_bits_of_several_objects(git_dir: Path) -> None:
+    """As packs of more than 2 GiB have them: a table of its own, in any order."""
+    contents = [b"%d" % number * 5 for number in range(4)]
+    pack = write_pack(git_dir, [blob(data) for data in contents])
+    index = pack.with_suffix(".idx")
+    whole = index.read_bytes()
+    start = 8 + 1024 + 24 * len(contents)
+    end = start + 4 * len(contents)
+    places = [whole[at : at + 4] for at in range(start, end, 4)]
+    turned = b"".join((1 << 31 | number).to_bytes(4, "big") for number in (3, 2, 1, 0))
+    table = b"".join(bytes(4) + place for place in reversed(places))
+    index.write_bytes(whole[:start] + turned + table + whole[end:])
+    reader = PackReader(str(git_dir))
+    for data in contents:
+        assert reader.read(object_id("blob", data)) == ("blob", data)
+    for number in (4, 1 << 29, 1 << 30):
+        beyond = (1 << 31 | number).to_bytes(4, "big") * len(contents)
+        index.write_bytes(whole[:start] + beyond + table + whole[end:])
+        with pytest.raises(CorruptDataError, match="a place that it doesn't have"):
+            PackReader(str(git_dir)).read(object_id("blob", contents[0]))
 
 
 def test_a_pack_that_can_not_be_read_hides_no_other(git_dir: Path) -> None:
