@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from dsvc.cli.frame.named_files import read_file
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, verb
 from dsvc.cli.language.i18n import _, ngettext
 from dsvc.cli.versions.changes import label
-from dsvc.cli.writing.names import path_fields, show_name
-from dsvc.model.errors import NotFoundError
+from dsvc.cli.writing.names import path_fields
 
 if TYPE_CHECKING:
     from dsvc.porcelain.versions.apply import AppliedFile
-
-
-def _read(file: str) -> bytes:
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        with open(file, "rb") as stream:
-            return stream.read()
-    except FileNotFoundError as error:
-        raise NotFoundError(_("there is no file {file}").format(file=show_name(os.fsencode(file)))) from error
 
 
 def _fields(applied: AppliedFile) -> dict[str, object]:
@@ -63,7 +52,8 @@ def _line(session: Session, applied: AppliedFile) -> str:
 def command(session: Session, file: str, check: bool, reverse: bool) -> None:
     """Apply a patch."""
     repo = session.repository()
-    result = repo.apply(_read(file), check=check, reverse=reverse)
+    patch = sys.stdin.buffer.read() if file == "-" else read_file(file)
+    result = repo.apply(patch, check=check, reverse=reverse)
     output = session.output
     output.json(
         {"files": [_fields(applied) for applied in result.files], "checked": check, "undo": result.undo}

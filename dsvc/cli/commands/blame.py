@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsvc.cli.arguments.named_values import key_columns
 from dsvc.cli.arguments.paths import row_target
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, verb
@@ -153,8 +154,6 @@ def _write(session: Session, result: BlameResult) -> None:
 @click.option("--key", multiple=True, metavar="COL[,COL]", help=_("columns that tell a table's rows apart"))
 def command(session: Session, target: str, key: tuple[str, ...]) -> None:
     """Say who changed what last."""
-    from dsvc.cli.commands.diff import key_columns
-
     repo = session.repository()
     result = repo.blame(row_target(target, repo.root), key=key_columns(key))
     session.output.json(blame_fields(target, result))

@@ -7,80 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsvc.cli.frame.named_files import read_file
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, complete_refs, verb
 from dsvc.cli.language.i18n import _, language
-from dsvc.cli.policy.waiver_text import waiver_fields
-from dsvc.cli.writing.names import path_fields, show_line, show_name
+from dsvc.cli.policy.check_json import verdict_fields
+from dsvc.cli.writing.names import show_line
 from dsvc.model.errors import (
     CorruptDataError,
     MalformedInputError,
     MissingDataError,
-    NotFoundError,
     UsageError,
 )
 
 if TYPE_CHECKING:
-    from dsvc.lineage.validation import Violation
     from dsvc.porcelain.policy.verdict import CheckResult
-
-_MAX_PACK_BYTES = 4 << 20
-
-
-def _fields(violation: Violation) -> dict[str, object]:
-    return {
-        "rule": violation.rule,
-        "severity": violation.severity.value,
-        **path_fields(violation.subject, "subject"),
-        "message": violation.message,
-        "hint": violation.hint,
-        "clause": violation.clause,
-        "outcome": violation.outcome.value,
-        "digest": violation.digest.hex(),
-        "pack": violation.pack,
-        "sources": list(violation.sources),
-        "settled_by": violation.settled_by,
-        "inherited": violation.inherited,
-        "waiver": violation.waiver,
-        "blocks": violation.blocks,
-    }
-
-
-def verdict_fields(result: CheckResult) -> dict[str, object]:
-    """Give a verdict as JSON."""
-    return {
-        "outcome": result.outcome.value,
-        "policy": list(result.policy),
-        "violations": [_fields(violation) for violation in result.violations],
-        "exit_code": result.gate_exit_code,
-        "version": result.version,
-        "commit": result.commit,
-        "stage": result.stage.value,
-        "as_of": result.as_of,
-        "packs": [{"name": pack.name, "digest": pack.digest} for pack in result.packs],
-        "policy_changes": [
-            {"what": each.what, "before": each.before, "after": each.after, "weaker": each.weaker}
-            for each in result.policy_changes
-        ],
-        "waivers": [waiver_fields(use) for use in result.waivers],
-        "first_roster": result.first_roster,
-        "officers": list(result.officers),
-        "verdict": result.digest,
-    }
-
-
-def _pack(path: str | None) -> tuple[bytes, str] | None:
-    if path is None:
-        return None
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(_MAX_PACK_BYTES + 1)
-    except FileNotFoundError as error:
-        missing = _("there is no file {name}").format(name=show_name(os.fsencode(path)))
-        raise NotFoundError(missing, hint=_("--policy takes a pack of your own, as a TOML file")) from error
-    if len(data) > _MAX_PACK_BYTES:
-        raise UsageError(_("{path} is too long for a policy pack").format(path=path))
-    return data, os.path.basename(path)
 
 
 def _changed_sources(session: Session, result: CheckResult) -> list[str]:
@@ -175,18 +116,24 @@ def command(
     if form == "json":
         session.settings.as_json = True
     from dsvc.lineage.validation import Gate
+    from dsvc.policy.pack import MAX_PACK_BYTES
+
+    pack = None
+    if policy is not None:
+        hint = _("--policy takes a pack of your own, as a TOML file")
+        pack = read_file(policy, MAX_PACK_BYTES, hint=hint), os.path.basename(policy)
 
     result = session.repository().check(
         rev,
         staged=staged,
         gate=None if stage is None else Gate(stage),
         target=target,
-        policy=_pack(policy),
+        policy=pack,
         as_of=as_of,
         rescan=rescan,
     )
     if html is not None:
-        from dsvc.cli.frame.file_output import write_page
+        from dsvc.cli.frame.named_files import write_page
         from dsvc.cli.policy.check_html import page
 
         write_page(session, html, page(result))

@@ -9,6 +9,7 @@ import click
 
 from dsvc.cli.environment.settings import is_terminal
 from dsvc.cli.environment.user_hooks import user_hooks
+from dsvc.cli.frame.named_files import read_file
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, verb
 from dsvc.cli.language.i18n import _, ngettext
@@ -43,8 +44,7 @@ def _message(session: Session, messages: tuple[str, ...], file: str | None, amen
     if file == "-":
         return sys.stdin.buffer.read().decode("utf-8", "replace")
     if file:
-        with open(file, "rb") as stream:
-            return stream.read().decode("utf-8", "replace")
+        return read_file(file).decode("utf-8", "replace")
     repo = session.repository()
     before = repo.show("HEAD").commit.message if amend else ""
     if is_terminal(sys.stdin) and is_terminal(sys.stdout) and not session.as_json:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
 from dsvc.cli.arguments.paths import tree_path
@@ -24,7 +21,6 @@ from dsvc.model.defect import DefectStatus
 from dsvc.model.errors import UsageError
 from dsvc.model.feedback import DefectSeverity
 
-F = TypeVar("F", bound=Callable[..., Any])
 SEVERITIES = [each.value for each in DefectSeverity]
 STATUSES = [each.value for each in DefectStatus]
 
@@ -92,7 +88,7 @@ def show(session: Session, defect_id: str, limit: int, html: str | None) -> None
     session.output.json({**defect_fields(state, overdue=overdue), **view_fields(view, limit or None)})
     if html is not None:
         from dsvc.cli.feedback.defect_html import page
-        from dsvc.cli.frame.file_output import write_page
+        from dsvc.cli.frame.named_files import write_page
 
         write_page(session, html, page(view, limit or None))
     if html is not None or session.as_json:

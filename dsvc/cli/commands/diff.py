@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsvc.cli.arguments.named_values import key_columns
 from dsvc.cli.arguments.paths import tree_paths
 from dsvc.cli.arguments.revisions import split_words
-from dsvc.cli.frame.file_output import write_bytes, write_page
+from dsvc.cli.frame.named_files import write_bytes, write_page
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, after_dashes, complete_words, verb
 from dsvc.cli.language.i18n import _
@@ -33,16 +34,6 @@ def sides(revisions: list[str]) -> tuple[str | None, str | None]:
     if any(".." in revision for revision in revisions) and len(revisions) > 1:
         raise UsageError(_("a range and another revision were both given"))
     return (revisions[0] if revisions else None), (revisions[1] if len(revisions) > 1 else None)
-
-
-def key_columns(words: Sequence[str]) -> list[str] | None:
-    """Return the columns of ``--key A,B --key C``; None where none was given."""
-    if not words:
-        return None
-    names = [name for word in words for name in word.split(",") if name]
-    if not names:
-        raise UsageError(_("--key needs the name of a column"))
-    return names
 
 
 def _check(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsvc.cli.arguments.named_values import pairs
 from dsvc.cli.arguments.paths import parse_target, row_target, tree_path
-from dsvc.cli.commands.run import pairs
 from dsvc.cli.environment.user_hooks import user_hooks
 from dsvc.cli.feedback.feedback_text import SHOWN, list_feedback, report_import, show_feedback
 from dsvc.cli.frame.session import Session

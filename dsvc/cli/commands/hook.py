@@ -124,7 +124,7 @@ def run(session: Session, name: str, arguments: tuple[str, ...]) -> int:
     verdicts = repo.run_hook(name, os.getcwd(), session.settings.environ, data)
     code = hook_exit_code(verdicts)
     if session.as_json:
-        from dsvc.cli.commands.check import verdict_fields
+        from dsvc.cli.policy.check_json import verdict_fields
 
         judged = [{"judged": each.judged, **verdict_fields(each.result)} for each in verdicts]
         session.output.json({"hook": name, "exit_code": code, "verdicts": judged})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
+from dsvc.cli.frame.named_files import read_file
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord
 from dsvc.cli.frame.verb_group import VerbGroup
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from dsvc.policy.pack import Pack
     from dsvc.porcelain.policy.policy_view import PolicyView
 
-_MAX_PACK_BYTES: Final = 4 << 20
 
 command = VerbGroup(
     "policy",
@@ -66,16 +66,10 @@ def _view(session: Session) -> PolicyView | None:
 
 def _pack(session: Session, name: str) -> Pack:
     """Find a pack: a file, a built-in one, or one that is in force here."""
-    from dsvc.policy.pack import load_built_in, parse_pack
+    from dsvc.policy.pack import MAX_PACK_BYTES, load_built_in, parse_pack
 
     if name.endswith(".toml") and os.path.isfile(name):
-        try:
-            with open(name, "rb") as stream:
-                data = stream.read(_MAX_PACK_BYTES + 1)
-        except OSError as error:
-            shown = show_name(os.fsencode(name))
-            raise NotFoundError(_("{name} can't be read").format(name=shown)) from error
-        return parse_pack(data, os.path.basename(name))
+        return parse_pack(read_file(name, MAX_PACK_BYTES), os.path.basename(name))
     view = _view(session) if name.endswith(".toml") or "@" in name else None
     for pack in () if view is None else view.in_force.packs:
         if pack.name == name:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
 from dsvc.cli.arguments.paths import tree_path
 from dsvc.cli.environment.settings import is_terminal
+from dsvc.cli.frame.named_files import read_file
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, complete_chains, complete_refs
 from dsvc.cli.frame.verb_group import VerbGroup
@@ -27,12 +28,11 @@ from dsvc.cli.release.release_text import (
     verified_fields,
 )
 from dsvc.cli.writing.names import show_line, show_name
-from dsvc.model.errors import NotFoundError, UsageError
+from dsvc.model.errors import UsageError
 
 if TYPE_CHECKING:
     from dsvc.porcelain.release.release_rerun import PlannedRerun
 
-F = TypeVar("F", bound=Callable[..., Any])
 _MAX_NOTES = 4 << 20
 
 command = VerbGroup(
@@ -63,23 +63,6 @@ def _agree(session: Session, question: str, *, yes: bool) -> None:
         raise NotAgreedError(_("nobody is there to agree"), hint=_("--yes agrees beforehand"))
     if not click.confirm(question, err=True):
         raise NotAgreedError(_("nothing was done"))
-
-
-def _read_text(path: str | None) -> str:
-    if path is None:
-        return ""
-    return _read_file(path, _MAX_NOTES).decode("utf-8", "replace")
-
-
-def _read_file(path: str, most: int) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(most + 1)
-    except FileNotFoundError as error:
-        raise NotFoundError(_("there is no file {name}").format(name=show_name(os.fsencode(path)))) from error
-    if len(data) > most:
-        raise UsageError(_("{path} is too long").format(path=show_line(path)))
-    return data
 
 
 @command.verb(
@@ -128,16 +111,17 @@ def create(
     policy: str | None,
 ) -> None:
     """Release a version."""
+    from dsvc.policy.pack import MAX_PACK_BYTES
     from dsvc.porcelain.release.release_facts import About
 
     about = About(
         title=title,
         description=description,
-        notes=_read_text(notes),
+        notes="" if notes is None else read_file(notes, _MAX_NOTES).decode("utf-8", "replace"),
         contact=contact or None,
         url=url or None,
     )
-    pack = None if policy is None else (_read_file(policy, _MAX_NOTES), os.path.basename(policy))
+    pack = None if policy is None else (read_file(policy, MAX_PACK_BYTES), os.path.basename(policy))
     repo = session.signing_repository() if sign else session.repository()
     done = repo.release_create(
         name,

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from dsvc.cli.arguments.named_values import pairs
 from dsvc.cli.arguments.paths import tree_path
-from dsvc.cli.commands.rerun import announce
-from dsvc.cli.commands.run import pairs
-from dsvc.cli.environment.settings import is_terminal
 from dsvc.cli.frame.session import Session
-from dsvc.cli.frame.verb import PathWord, complete_chains
+from dsvc.cli.frame.verb import PathWord, complete_chains, with_options
 from dsvc.cli.frame.verb_group import VerbGroup
 from dsvc.cli.language.i18n import _
 from dsvc.cli.repair.repair_apply_text import show_applied, show_step
 from dsvc.cli.repair.repair_text import list_repairs, show_repair
-from dsvc.porcelain.runs.rerun import Carrier
+from dsvc.cli.runs.carrying import carrier
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,17 +28,6 @@ command = VerbGroup(
 
 
 REPAIR = click.argument("repair_id", metavar="REPAIR", shell_complete=complete_chains("repairs"))
-
-
-def _with(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
-    """Add options, in their order."""
-
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
 
 
 def _which_rows(function: F) -> F:
@@ -67,7 +53,7 @@ def _which_rows(function: F) -> F:
             help=_("the file to change, from which the flagged one was made; without: that one itself"),
         ),
     ]
-    return _with(options)(function)
+    return with_options(options)(function)
 
 
 def _what_is_done(function: F) -> F:
@@ -106,7 +92,7 @@ def _what_is_done(function: F) -> F:
             "--code", multiple=True, metavar="PATH=FILE…", help=_("a file of its code, and the new one")
         ),
     ]
-    return _with(options)(function)
+    return with_options(options)(function)
 
 
 @command.verb(
@@ -206,17 +192,9 @@ def apply(
         repo.repair_give_up(repair_id)
         show_repair(session, repo.repair(repair_id))
         return
-    how = Carrier(
-        environ=session.settings.environ,
-        timeout=timeout,
-        output=sys.stderr.fileno() if session.as_json else None,
-        interactive=is_terminal(sys.stdin),
-        announce=lambda words: announce(session, words),
-    )
-    sys.stdout.flush()
     done = repo.repair_apply(
         repair_id,
-        how,
+        carrier(session, timeout),
         sign=sign,
         no_verify=no_verify,
         on_step=lambda step: show_step(session, step),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dsvc.cli.frame.session import Session
-from dsvc.cli.frame.verb import PathWord, complete_chains
+from dsvc.cli.frame.verb import PathWord, complete_chains, with_options
 from dsvc.cli.frame.verb_group import VerbGroup
 from dsvc.cli.language.i18n import _
 from dsvc.cli.requests.request_text import (
@@ -65,9 +65,7 @@ def _selectors(function: F) -> F:
             "--digest", "digests", multiple=True, metavar="HEX…", help=_("BLAKE3 of a file as a whole")
         ),
     ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return with_options(options)(function)
 
 
 @command.verb(

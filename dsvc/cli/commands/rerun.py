@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Sequence
 
 import click
 
 from dsvc.cli.arguments.paths import tree_path
-from dsvc.cli.environment.settings import is_terminal
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, verb
 from dsvc.cli.language.i18n import _, ngettext
+from dsvc.cli.runs.carrying import carrier
 from dsvc.cli.runs.stale_text import digest_field
 from dsvc.cli.writing.names import path_fields, show_line
 from dsvc.model.errors import UsageError
@@ -110,26 +108,12 @@ def command(session: Session, words: tuple[str, ...], check: bool, stale: bool, 
             _("rerun takes one run, or --stale"), hint=_("dsvc status and dsvc log --json name runs")
         )
     repo = session.repository()
-    sys.stdout.flush()
-    how = Carrier(
-        environ=session.settings.environ,
-        timeout=timeout,
-        output=sys.stderr.fileno() if session.as_json else None,
-        interactive=is_terminal(sys.stdin),
-        announce=lambda words: announce(session, words),
-    )
+    how = carrier(session, timeout)
     if stale:
         return _rerun_stale(session, how, words)
     result = repo.rerun(words[0], how, check=check)
     _report(session, result)
     return 1 if check and not result.identical else 0
-
-
-def announce(session: Session, words: Sequence[str]) -> None:
-    """Say what is about to run: it was written by whoever recorded the run."""
-    shown = words[0] if len(words) == 1 else shlex.join(words)
-    session.output.line(_("running: {command}").format(command=show_line(shown)))
-    sys.stdout.flush()
 
 
 def _rerun_stale(session: Session, how: Carrier, words: tuple[str, ...]) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsvc.cli.arguments.named_values import keys, pairs
 from dsvc.cli.arguments.paths import tree_path, tree_paths
 from dsvc.cli.environment.settings import is_terminal
 from dsvc.cli.frame.session import Session
@@ -20,43 +19,6 @@ from dsvc.model.errors import UsageError
 if TYPE_CHECKING:
     from dsvc.porcelain.repository import Repository
     from dsvc.porcelain.runs.run_spec import RunSpec
-
-_ESCAPED = re.compile("%(23|3[Aa]|25)")
-
-
-def pairs(option: str, words: Iterable[str]) -> dict[str, str]:
-    """Return the values of ``--option NAME=VALUE`` by name."""
-    found: dict[str, str] = {}
-    for word in words:
-        name, sign, value = word.partition("=")
-        if not sign or not name:
-            raise UsageError(
-                _("{option} takes NAME=VALUE, not '{word}'").format(option=option, word=word[:80])
-            )
-        if name in found:
-            raise UsageError(_("{option} names {name} twice").format(option=option, name=name))
-        found[name] = value
-    return found
-
-
-def keys(words: Iterable[str], root: str) -> dict[bytes | None, tuple[str, ...]]:
-    """Return the columns of ``--key [PATH:]COL[,COL]`` by path; None is every table that has them.
-
-    ``%3A``, ``%23`` and ``%25`` stand for ``:``, ``#`` and ``%``.
-    """
-    found: dict[bytes | None, tuple[str, ...]] = {}
-    for word in words:
-        path, colon, columns = word.rpartition(":")
-        names = tuple(_unescape(name) for name in columns.split(",") if name)
-        if not names or (colon and not path):
-            raise UsageError(_("--key takes [PATH:]COLUMN[,COLUMN], not '{word}'").format(word=word[:80]))
-        where = tree_path(_unescape(path), root) if colon else None
-        found[where] = (*found.get(where, ()), *names)
-    return found
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPED.sub(lambda found: {"23": "#", "25": "%"}.get(found[1], ":"), text)
 
 
 @verb(
@@ -223,6 +185,3 @@ def _command_line(words: tuple[str, ...], after: list[str] | None, manual: str |
             hint=_("write it after --, or record what was done already with --manual TEXT"),
         )
     return after or []
-
-
-__all__ = ["command", "keys", "pairs"]

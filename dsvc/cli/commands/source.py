@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dsvc.cli.arguments.paths import tree_paths
+from dsvc.cli.frame.named_files import read_file
 from dsvc.cli.frame.session import Session
-from dsvc.cli.frame.verb import PathWord, complete_chains
+from dsvc.cli.frame.verb import PathWord, complete_chains, with_options
 from dsvc.cli.frame.verb_group import VerbGroup
 from dsvc.cli.language.i18n import _
 from dsvc.cli.sources.source_text import list_groups, list_sources, report_changed, show_size, show_source
 from dsvc.cli.writing.names import path_fields, show_name
-from dsvc.model.errors import NotFoundError, UsageError
+from dsvc.model.errors import UsageError
 from dsvc.model.source_record import Acquisition, LegalBasis
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 KINDS = [kind.value for kind in Acquisition]
 FORMATS = ("toml", "dps")
+_MAX_DOCUMENT = 16 << 20
 
 command = VerbGroup(
     "source",
@@ -78,9 +80,7 @@ def _record_options(function: F) -> F:
             help=_("a record in TOML, or in JSON by the Data & Trust Alliance; options count more"),
         ),
     ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return with_options(options)(function)
 
 
 _PATHS = click.option(
@@ -134,11 +134,7 @@ def _document(file: str | None) -> SourceDocument | None:
     if file is None:
         return None
     name = show_name(os.fsencode(file))
-    try:
-        with open(file, "rb") as stream:
-            data = stream.read((16 << 20) + 1)
-    except FileNotFoundError as error:
-        raise NotFoundError(_("there is no file {name}").format(name=name)) from error
+    data = read_file(file, _MAX_DOCUMENT)
     if data.lstrip()[:1] == b"{" or file.endswith(".json"):
         from dsvc.lineage.provenance_standard import parse_dps
 

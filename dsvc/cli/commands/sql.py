@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from dsvc.cli.environment.settings import is_terminal
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, verb
 from dsvc.cli.language.i18n import _, ngettext
@@ -76,7 +77,7 @@ def _chosen(session: Session, format_: str | None, file: str | None) -> str:
         raise UsageError(
             _("--json is a format of its own; --format goes with it only where there is -o FILE")
         )
-    if format_ == "parquet" and sys.stdout.isatty():
+    if format_ == "parquet" and is_terminal(sys.stdout):
         raise UsageError(_("Parquet is not for a terminal"), hint=_("write it to a file with -o FILE"))
     return format_ or "table"
 
@@ -140,7 +141,7 @@ def _as_table(session: Session, reader: pa.RecordBatchReader) -> None:
             *(Text("null", style="dim") if value is None else Text(show_cell(value)) for value in row)
         )
     with session.paged():
-        terminal = sys.stdout.isatty()
+        terminal = is_terminal(sys.stdout)
         console = Console(
             file=sys.stdout,
             width=None if terminal else _ANY_WIDTH,

@@ -9,7 +9,7 @@ import click
 from dsvc.cli.arguments.paths import tree_paths
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, verb
-from dsvc.cli.language.i18n import N_, _
+from dsvc.cli.language.i18n import _
 from dsvc.cli.runs.stale_text import show_stale, stale_fields
 from dsvc.cli.versions.changes import (
     LETTERS,
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
     from dsvc.porcelain.runs.stale import StaleFile
     from dsvc.porcelain.state.values import Status
 
-FINISH = {
-    "merge": N_("settle the conflicts, then: dsvc commit; to stop: dsvc merge --abort"),
-    "revert": N_("settle the conflicts, then: dsvc commit; to stop: dsvc merge --abort"),
-    "cherry-pick": N_("settle the conflicts, then: dsvc commit; to stop: dsvc merge --abort"),
-}
+ENDED_BY_COMMIT = frozenset({"merge", "revert", "cherry-pick"})
 
 
 def status_fields(status: Status) -> dict[str, object]:
@@ -64,8 +60,8 @@ def _headline(session: Session, status: Status) -> None:
         output.line(
             output.style(_("In progress: {operation}").format(operation=_(status.operation)), "yellow")
         )
-        if status.operation in FINISH:
-            _next(session, _(FINISH[status.operation]))
+        if status.operation in ENDED_BY_COMMIT:
+            _next(session, _("settle the conflicts, then: dsvc commit; to stop: dsvc merge --abort"))
     if status.sparse:
         patterns = " ".join(show_line(pattern) for pattern in status.sparse)
         output.line(_("Sparse: only {patterns}").format(patterns=patterns))

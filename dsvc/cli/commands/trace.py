@@ -54,7 +54,8 @@ def _write(session: Session, result: TraceResult) -> None:
 
 
 def _how(session: Session, traced: TracedStep) -> str:
-    from dsvc.cli.lineage.lineage_words import show_artifact, show_fate
+    from dsvc.cli.lineage.lineage_words import show_artifact
+    from dsvc.cli.runs.run_result import show_fate
     from dsvc.cli.writing.names import show_line
 
     step, run = traced.step, traced.run

@@ -100,7 +100,7 @@ def _repository_config(start: str) -> str | None:
 
 def user_config_files(settings: Settings) -> Iterator[str]:
     """Yield the files of the system and the user that git reads, the weakest first."""
-    if settings.variable("GIT_CONFIG_NOSYSTEM") is None:
+    if not settings.flag("GIT_CONFIG_NOSYSTEM"):
         yield settings.variable("GIT_CONFIG_SYSTEM") or "/etc/gitconfig"
     home = settings.variable("HOME")
     everywhere = settings.variable("GIT_CONFIG_GLOBAL")

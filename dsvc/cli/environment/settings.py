@@ -42,6 +42,10 @@ class Settings:
         """Return an environment variable, None where it is unset or empty."""
         return self.environ.get(name) or None
 
+    def flag(self, name: str) -> bool:
+        """Whether an environment variable is set, and not to ``0``, ``false``, ``no`` or ``off``."""
+        return self.environ.get(name, "").lower() not in _NO
+
     @property
     def dumb_terminal(self) -> bool:
         """Whether the terminal knows no colours and no cursor."""
@@ -59,8 +63,7 @@ class Settings:
             return self.color
         if self.variable("NO_COLOR"):
             return False
-        force = self.environ.get("FORCE_COLOR")
-        if force is not None and force.lower() not in _NO:
+        if self.flag("FORCE_COLOR"):
             return True
         if configured in {"always", "never"}:
             return configured == "always"

@@ -62,7 +62,7 @@ def stages_of(view: DefectView) -> Iterator[Stage]:
     yield _closing(view)
 
 
-def metric_text(metric: Metric) -> str:
+def metric_words(metric: Metric) -> str:
     """Return a metric with its value, and over how many samples it is."""
     unit = metric.unit or ""
     samples = "" if metric.n is None else f" (n {metric.n})"
@@ -71,7 +71,7 @@ def metric_text(metric: Metric) -> str:
 
 def _evaluation(head: FeedbackHead) -> str:
     record = head.record
-    metrics = _(", ").join(metric_text(metric) for metric in record.metrics[:_METRICS])
+    metrics = _(", ").join(metric_words(metric) for metric in record.metrics[:_METRICS])
     who = show_line(_(", ").join(filter(None, [record.suite, record.model])))
     return "  ".join(filter(None, [head.id, who, metrics]))
 
@@ -103,18 +103,22 @@ def _cause(view: DefectView) -> Stage:
     return Stage(_("cause"), True, lines)
 
 
-def _repair(state: RepairState) -> str:
-    words = {
+def repair_statuses() -> dict[RepairStatus, str]:
+    """Return how far repairs are, in words."""
+    return {
         RepairStatus.PLANNED: _("planned"),
-        RepairStatus.APPLYING: _("under way"),
+        RepairStatus.APPLYING: _("being applied"),
         RepairStatus.APPLIED: _("applied"),
         RepairStatus.VERIFIED: _("verified"),
         RepairStatus.RETURNED: _("sent back"),
     }
+
+
+def _repair(state: RepairState) -> str:
     plan = state.plan
     rows = ngettext("{n} row", "{n} rows", plan.rows_affected)
     what = f"{plan.action.kind.value} {show_name(plan.path)}"
-    return "  ".join([state.id, words[state.status], f"{what}{_(', ')}{rows}"])
+    return "  ".join([state.id, repair_statuses()[state.status], f"{what}{_(', ')}{rows}"])
 
 
 def _proof(state: RepairState | None) -> Stage:
@@ -159,4 +163,4 @@ def _value(value: float | None) -> str:
     return "?" if value is None else f"{value:.4g}"
 
 
-__all__ = ["Stage", "drawing_lines", "metric_text", "stages_of"]
+__all__ = ["Stage", "drawing_lines", "metric_words", "repair_statuses", "stages_of"]

@@ -14,6 +14,7 @@ from dsvc.cli.feedback.cause_text import (
     show_p,
 )
 from dsvc.cli.feedback.defect_drawing import stages_of
+from dsvc.cli.feedback.defect_text import statuses
 from dsvc.cli.language.i18n import _, ngettext
 from dsvc.cli.writing.html_page import PAGE_END, escape, page_begin
 from dsvc.cli.writing.names import show_name
@@ -48,7 +49,7 @@ def page(view: DefectView, limit: int | None = None) -> Iterator[str]:
         id=state.id, symptom=state.symptom, path=show_name(state.path)
     )
     yield page_begin(title, _STYLE)
-    yield f'<p>{escape(state.severity.value)} · {escape(state.status.value)}</p>\n<ol class="way">'
+    yield f'<p>{escape(state.severity.value)} · {escape(statuses()[state.status])}</p>\n<ol class="way">'
     for stage in stages_of(view):
         kind = ' class="reached"' if stage.reached else ""
         lines = "".join(f"<span>{escape(line)}</span>" for line in stage.lines)
@@ -65,7 +66,7 @@ def page(view: DefectView, limit: int | None = None) -> Iterator[str]:
         if items:
             yield f"<h2>{escape(_('not flagged yet'))}</h2>\n<ul>{''.join(items)}</ul>\n"
     for error in view.unknown:
-        yield f"<p>{escape(_('not known: {reason}').format(reason=error.message))}</p>\n"
+        yield f"<p>{escape(_('not known: {reason}').format(reason=_(error.message)))}</p>\n"
     yield PAGE_END
 
 

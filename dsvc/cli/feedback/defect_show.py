@@ -48,4 +48,4 @@ def show_view(session: Session, view: DefectView, limit: int | None = CAUSES) ->
         for line in lines:
             output.answer("  " + shorten(line, cells - 2))
     for error in view.unknown:
-        output.warning(_("not known: {reason}").format(reason=show_line(error.message)))
+        output.warning(_("not known: {reason}").format(reason=show_line(_(error.message))))

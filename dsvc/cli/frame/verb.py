@@ -146,13 +146,19 @@ def verb(
     details : str
         More help, translated already.
     """
-    summary = _(VERBS[name].help) if name in VERBS else ""
+    return make_verb(name, _(VERBS[name].help), details, splits=splits, greedy=greedy)
+
+
+def make_verb(
+    name: str, summary: str, details: str = "", *, splits: bool = False, greedy: Sequence[str] = ()
+) -> Callable[[F], Verb]:
+    """Make a verb of a function; `summary` is its first line of help, without a full stop."""
 
     def decorate(function: F) -> Verb:
         command = click.command(
             name,
             cls=Verb,
-            help="\n\n".join(filter(None, [summary and _("{text}.").format(text=summary), details])),
+            help="\n\n".join(filter(None, [_("{text}.").format(text=summary), details])),
             options_metavar=_("[OPTION]…"),
             short_help=summary,
             context_settings=CONTEXT,
@@ -161,6 +167,17 @@ def verb(
         )(click.pass_obj(function))
         assert isinstance(command, Verb)
         return command
+
+    return decorate
+
+
+def with_options(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    """Add options, in their order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
 
     return decorate
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from dsvc.cli.frame.usage import did_you_mean
-from dsvc.cli.frame.verb import CONTEXT, Verb, every_verb_options
+from dsvc.cli.frame.verb import CONTEXT, Verb, every_verb_options, make_verb
 from dsvc.cli.frame.verbs import VERBS
 from dsvc.cli.language.i18n import _
 
@@ -76,16 +76,7 @@ class VerbGroup(click.Group):
         """Make a verb of a function, as `dsvc.cli.frame.verb.verb` does, and take it in."""
 
         def decorate(function: F) -> Verb:
-            command = click.command(
-                name,
-                cls=Verb,
-                help="\n\n".join(filter(None, [_("{text}.").format(text=summary), details])),
-                options_metavar=_("[OPTION]…"),
-                short_help=summary,
-                context_settings=CONTEXT,
-                greedy=greedy,
-            )(click.pass_obj(function))
-            assert isinstance(command, Verb)
+            command = make_verb(name, summary, details, greedy=greedy)(function)
             self.add_command(command)
             return command
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dsvc.cli.feedback.defect_text import statuses
 from dsvc.cli.language.i18n import _, ngettext
 from dsvc.cli.release.release_text import show_release_status
+from dsvc.cli.runs.run_result import show_fate
+from dsvc.cli.sources.source_text import show_status
 from dsvc.cli.writing.names import show_line, show_name
 from dsvc.lineage.graph import ArtifactNode, DefectNode, Node, ReleaseNode, SourceNode
 
@@ -17,19 +20,6 @@ if TYPE_CHECKING:
     from dsvc.porcelain.lineage.lineage_view import LineageView
 
 SHOWN_ROWS = 6
-
-
-def show_fate(name: str) -> str:
-    """Return what became of rows."""
-    words = {
-        "kept": _("kept"),
-        "changed": _("changed"),
-        "merged": _("merged"),
-        "split": _("split"),
-        "dropped": _("dropped"),
-        "added": _("added"),
-    }
-    return words.get(name, name)
 
 
 def show_rows(positions: Sequence[int], count: int | None) -> str:
@@ -54,12 +44,7 @@ def show_source(source: KnownSource) -> str:
     """Return title, licence and status of a source."""
     record = source.record
     text = f"{show_line(record.title)}, {show_line(record.license_expression)}"
-    return text if source.in_force else f"{text}, {show_status(source.status.value)}"
-
-
-def show_status(status: str) -> str:
-    """Return what may be done with a source."""
-    return {"withdrawn": _("withdrawn"), "blacklisted": _("blacklisted")}.get(status, status)
+    return text if source.in_force else f"{text}, {show_status(source.status)}"
 
 
 def show_stage(stage: str) -> str:
@@ -129,7 +114,7 @@ def node_words(view: LineageView, node: Node) -> tuple[str, str]:
     if isinstance(node, DefectNode):
         state = view.defects[node.id]
         rows = ngettext("{n} row", "{n} rows", sum(each.count for each in state.rows))
-        words = [show_line(state.symptom), state.severity.value, state.status.value, rows]
+        words = [show_line(state.symptom), state.severity.value, statuses()[state.status], rows]
         return _("defect {id}").format(id=node.id), _(", ").join(words)
     run = builder.index.runs[node.id]
     return _("run {name} {id}").format(name=show_line(run.name), id=node.id.short()), show_counts(run)

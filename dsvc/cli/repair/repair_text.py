@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from dsvc.cli.feedback.defect_drawing import repair_statuses
 from dsvc.cli.frame.session import Session
 from dsvc.cli.language.i18n import _, ngettext
 from dsvc.cli.repair.proof_text import proof_fields, proof_lines
@@ -109,16 +110,6 @@ def _rows_fields(planned: PlannedRows) -> dict[str, object]:
 # Text
 
 
-def _statuses() -> dict[str, str]:
-    return {
-        "planned": _("planned"),
-        "applying": _("being applied"),
-        "applied": _("applied"),
-        "verified": _("verified"),
-        "returned": _("sent back"),
-    }
-
-
 def step_reasons() -> dict[StepReason, str]:
     """Why a step computes more than the rows of the plan."""
     return {
@@ -137,7 +128,7 @@ def list_repairs(session: Session, found: Sequence[RepairState]) -> None:
     if session.as_json:
         return
     for state in found:
-        plan, status = state.plan, _statuses()[state.status.value]
+        plan, status = state.plan, repair_statuses()[state.status]
         rows = ngettext("{n} row", "{n} rows", plan.rows_affected)
         line = f"{state.id}  {pad(status, 13)}  {plan.defect}  {_action(session, plan)}"
         output.answer(_("{line}, {rows}").format(line=line, rows=rows))
@@ -153,7 +144,7 @@ def show_repair(session: Session, view: RepairView) -> None:
         return
     plan = state.plan
     head = _("repair {id} of {defect}: {status}").format(
-        id=output.style(state.id, "bold"), defect=plan.defect, status=_statuses()[state.status.value]
+        id=output.style(state.id, "bold"), defect=plan.defect, status=repair_statuses()[state.status]
     )
     with session.paged():
         output.answer(head)

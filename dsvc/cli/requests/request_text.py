@@ -207,6 +207,9 @@ def _show_unsearched(session: Session, unsearched: tuple[Unsearched, ...]) -> No
                 path=session.name(each.path), reason=show_line(each.reason)
             )
         )
+    if len(unsearched) > _SHOWN:
+        more = len(unsearched) - _SHOWN
+        session.output.warning(ngettext("and {n} more version", "and {n} more versions", more))
 
 
 def _show_certificate(session: Session, certificate: Certificate) -> None:

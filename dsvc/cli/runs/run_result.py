@@ -77,6 +77,11 @@ def run_fields(id_: RunId, run: Run) -> dict[str, object]:
     }
 
 
+def show_fate(name: str) -> str:
+    """Return what became of rows, or ``added``, in a word."""
+    return _("added") if name == "added" else _(_FATES.get(name, name))
+
+
 def capture_name(capture: Capture) -> str | None:
     """Return how rows were followed; None where nothing has rows."""
     return None if capture is Capture.NONE else capture.value

@@ -14,6 +14,7 @@ from dsvc.cli.versions.changes import list_skipped, skipped_fields
 from dsvc.cli.writing.names import path_fields, show_digest, show_line
 from dsvc.cli.writing.plain_table import column_lines, padded
 from dsvc.cli.writing.sizes import shorten, show_bytes
+from dsvc.model.source_record import Status
 
 if TYPE_CHECKING:
     from dsvc.model.source_record import Evidence, SourceRecord
@@ -87,10 +88,14 @@ def _step_fields(step: SourceStep) -> dict[str, object]:
     }
 
 
-def show_status(record: SourceRecord) -> str:
+def show_status(status: Status) -> str:
     """Return what may be done with a source, in one word."""
-    words = {"active": _("in force"), "blacklisted": _("blacklisted"), "withdrawn": _("withdrawn")}
-    return words[record.status.value]
+    words = {
+        Status.ACTIVE: _("in force"),
+        Status.BLACKLISTED: _("blacklisted"),
+        Status.WITHDRAWN: _("withdrawn"),
+    }
+    return words[status]
 
 
 def missing_text(source: Source) -> str:
@@ -150,7 +155,7 @@ def list_sources(session: Session, sources: list[Source]) -> None:
     rows = [
         (
             source.record.source_id,
-            show_status(source.record),
+            show_status(source.record.status),
             source.record.acquisition.value,
             shorten(source.record.license_expression, _TITLE_CELLS),
             ngettext("{n} file", "{n} files", source.files),
@@ -183,7 +188,7 @@ def show_source(session: Session, source: Source) -> None:
     output.answer(output.style(f"{record.source_id}  {show_line(record.title)}", "bold"))
     why = f"{_(': ')}{show_line(record.reason)}" if record.reason else ""
     lines = [
-        (_("status"), f"{show_status(record)}{why}"),
+        (_("status"), f"{show_status(record.status)}{why}"),
         (_("stage"), stage or ""),
         ("acquisition", record.acquisition.value),
         ("legal_basis", record.legal_basis.value),
