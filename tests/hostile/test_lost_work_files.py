@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from dsvc.fs.failpoints import Action, Plan
 from dsvc.model.errors import CorruptDataError, DsvcError, MergeConflictError
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.state.values import ResetMode
-from dsvc.testing.faults import BrokenPromiseError, tried
+from dsvc.testing.faults import BrokenPromiseError, run_in_child, tried
 from tests.porcelain.working import Work
 
 _BASE = {b"a": b"1\n", b"dir/b": b"1\n", "dir/数据 1".encode(): b"1\n", b"other/c": b"1\n", b"both": b"1\n"}
@@ -291,3 +292,24 @@ def test_undo_of_a_sparse_switch_to_another_branch(fast_path: Path) -> None:
     assert work.tree() == there
     assert list(work.reopen().status().sparse) == ["dir/", "new"]
     assert work.repo.status().clean
+
+
+def test_f1_a_commit_that_is_killed_leaves_the_merge_or_none(fast_path: Path) -> None:
+    """At no write a merge that was committed stays in progress, so that it could be given up."""
+    work = _begin(fast_path / "data")
+    _settled(work)
+    topic = work.repo.history.revisions.resolve("topic")
+    for number in range(1, 200):
+        other = _copy(work, fast_path / f"killed{number}")
+        ended = run_in_child(lambda: other.repo.commit("on"), Plan(action=Action.KILL, at=number))  # noqa: B023
+        assert ended.error is None
+        if not ended.killed:
+            assert number > 5
+            break
+        status, head = other.reopen().status(), other.repo.history.refs.head().commit
+        assert head is not None
+        made = topic in other.repo.history.read_commit(head).parents
+        if made != (status.operation is None):
+            raise BrokenPromiseError(f"killed at {number}: committed {made}, in progress {status.operation}")
+        tried("kill points")
+        shutil.rmtree(other.folder)

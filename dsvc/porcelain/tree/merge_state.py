@@ -184,6 +184,18 @@ def keep_open(repo: Workspace) -> str | None:
     return None if state is None else keep(repo, state)
 
 
+def end(repo: Workspace, state: MergeState) -> str:
+    """Store what is in progress for the commit that ends it, as `keep` does, and remove its file.
+
+    Until the commit is made the log knows it as in progress, and not from then on: there is no moment at
+    which a kill would leave a merge that was committed and could be given up still.
+    """
+    kept = keep(repo, state)
+    if repo.left.merging is not None:
+        clear(repo.layout, durable=repo.keeps_records)
+    return kept
+
+
 def bring_back(repo: Workspace, kept: str) -> None:
     """Make the state again what it was when it was kept.
 

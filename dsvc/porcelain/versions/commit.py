@@ -140,7 +140,7 @@ def _commit_staged(
             arguments=[message.splitlines()[0][:200]],
             trailers=UNVERIFIED if let_in is None else let_in.trailers,
             author=Signature.parse(state.author) if state is not None and state.author else None,
-            merge=None if state is None else merge_state.keep(repo, state),
+            merge=None if state is None else merge_state.end(repo, state),
             lineage=batch,
             sign=sign,
         )
