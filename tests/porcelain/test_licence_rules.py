@@ -230,6 +230,17 @@ def test_unknown_licences_travel(lab: Tables) -> None:
     assert {outcome for _, _, outcome in found} == {INCOMPLETE}
 
 
+def test_columns_of_a_folder_are_not_known(lab: Tables) -> None:
+    """Labels of a whole folder: which columns the content has is declared, but not seen to be there."""
+    lab.raw("raw/nd", "CC-BY-ND-4.0")
+    said = {"columns": "id,note", "kind": RunKind.LABEL}
+    lab.make("labels.csv", [lab.entries["raw/nd.csv"]], **said)  # type: ignore[arg-type]
+    content = 'purpose = "research"\n[tables."raw"]\ncontent = ["v"]'
+    assert of(lab.judge(content), "LIC-03") == {}
+    lab.run("label all", [lab.folder(b"raw")], [lab.table("notes.csv", "id,note")], kind=RunKind.LABEL)
+    assert of(lab.judge(content), "LIC-03") == {"notes.csv": INCOMPLETE}
+
+
 def test_what_must_be_named_says_how(lab: Tables) -> None:
     lab.raw("named", "CC-BY-4.0")
     lab.raw("holders", "CC-BY-4.0", issuer="", rightsholders=["Ann"])

@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 
-from dsvc.model.detection import MAX_HITS, DetectionStatus
+from dsvc.model.detection import MAX_HITS, DetectionStatus, Hit
 from dsvc.policy.case import NothingDetected
 from dsvc.policy.detectors.bursts import clusters
 from dsvc.policy.detectors.detector import Wanted
@@ -18,6 +18,7 @@ from dsvc.policy.detectors.pii import Pii
 from dsvc.policy.detectors.registry import WordListMissingError, file_detector
 from dsvc.policy.detectors.set_options import DetectorOptionError, SetOptions
 from dsvc.policy.detectors.shingles import Sketcher
+from dsvc.policy.detectors.tally import Tally
 from dsvc.policy.detectors.word_list import MAX_BYTES, WordList, WordListError
 from dsvc.policy.sampling import incomplete_beta
 from dsvc.policy.settings import PolicySettings
@@ -26,6 +27,7 @@ from tests.detector_scans import kinds, only_hit, parquet, scan
 
 PII = Pii()
 MOBILE = "13800138000"
+WORDS = "# version: 1\n# updated: 2026-11-20\n[涉赌]\n百家乐\n"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,8 @@ def test_a_list_of_words_that_is_not_there_or_too_large() -> None:
             file_detector("words", PolicySettings(words=words), lambda path: None)
     with pytest.raises(KeyError):
         file_detector("taste", PolicySettings(), lambda path: None)
+    listed = file_detector("words", PolicySettings(words="w"), {"w": WORDS.encode()}.get)
+    assert kinds(listed, "x 百家乐\n") == {"涉赌": 1}
     assert file_detector("language", PolicySettings(), lambda path: None).name == "language"
     for presidio in (False, True):
         made = file_detector("pii", PolicySettings(presidio=presidio), lambda path: None)
@@ -96,6 +100,16 @@ def test_more_hits_than_are_shown_are_counted() -> None:
     found = scan(PII, text)
     assert found.counts == {"cn_mobile": MAX_HITS + 5}
     assert len(found.hits) == MAX_HITS
+
+
+def test_hits_that_are_found_one_by_one_are_counted_beyond_those_that_are_shown() -> None:
+    tally = Tally()
+    for number in range(MAX_HITS + 5):
+        assert tally.is_full is (number >= MAX_HITS)
+        tally.add(Hit(kind="odd" if number % 2 else "even", shown=str(number)))
+    found = tally.detection(PII, b"key")
+    assert found.counts == {"even": 13, "odd": 12}
+    assert [hit.shown for hit in found.hits] == [str(number) for number in range(MAX_HITS)]
 
 
 def test_numbers_at_the_ends_of_their_scale() -> None:

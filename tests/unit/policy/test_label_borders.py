@@ -97,6 +97,43 @@ def test_labels_of_others_name_their_rules_and_keep_them(
     assert judged("ANN-01", data(crawled))[0] is PASS, "what is no output of annotation has no such rules"
 
 
+def test_a_label_run_cites_its_rules_and_its_batch() -> None:
+    facts = {"rules": "v2", "batch": "b1"}
+
+    def said(*runs: dict[str, str], lookups: tuple[str, ...] = ("r.txt",)) -> tuple[Outcome, str]:
+        names = [f"{place}.jsonl" for place in range(len(runs))]
+        world = {
+            "file": [{"path": name, "rows": [{"id": 1, "text": name}]} for name in ("raw.jsonl", *names)]
+            + [{"path": "r.txt", "content": "rules"}],
+            "source": [{"id": "raw", "paths": ["raw.jsonl", "r.txt"]}],
+            "run": [
+                {
+                    "name": f"标{place}",
+                    "kind": "label",
+                    "inputs": ["raw.jsonl"],
+                    "lookups": [*lookups],
+                    "outputs": [names[place]],
+                    "facts": each,
+                }
+                for place, each in enumerate(runs)
+            ],
+        }
+        outcome, messages = judged("ANN-01", world_of(world))
+        return outcome, " ".join(messages)
+
+    assert said(facts, facts) == (PASS, "")
+    for runs, lookups, wanted, words in (
+        ([{"rules": "v2"}], ("r.txt",), INCOMPLETE, "which batch it labelled"),
+        ([{"batch": "b1"}], ("r.txt",), INCOMPLETE, "by which version of the rules"),
+        ([facts], (), INCOMPLETE, "rules by which it labelled are not kept"),
+        ([facts, {**facts, "rules": "v3"}], ("r.txt",), FAIL, "batch b1 was labelled by rules v2 and by v3"),
+        ([facts, {"rules": "v3", "batch": "b2"}], ("r.txt",), PASS, ""),
+    ):
+        outcome, message = said(*runs, lookups=lookups)
+        assert outcome is wanted
+        assert words in message
+
+
 # ANN-03, ANN-04: what reviews said
 
 

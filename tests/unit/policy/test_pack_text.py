@@ -13,6 +13,7 @@ from dsvc.policy import rule_texts
 from dsvc.policy.example_check import MAX_EXAMPLE_BYTES, check_rule, load_examples
 from dsvc.policy.example_text import ExampleError
 from dsvc.policy.pack import Pack, PackError, parse_pack
+from dsvc.policy.rule_texts import title_of
 from tests.policykit import use_of
 
 HEAD = """
@@ -122,6 +123,13 @@ def test_a_world_that_cannot_be_is_said_of_its_example_alone(tmp_path: Path) -> 
     assert [each.outcome for each in results] == [None, Outcome.PASS, Outcome.PASS]
     assert results[0].messages == ("a has either content or rows",)
     assert not results[0].ok
+
+
+def test_a_rule_is_called_by_its_title_in_the_language_of_the_reader() -> None:
+    english, chinese = title_of("SRC-01"), title_of("SRC-01", "zh_CN")
+    assert english != chinese
+    assert title_of("SRC-01", "de_DE") == english
+    assert title_of("NO-99") == "NO-99"
 
 
 def test_installed_texts_that_are_damaged_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

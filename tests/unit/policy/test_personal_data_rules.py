@@ -11,7 +11,9 @@ import pytest
 
 from dsvc.lineage.known_sources import KnownSource
 from dsvc.lineage.validation import Outcome
+from dsvc.policy.detectors.detector import FileDetector
 from dsvc.policy.detectors.pii import Pii
+from dsvc.policy.detectors.secrets import Secrets
 from dsvc.policy.example_text import world_of
 from dsvc.policy.example_world import build_case
 from dsvc.porcelain.policy.detection_cache import KeySet, Said
@@ -86,22 +88,29 @@ def test_the_message_names_kinds_places_and_the_command() -> None:
     assert "dsvc source set 甲 --field contains_pi=yes" in answer.messages
 
 
-def test_places_are_lines_of_text_and_records_of_tables() -> None:
+@pytest.mark.parametrize(
+    ("rule", "detector", "value", "places"),
+    [
+        ("PII-01", Pii(), "13800138000", ["138****8000 (record 1, text)", "138****8000 (line 3)"]),
+        ("SAFE-04", Secrets(), "ghp_" + "aB3dE6gH9jK2" * 3, ["(record 1, column text ***)", "(line 3 ***)"]),
+    ],
+)
+def test_places_are_lines_of_text_and_records_of_tables(
+    rule: str, detector: FileDetector, value: str, places: list[str]
+) -> None:
     """What the detectors say of real files, as a repository knows it."""
-    rows = [{"id": 1, "text": "x"}, {"id": 2, "text": "13800138000"}]
-    text = "x\n\n13800138000\n"
+    rows = [{"id": 1, "text": "x"}, {"id": 2, "text": value}]
+    text = f"x\n\n{value}\n"
     files = [{"path": "a.jsonl", "rows": rows}, {"path": "b.txt", "content": text}]
     case = build_case(world_of({"file": files, "source": [{"id": "web", "contains_pi": "none"}]}))
     known = RepositoryDetections(case.entries)
     contents = {b"a.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows), b"b.txt": text}
-    found = {file_key(each): scan(Pii(), contents[each.path], each.path.decode()) for each in case.entries}
-    known.know("pii", Said(KeySet(), found), Pii().version(), "")
-    use = use_of("PII-01")
+    found = {file_key(each): scan(detector, contents[each.path], each.path.decode()) for each in case.entries}
+    known.know(detector.name, Said(KeySet(), found), detector.version(), "")
+    use = use_of(rule)
     said = [each.message for each in use.rule.find(replace(case, detections=known), use.terms)]
-    assert [each.rpartition("; first: ")[2] for each in said] == [
-        "138****8000 (record 1, text)",
-        "138****8000 (line 3)",
-    ]
+    assert [place in message for place, message in zip(places, said, strict=True)] == [True, True], said
+    assert not any(value in message for message in said)
 
 
 def test_what_two_versions_of_a_source_say_apart_is_not_known() -> None:

@@ -130,6 +130,14 @@ def test_who_has_no_sample_is_told_its_seed() -> None:
     assert f"--seed {run.seed}, which" in str(finding.hint)
 
 
+@pytest.mark.parametrize(("hits", "wanted"), [(1, PASS), (2, FAIL)])
+def test_one_record_in_fifty_may_have_words_of_the_list(hits: int, wanted: Outcome) -> None:
+    world = sampled("automatic", 50, None, sample="50", passed="50")
+    words = {"status": "hits", "counts": {"A.1.1": hits}, "files": {"r.txt": {"status": "clean"}}}
+    assert judged("SAFE-02", **world, settings={"words": "w"}, detections={"words": words})[0] is wanted
+    assert judged("SAFE-03", **world)[0] is INCOMPLETE, "there is no list"
+
+
 def test_a_file_that_the_sample_left_out_is_named() -> None:
     world = sampled("automatic", 3, None, sample="3", passed="3")
     world["file"].append({"path": "别的.jsonl", "rows": rows(1)})

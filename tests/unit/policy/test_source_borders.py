@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from dsvc.lineage.validation import Outcome
 from dsvc.policy.example_check import ask as ask_example
-from dsvc.policy.example_text import world_of
+from dsvc.policy.example_check import load_examples
+from dsvc.policy.example_text import RunEntry, world_of
 from dsvc.policy.example_world import build_case
 from tests.policykit import data, judged, use_of
 
@@ -180,6 +182,24 @@ def test_of_a_file_from_nowhere_no_use_is_known_to_be_permitted() -> None:
     outcome, messages = judged("LIC-02", world_of(world))
     assert outcome is INCOMPLETE
     assert messages == ["found.csv: not all that it comes from is known"]
+
+
+def test_of_a_file_from_nowhere_nobody_states_the_quality() -> None:
+    files = [{"path": "found.csv", "rows": [{"id": 1, "text": "x"}]}]
+    outcome, messages = judged("QTY-01", world_of({"file": files}))
+    assert outcome is INCOMPLETE
+    assert messages == ["no review states the quality of found.csv, and no source does"]
+
+
+@pytest.mark.parametrize("rule", ["LIC-02", "QTY-01", "SAFE-01", "ANN-01"])
+def test_a_run_that_cannot_be_read_leaves_its_rules_incomplete(rule: str) -> None:
+    """With all else as in the example in which the rule passes."""
+    world = load_examples(rule).worlds["pass"]
+    assert ask_example(use_of(rule), world)[0] is PASS
+    lost = RunEntry(name="lost", lost=True)
+    outcome, findings = ask_example(use_of(rule), msgspec.structs.replace(world, run=[*world.run, lost]))
+    assert outcome is INCOMPLETE
+    assert any(each.subject.startswith(b"run:") for each in findings)
 
 
 # PII-01, SAFE-05, LIN-05
