@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -11,6 +11,9 @@ import click
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verbs import VERBS
 from dsvc.cli.language.i18n import _
+
+if TYPE_CHECKING:
+    from dsvc.porcelain.repository import Repository
 
 PROGRAM: Final = "dsvc"
 COMPLETE_VARIABLE: Final = "_DSVC_COMPLETE"
@@ -203,37 +206,38 @@ class PathWord(_WordType):
         return [CompletionItem(incomplete, type="file")]
 
 
+def _offered(ctx: click.Context, incomplete: str, ask: Callable[[Repository], Iterable[str]]) -> list[str]:
+    """Ask the repository around the folder for names, and take those that begin so."""
+    folder = ctx.find_root().params.get("directory") or ()
+    try:
+        from dsvc.porcelain.repository import Repository
+
+        with Repository.open(os.path.join(".", *folder)) as repo:
+            return [name for name in ask(repo) if name.startswith(incomplete)]
+    except Exception:
+        # Whatever is wrong, a completion says nothing.
+        return []
+
+
 def complete_chains(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """Make the completion of ids of ``repairs`` or another kind, in the repository around the folder."""
+    prefix = f"refs/dsvc/{kind}/"
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-        folder = ctx.find_root().params.get("directory") or ()
-        prefix = f"refs/dsvc/{kind}/"
-        try:
-            from dsvc.porcelain.repository import Repository
-
-            names = Repository.open(os.path.join(".", *folder)).history.refs.list(prefix)
-        except Exception:
-            # Whatever is wrong, a completion says nothing.
-            return []
-        ids = sorted(name.removeprefix(prefix) for name in names)
-        return [id_ for id_ in ids if id_.startswith(incomplete)]
+        return _offered(
+            ctx,
+            incomplete,
+            lambda repo: sorted(name.removeprefix(prefix) for name in repo.history.refs.list(prefix)),
+        )
 
     return complete
 
 
 def complete_refs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete branches and tags of the repository around the current folder."""
-    folder = ctx.find_root().params.get("directory") or ()
-    try:
-        from dsvc.porcelain.repository import Repository
-
-        repo = Repository.open(os.path.join(".", *folder))
-        names = [ref.name for ref in [*repo.branches(), *repo.tags()]]
-    except Exception:
-        # Whatever is wrong, a completion says nothing.
-        return []
-    return [name for name in ["HEAD", *names] if name.startswith(incomplete)]
+    return _offered(
+        ctx, incomplete, lambda repo: ["HEAD", *(ref.name for ref in [*repo.branches(), *repo.tags()])]
+    )
 
 
 def complete_words(

@@ -58,6 +58,15 @@ def test_what_a_commit_header_cannot_hold_is_left_out(tmp_path: Path) -> None:
     assert find_identity(environment, str(tmp_path)) == ("Ada", "a@b", True)
 
 
+@pytest.mark.parametrize(("value", "read"), [("1", False), ("true", False), ("0", True), ("false", True)])
+def test_the_file_of_the_system_is_left_out_where_git_leaves_it_out(
+    value: str, read: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "system").write_text("[user]\nname = System\nemail = s@example.org\n")
+    found = Settings(environ={"GIT_CONFIG_SYSTEM": str(tmp_path / "system"), "GIT_CONFIG_NOSYSTEM": value})
+    assert (find_identity(found, str(tmp_path))[0] == "System") == read
+
+
 def test_an_include_of_itself_ends(tmp_path: Path) -> None:
     path = tmp_path / "loop"
     path.write_text(f"[include]\npath = {path}\n[user]\nname = Ada\n")

@@ -15,7 +15,7 @@ from dsvc.cli.environment.settings import Settings
 from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import AFTER_DASHES, Verb, after_dashes
 from dsvc.cli.frame.verbs import VERBS
-from dsvc.cli.main import make_group
+from dsvc.cli.main import make_group, run
 
 
 def dsvc(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -130,3 +130,26 @@ def test_outside_a_repository_it_exits_with_10(tmp_path: Path) -> None:
 def test_help_is_the_overview_or_that_of_a_verb() -> None:
     assert dsvc("help").stdout == dsvc("--help").stdout == dsvc().stdout
     assert dsvc("help", "add").stdout == dsvc("add", "--help").stdout == dsvc("add", "-h").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["commit", "-F", "none.txt"],
+        ["apply", "none.txt"],
+        ["check", "--policy", "none.txt"],
+        ["release", "create", "v1", "--notes", "none.txt"],
+        ["release", "create", "v1", "--policy", "none.txt"],
+        ["source", "add", "s", "--from", "none.txt"],
+        ["policy", "test", "none.toml"],
+    ],
+    ids=lambda words: " ".join(words[:-1]),
+)
+def test_a_file_that_an_option_names_and_that_is_not_there(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DSVC_LANG", "en")
+    assert run(["init", "--quiet"]) == 0
+    assert run(arguments) == 14
+    assert f"there is no file {arguments[-1]}" in capsys.readouterr().err
