@@ -258,17 +258,19 @@ def test_a_table_with_a_hole_is_the_one_with_the_same_zeros(store: Store, hole: 
 
 
 class Lines:
-    """Counts the ends of lines, in pieces and again in the whole."""
+    """Counts the ends of lines, in pieces and again in the whole, and notes zeros, which are no table's."""
 
     def __init__(self, kind: TableKind, size: int) -> None:
         self.ends = 0
+        self.zeros = False
 
     def feed(self, part: bytes | memoryview) -> None:
         self.ends += bytes(part).count(b"\n")
+        self.zeros |= b"\0" in bytes(part)
 
     def facts(self, stream: BinaryIO) -> Facts:
         assert stream.read().count(b"\n") == self.ends
-        return self.ends, b"schema"
+        return self.ends, b"zeros" if self.zeros else b"no zeros"
 
 
 def test_f34_a_file_that_changes_each_time_is_refused(store: Store) -> None:

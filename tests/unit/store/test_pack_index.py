@@ -161,8 +161,10 @@ def test_what_was_erased_in_one_pack_is_found_in_another() -> None:
         writer.put(here, b"data", ItemType.CHUNK, STREAM_TEXT)
         writer.put_erased(gone, 4, ItemType.CHUNK)
         writer.publish()
+    others = [pack_of(backend, [id_], erased=False) for id_ in absent(5, 10)]
     index = PackIndex(backend)
-    for id_ in (first, second, first):
+    assert {footer.pack for footer in index.footers()} > set(others)
+    for id_ in (first, second, first, *absent(5, 10)):
         found = index.find(id_)
         assert found is not None
         assert not found[1].erased
