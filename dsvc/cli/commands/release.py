@@ -16,16 +16,13 @@ from dsvc.cli.frame.session import Session
 from dsvc.cli.frame.verb import PathWord, complete_chains, complete_refs
 from dsvc.cli.frame.verb_group import VerbGroup
 from dsvc.cli.language.i18n import _
+from dsvc.cli.release.release_json import created_fields, release_fields, shown_fields, verified_fields
 from dsvc.cli.release.release_text import (
-    created_fields,
     list_releases,
-    release_fields,
     show_created,
     show_downstream,
     show_release,
     show_verified,
-    shown_fields,
-    verified_fields,
 )
 from dsvc.cli.writing.names import show_line, show_name
 from dsvc.model.errors import UsageError

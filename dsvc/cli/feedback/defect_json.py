@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dsvc.cli.feedback.feedback_text import metric_fields
 from dsvc.cli.writing.names import path_fields, show_digest
 
 if TYPE_CHECKING:
     from dsvc.model.defect import Cause
-    from dsvc.model.feedback import Metric
     from dsvc.porcelain.feedback.cause_report import CauseReport
     from dsvc.porcelain.feedback.defect_view import DefectView
     from dsvc.porcelain.feedback.not_flagged import NotFlagged, OtherRows
@@ -126,22 +126,10 @@ def feedback_fields(head: FeedbackHead) -> dict[str, object]:
         "subject_commit": record.subject.commit,
         "suite": record.suite,
         "model": record.model,
-        "metrics": [_metric(each) for each in record.metrics],
+        "metrics": [metric_fields(each) for each in record.metrics],
         "observations": record.observations,
         "resolved_rows": record.resolved_rows,
         "unresolved": record.unresolved,
-    }
-
-
-def _metric(metric: Metric) -> dict[str, object]:
-    return {
-        "name": metric.name,
-        "value": metric.value,
-        "n": metric.n,
-        "unit": metric.unit,
-        "task": metric.task,
-        "slice": metric.slice,
-        "support": metric.support.value,
     }
 
 
