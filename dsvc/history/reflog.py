@@ -175,7 +175,7 @@ class Reflogs:
         target = self._aside(ref)
         files.make_folders(os.path.dirname(target), durable=self._durable)
         files.append(target, data + b"\n" if data else b"", durable=self._durable)
-        files.unlink(self._path(ref), missing_ok=True)
+        files.unlink(self._path(ref))
 
 
 def _tail(path: str) -> list[bytes]:

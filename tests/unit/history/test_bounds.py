@@ -102,6 +102,25 @@ def test_beginnings_of_ids() -> None:
             check_prefix(prefix)
 
 
+def test_files_of_refs_and_packed_ones(tmp_path: Path) -> None:
+    files = RefFiles(str(tmp_path))
+    before = os.listdir("/proc/self/fd")
+    path = tmp_path / "refs" / "heads" / "x"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"a" * 40 + b"\n" * (4096 - 40))
+    assert files.raw("refs/heads/x") == "a" * 40
+    path.write_bytes(b"a" * 40 + b"\n" * (4097 - 40))
+    with pytest.raises(MalformedInputError, match="more than 4096 bytes"):
+        files.raw("refs/heads/x")
+    packed = tmp_path / "packed-refs"
+    for size, why in ((64 << 20, "malformed line"), ((64 << 20) + 1, "more than 67108864 bytes")):
+        packed.touch()
+        os.truncate(packed, size)
+        with pytest.raises(MalformedInputError, match=why):
+            files.packed()
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_names_of_refs() -> None:
     for name in (
         "refs/" + "x" * 250,
@@ -242,3 +261,20 @@ def test_packed_refs_are_listed_by_the_beginning_of_their_names(tmp_path: Path) 
         "refs/t",
     ):
         assert files.names(prefix) == {name for name in everything if name.startswith(prefix)}, prefix
+
+
+def test_an_inherited_log_is_flushed(repo: Repo) -> None:
+    repo.commit()
+    with armed(Plan()) as plan:
+        repo.open(durable=True).refs.inherit_reflog(TOPIC, MAIN)
+    assert ("fsync", str(repo.path(f"logs/{TOPIC}"))) in plan.seen
+    assert ("fsync_folder", str(repo.path("logs/refs/heads"))) in plan.seen
+
+
+def test_head_goes_to_no_id_that_is_none(repo: Repo) -> None:
+    repo.commit()
+    before = repo.path("HEAD").read_bytes()
+    for text in ("x", "a" * 39, "A" * 40):
+        with pytest.raises(MalformedInputError):
+            repo.move(head=CommitId(text))
+    assert repo.path("HEAD").read_bytes() == before

@@ -184,6 +184,9 @@ def flushed_in_time(steps: list[tuple[str, str]], root: Path) -> None:
     """Each name that changed was flushed in its folder before the journal, which says what to do, went."""
     git = str(root / "git")
     gone = max(at for at, step in enumerate(steps) if step == ("unlink", f"{git}/dsvc-update.committed"))
+    for name, path in steps[:gone]:
+        if name == "write":
+            assert ("fsync", path) in steps[:gone], path
     for at, (name, path) in enumerate(steps[:gone]):
         if name == "rename" or (name == "unlink" and not path.endswith(".lock")):
             folder = os.path.dirname(path)
@@ -261,7 +264,12 @@ def test_a_line_of_a_log_torn_by_a_crash_is_there_once(repo: Repo, ids: Ids, fas
     ],
 )
 def test_a_plan_that_no_dsvc_wrote_is_dropped(
-    repo: Repo, ids: Ids, name: str, place: tuple[str | int, ...], value: object
+    repo: Repo,
+    ids: Ids,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    place: tuple[str | int, ...],
+    value: object,
 ) -> None:
     first, second = ids
     plan = {"format": 1, "refs": [[MAIN, first, second]], "head": None, "logs": [[MAIN, "line\n"]]}
@@ -275,6 +283,7 @@ def test_a_plan_that_no_dsvc_wrote_is_dropped(
     opened(repo.root).refs.recover()
     assert state(repo.root) == before
     assert not repo.path(name).exists()
+    assert ("malformed" in caplog.text) == (name == "dsvc-update.committed"), "a move may have been lost"
     assert repo.path(f"{MAIN}.lock").exists(), "nobody knows whose that is"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from dsvc.history.refs import RefChange
 from dsvc.history.revision import RevisionRange, split_range
-from dsvc.model.errors import DsvcError, NotFoundError
+from dsvc.model.errors import MalformedInputError, NotFoundError
 
 MAIN = "refs/heads/main"
 
@@ -133,7 +133,7 @@ def test_digits_of_trees_and_blobs_are_no_commits(line: Any) -> None:
     tree = line.git("rev-parse", "HEAD^{tree}")
     with pytest.raises(NotFoundError):
         resolve(line, tree[:10])
-    with pytest.raises(DsvcError):
+    with pytest.raises(MalformedInputError, match="is a tree, not a commit"):
         resolve(line, tree)
 
 

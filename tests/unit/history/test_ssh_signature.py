@@ -217,3 +217,34 @@ def test_a_signature_as_long_as_any_and_one_byte_more() -> None:
     verify(longest, MESSAGE, "file")
     with pytest.raises(SignatureMalformedError, match="at most 32768"):
         verify(longest + b"\n", MESSAGE, "file")
+
+
+def test_numbers_and_pieces_of_the_frame() -> None:
+    """The examples of RFC 4251, and what ends where it must not."""
+    numbers = {
+        0: "",
+        0x80: "0080",
+        0x9A378F9B2E332A7: "09a378f9b2e332a7",
+        0x7F: "7f",
+        1 << 255: "00" + "8" + "0" * 63,
+    }
+    for number, written in numbers.items():
+        assert signature_frame.mpint(number) == (len(written) // 2).to_bytes(4, "big") + bytes.fromhex(
+            written
+        )
+    for data, at, expected in (
+        (b"\0\0\0\0", 0, (b"", 4)),
+        (b"\0\0\0\1x", 0, (b"x", 5)),
+        (b"..\0\0\0\2xyz", 2, (b"xy", 8)),
+    ):
+        assert signature_frame.take(data, at) == expected
+    for data in (b"", b"\0\0\0", b"\0\0\0\1", b"\0\0\0\5abcd", b"\xff\xff\xff\xffx"):
+        with pytest.raises(SignatureMalformedError, match="cut off"):
+            signature_frame.take(data, 0)
+
+
+def test_a_frame_with_nothing_in_it() -> None:
+    lines = sign(MESSAGE, person("a@example.org").private, "file").splitlines()
+    for some in (lines[:1], [lines[0], lines[-1]], lines[1:], lines[:-1], [*lines[:2], b"", *lines[2:]]):
+        with pytest.raises(SignatureMalformedError, match=r"^no SSH signature$"):
+            verify(b"\n".join(some), MESSAGE, "file")
