@@ -12,6 +12,7 @@ from dsvc.model.paths import (
     fold,
     is_plain,
     is_reserved_name,
+    is_within,
     portability_problem,
 )
 
@@ -126,3 +127,10 @@ def test_a_line_feed_is_a_letter_of_a_name() -> None:
         check_structure(path)
         check_structures([path])
         check_structures([b"c", path, b"d"])
+
+
+def test_what_lies_within_folders() -> None:
+    for path, folders in ((b"a", [b"a"]), (b"a/b/c", [b"a"]), (b"a/b", [b"x", b"a/b"]), (b"x", [b""])):
+        assert is_within(path, folders)
+    for path, folders in ((b"a", []), (b"ab", [b"a"]), (b"a", [b"a/b"]), (b"x/a/b", [b"a", b"y"])):
+        assert not is_within(path, folders)
