@@ -45,16 +45,17 @@ reliability: $(VENV)/.installed-test ## the tests of the fault matrix; writes do
 
 # What both look at stands in setup.cfg, [coverage:run] source; these tests run it. Those that watch for writes
 # and memory outside of a repository are none of them, since measuring takes both.
-COVERING := tests/contract tests/golden tests/unit/fs tests/unit/history tests/unit/model tests/unit/store \
+COVERING := tests/contract tests/golden tests/unit/fs tests/unit/history tests/unit/model \
+  tests/unit/policy tests/unit/store tests/unit/test_detectors_*.py \
   $(addprefix tests/property/test_,paths.py revision_syntax.py store.py) \
   $(addprefix tests/compat/test_,dulwich.py git.py signed_commits.py) tests/faults/test_seam.py \
   $(addprefix tests/hostile/test_,caches.py forged_checksums.py git_packs.py lying_manifests.py malformed.py \
-    reading_apart.py repair.py special_files.py) \
-  $(addprefix tests/porcelain/test_,archive.py erasure.py read.py) \
+    reading_apart.py repair.py special_files.py waivers.py) \
+  $(addprefix tests/porcelain/test_,archive.py erasure.py licence_rules.py licences.py read.py) \
   --deselect tests/faults/test_seam.py::test_all_that_is_written_goes_through_the_seam \
   --deselect tests/hostile/test_git_packs.py::test_h19_h20_bombs_and_deltas_on_themselves_are_refused
 
-coverage: $(VENV)/.installed-coverage ## every branch of what keeps data safe is run by a test (13 minutes)
+coverage: $(VENV)/.installed-coverage ## every branch of what keeps data safe is run by a test (15 minutes)
 	scripts/install_test_tools
 	rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/coverage run -m pytest -q -m 'not soak' $(COVERING) $(ARGS)

@@ -86,8 +86,6 @@ class Vector(NamedTuple):
 
     def meet(self, other: Vector) -> Vector:
         """What both permit."""
-        if self == other:
-            return self
         return Vector(
             min(self.use, other.use),
             min(self.commercial, other.commercial),

@@ -24,7 +24,7 @@ BORDER = 2 * BLOCK_BYTES - AFTER_BYTES
 
 
 @pytest.mark.parametrize("sign", ["\\", "中"])
-@pytest.mark.parametrize("shift", [-12, -5, 0])
+@pytest.mark.parametrize("shift", [-12, -5, 0, 20])
 def test_a_line_of_one_sign_over_a_border_hides_nothing(sign: str, shift: int) -> None:
     """Where no place is quiet, the line is cut all the same, and what stands on the cut is found once."""
     front = sign * ((BORDER + shift) // len(sign.encode()))

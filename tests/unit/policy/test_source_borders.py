@@ -10,7 +10,7 @@ import pytest
 from dsvc.lineage.validation import Outcome
 from dsvc.policy.example_check import ask as ask_example
 from dsvc.policy.example_check import load_examples
-from dsvc.policy.example_text import RunEntry, world_of
+from dsvc.policy.example_text import RunEntry, SourceEntry, world_of
 from dsvc.policy.example_world import build_case
 from tests.policykit import data, judged, use_of
 
@@ -192,14 +192,18 @@ def test_of_a_file_from_nowhere_nobody_states_the_quality() -> None:
 
 
 @pytest.mark.parametrize("rule", ["LIC-02", "QTY-01", "SAFE-01", "ANN-01"])
-def test_a_run_that_cannot_be_read_leaves_its_rules_incomplete(rule: str) -> None:
+def test_what_cannot_be_read_leaves_its_rules_incomplete(rule: str) -> None:
     """With all else as in the example in which the rule passes."""
     world = load_examples(rule).worlds["pass"]
     assert ask_example(use_of(rule), world)[0] is PASS
-    lost = RunEntry(name="lost", lost=True)
-    outcome, findings = ask_example(use_of(rule), msgspec.structs.replace(world, run=[*world.run, lost]))
+    run, source = RunEntry(name="lost", lost=True), SourceEntry(id="lost", lost=True)
+    outcome, findings = ask_example(use_of(rule), msgspec.structs.replace(world, run=[*world.run, run]))
     assert outcome is INCOMPLETE
     assert any(each.subject.startswith(b"run:") for each in findings)
+    more = msgspec.structs.replace(world, source=[*world.source, source])
+    outcome, findings = ask_example(use_of(rule), more)
+    assert outcome is INCOMPLETE
+    assert any(each.subject == b"source:lost" for each in findings)
 
 
 # PII-01, SAFE-05, LIN-05
