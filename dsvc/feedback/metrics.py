@@ -88,11 +88,6 @@ class Comparison(NamedTuple):
         return self.higher_is_better is not None
 
     @property
-    def moved_right_way(self) -> bool:
-        """Whether the value became better at all; False also where nobody knows what is better."""
-        return self._gain(self.difference) > 0
-
-    @property
     def improved(self) -> bool:
         """Whether it became better by more than chance.
 

@@ -28,7 +28,6 @@ from dsvc.release.facts import Column, ReleasedFile, ReleaseFacts
 from dsvc.release.facts_codec import canonical
 from dsvc.release.json_text import Json, canonical_json, is_utf8, path_keys, without_empty
 
-FILE_NAME: Final = "croissant.json"
 LISTED: Final = "listed-files"
 """Id of the record set with the digests of files that are not named one by one."""
 _PERSON: Final = re.compile(r"\s*(.*?)\s*<([^<>\s]+)>\s*")

@@ -26,8 +26,6 @@ RELEASE: Final = "dsvc:attestation/release/v1"
 VERDICT: Final = "https://in-toto.io/attestation/svr/v0.2"
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
 TEST_RESULT: Final = "https://in-toto.io/attestation/test-result/v0.1"
-MEDIA_TYPE: Final = "application/vnd.in-toto+json"
-"""Of one line: the payload type under which it can be signed as DSSE."""
 
 _RESULTS: Final = {"passed": "PASSED", "failed": "FAILED"}
 

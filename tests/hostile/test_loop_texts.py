@@ -92,7 +92,7 @@ def test_h54_texts_for_people_and_programs(lab: Lab, capsys: pytest.CaptureFixtu
         ["repair", "show", repair],
         ["repair", "plan", defect, "--set", "text=x" + EVIL],
         ["repair", "plan", defect, "--drop"],
-        ["repair", "apply", repair, "--yes"],
+        ["repair", "apply", repair],
         ["log", "--graph", "--all"],
         ["trace", f"defect:{defect}"],
         ["op", "log"],

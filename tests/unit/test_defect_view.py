@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from dsvc.model.feedback import Metric
 from dsvc.model.ids import CommitId
 from dsvc.porcelain.feedback.defect_view import defect_view
 from dsvc.porcelain.feedback.feedback_marks import feedback_marks
+from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.versions.commit import record_commit
 from tests.defectkit import open_defect, record_feedback
 from tests.lineagekit import Lab, csv
@@ -135,6 +138,25 @@ def test_a_defect_whose_evaluation_is_gone_is_shown_all_the_same(lab: Lab, ids: 
     assert fields["causes"] == []
     assert fields["unknown"]
     assert [stage.reached for stage in stages_of(view)] == [False, True, False, False, False, False]
+
+
+def test_a_defect_whose_run_is_gone_is_shown_all_the_same(
+    lab: Lab, ids: tuple[str, str], tmp_path: Path
+) -> None:
+    known = defect_view(lab.repo, ids[1])
+    assert known.report is not None
+    (run,) = known.run_names
+    pack = lab.repo.store.locate(bytes.fromhex(run))[0].pack.hex()
+    folder = tmp_path / "copy"
+    shutil.copytree(lab.repo.root, folder)
+    for path in (folder / ".dsvc" / "packs").rglob(f"*{pack}*"):
+        path.unlink()
+    with Repository.open(str(folder)) as repo:
+        view = defect_view(repo, ids[1])
+    assert view.report == known.report, "worked out before"
+    assert view.run_names == {}
+    assert {error.code for error in view.unknown} >= {"missing-data"}
+    assert view_fields(view)["causes"]
 
 
 @pytest.mark.parametrize("cells", [40, 70, 120])

@@ -10,7 +10,7 @@ import pytest
 
 from dsvc.feedback.importers.importer import FeedbackMalformedError, UnknownFeedbackFormatError
 from dsvc.lineage.row_set import decode_rows
-from dsvc.model.errors import DsvcError, NotFoundError, UsageError
+from dsvc.model.errors import DsvcError, NotFoundError, StorageError, UsageError
 from dsvc.model.feedback import DefectSeverity, Support
 from dsvc.porcelain.feedback.feedback_import import ForeignFeedbackError, NothingResolvedError
 from dsvc.porcelain.feedback.feedback_metrics import UnsupportedClaimError
@@ -206,6 +206,28 @@ def test_bad_files_leave_everything_as_it_was(
     assert lab.refs() == before
     assert lab.repo.feedbacks() == []
     assert lab.repo.status().clean
+
+
+@pytest.mark.parametrize("file", ["/proc/self/mem", "gone.jsonl", "a\0b", "x" * 5000])
+def test_files_that_can_not_be_read(lab: FeedbackLab, file: str) -> None:
+    with pytest.raises((StorageError, NotFoundError)):
+        lab.repo.feedback_import(file, subject="a.jsonl", suite="s")
+    assert lab.repo.feedbacks() == []
+
+
+@pytest.mark.parametrize("revision", ["WORKTREE", "STAGED", "a..b", "HEAD^{", "@{7}", "HEAD~" + "9" * 30])
+def test_references_to_what_is_no_version_are_not_found(lab: FeedbackLab, revision: str) -> None:
+    done = lab.take(HEAD, bad(7), {"ref": f"{revision}:a.jsonl#id=3", "symptom": "x"})
+    assert len(done.unresolved) == 1
+    assert done.record.resolved_rows == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("evaluated", ["listed", None])
+def test_a_metric_over_no_samples_says_nothing(lab: FeedbackLab, evaluated: str | None) -> None:
+    claim = {"suite": "s", "metrics": [{"name": "accuracy", "value": 0.0, "n": 0}], "evaluated": evaluated}
+    done = lab.take({key: value for key, value in claim.items() if value}, bad(7))
+    assert done.record.metrics[0].support is Support.UNSUPPORTED
 
 
 def test_a_contradiction_names_both_places(lab: FeedbackLab) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dsvc.lineage.run_tree import RunTree
+from dsvc.model.defect import Cause, CauseKind
 from dsvc.model.errors import DsvcError
 from dsvc.model.run_record import RunId
 from dsvc.porcelain.feedback.cause_report import CauseReport, cause_report
@@ -87,6 +89,12 @@ def defect_view(repo: Workspace, defect: str) -> DefectView:
         closing = None if last is None else feedback_head(repo, last)
     except DsvcError as error:
         unknown.append(error)
+    run_names: dict[str, str] = {}
+    for id_ in () if report is None else _runs_among(report.causes):
+        try:
+            run_names[id_] = RunTree(repo.store, RunId(bytes.fromhex(id_))).run.name
+        except DsvcError as error:
+            unknown.append(error)
     return DefectView(
         head=head,
         evaluations=tuple(evaluations),
@@ -94,17 +102,15 @@ def defect_view(repo: Workspace, defect: str) -> DefectView:
         others=others,
         repairs=tuple(found),
         closing=closing,
-        run_names={} if report is None else _run_names(repo, report),
+        run_names=run_names,
         unknown=tuple(unknown),
     )
 
 
-def _run_names(repo: Workspace, report: CauseReport) -> dict[str, str]:
-    """Names of the runs among causes and their other names."""
-    found: dict[str, str] = {}
-    for cause in report.causes:
-        for name in (f"{cause.kind.value} {cause.id}", *cause.aliases):
-            kind, _, id_ = name.partition(" ")
-            if kind == "run" and id_ not in found:
-                found[id_] = RunTree(repo.store, RunId(bytes.fromhex(id_))).run.name
-    return found
+def _runs_among(causes: Sequence[Cause]) -> Iterator[str]:
+    """Ids of the runs among causes and their other names, each once."""
+    names = (name for cause in causes for name in (f"{cause.kind.value} {cause.id}", *cause.aliases))
+    for name in dict.fromkeys(names):
+        kind, _, id_ = name.partition(" ")
+        if kind == CauseKind.RUN.value:
+            yield id_

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat as stat_module
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import blake3
@@ -14,21 +14,30 @@ import blake3
 from dsvc.feedback.importers.importer import Companion
 from dsvc.fs.beneath import Beneath
 from dsvc.fs.files import storage_error
-from dsvc.model.errors import NotFoundError, UsageError
+from dsvc.model.errors import DsvcError, NotFoundError, UsageError
 from dsvc.porcelain.records.feedback_chain import EVIDENCE
 from dsvc.porcelain.state.workspace import Workspace
 from dsvc.porcelain.tree.safekeeping import store_file
 from dsvc.store.ingest import FileStat, UnstableFileError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from dsvc.model.manifest import Entry
 
 MAX_COMPANIONS: Final = 1000
 _BUFFER_BYTES: Final = 1 << 20
 _MAX_NAME_BYTES: Final = 160
 _RESULTS: Final = re.compile(r"results_.*\.json")
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Translate what the system says where a file can't be read; raises StorageError."""
+    try:
+        yield
+    except DsvcError:
+        raise
+    except OSError as error:
+        raise storage_error(error, "read", name) from error
 
 
 class EvidenceFile:
@@ -50,12 +59,12 @@ class EvidenceFile:
     """
 
     def __init__(self, path: str) -> None:
-        self.path = os.path.realpath(path)
         self.name = os.fsencode(os.path.basename(path)).decode("utf-8", "replace")
         self.stored_name = _stored_name(self.name)
         try:
+            self.path = os.path.realpath(path)
             found = os.stat(self.path)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of a name with a NUL
             raise NotFoundError(f"there is no file {self.name}", details={"path": self.name}) from error
         if not stat_module.S_ISREG(found.st_mode):
             raise UsageError(f"{self.name} is no file", details={"path": self.name})
@@ -68,16 +77,14 @@ class EvidenceFile:
         Raises
         ------
         StorageError
-            If it can't be read.
+            If it can't be opened; whoever reads it says by `reading` where reading fails.
         """
-        try:
+        with reading(self.name):
             return open(self.path, "rb", buffering=_BUFFER_BYTES)
-        except OSError as error:
-            raise storage_error(error, "read", self.name) from error
 
     def _hash(self) -> bytes:
         hasher = blake3.blake3()
-        with self.open() as stream:
+        with reading(self.name), self.open() as stream:
             while part := stream.read(_BUFFER_BYTES):
                 hasher.update(part)
         return hasher.digest()
@@ -147,7 +154,8 @@ class EvidenceFiles:
             raise UsageError(f"at most {MAX_COMPANIONS} files belong to an evaluation")
         if not os.path.isdir(path):
             return cls(EvidenceFile(path), [EvidenceFile(each) for each in companions])
-        names = sorted(name for name in os.listdir(path) if os.path.isfile(os.path.join(path, name)))
+        with reading(path):
+            names = sorted(name for name in os.listdir(path) if os.path.isfile(os.path.join(path, name)))
         results = [name for name in names if _RESULTS.fullmatch(name)]
         if len(results) != 1 or len(names) > MAX_COMPANIONS:
             raise UsageError(
@@ -177,15 +185,6 @@ class EvidenceFiles:
                 name = f"{number}-{each.stored_name}"
             found[name] = each.store(repo)
         return found
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Do nothing: each opening is closed where it was made."""
 
 
 def _stored_name(name: str) -> str:

@@ -33,7 +33,7 @@ from dsvc.model.ids import CommitId
 from dsvc.porcelain.feedback.brought_back import prepare_reopened
 from dsvc.porcelain.feedback.feedback_apart import is_foreign, read_apart
 from dsvc.porcelain.feedback.feedback_defects import opening_severity, prepare_defects
-from dsvc.porcelain.feedback.feedback_files import EvidenceFile, EvidenceFiles
+from dsvc.porcelain.feedback.feedback_files import EvidenceFile, EvidenceFiles, reading
 from dsvc.porcelain.feedback.feedback_metrics import settle_metrics
 from dsvc.porcelain.feedback.feedback_observations import observations_of
 from dsvc.porcelain.feedback.feedback_resolve import Hit, Resolver
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 _COMMIT: Final = re.compile("[0-9a-f]{7,40}")
 _SHOWN: Final = 5
-_MAX_NAME: Final = 200
 
 
 class ForeignFeedbackError(UsageError):
@@ -142,16 +141,18 @@ def import_feedback(
         If what was asked for doesn't fit.
     NotATableError, TableLimitError, MissingDataError, CorruptDataError
         If the data can't be read.
+    StorageError
+        If a file can't be read.
     """
     evaluated = find_subject(repo, request.subject)
     opening_severity(repo)  # what is wrong with it is said before anything is read
-    with EvidenceFiles.open(request.file, request.companions) as files:
-        importer = _importer(request, files.main)
-        with repo.changing():
-            known = _known(repo, request, evaluated, files.main)
-            if known is not None:
-                return known
-            done = _import(repo, request, evaluated, files, importer, progress)
+    files = EvidenceFiles.open(request.file, request.companions)
+    importer = _importer(request, files.main)
+    with repo.changing():
+        known = _known(repo, request, evaluated, files.main)
+        if known is not None:
+            return known
+        done = _import(repo, request, evaluated, files, importer, progress)
     hooks = repo.user_hooks
     warning = None if hooks is None else hooks.after_feedback(repo, done.feedback, done.defects)
     return msgspec.structs.replace(done, warning=warning)
@@ -160,7 +161,7 @@ def import_feedback(
 def _importer(request: ImportRequest, file: EvidenceFile) -> Importer:
     if request.format != "auto":
         return by_name(request.format)
-    with file.open() as stream:
+    with reading(file.name), file.open() as stream:
         return recognise(stream.read(HEAD_BYTES), file.name)
 
 
@@ -196,9 +197,10 @@ def _import(
     progress: Progress | None,
 ) -> FeedbackImport:
     options = ImportOptions(request.columns, files.companions(), files.main.name)
-    if repo.isolate or is_foreign(files.paths):
-        read_apart(importer, files.main.open, options, files.size)
-    imported = importer.read(files.main.open, options)
+    with reading(files.main.name):
+        if repo.isolate or is_foreign(files.paths):
+            read_apart(importer, files.main.open, options, files.size)
+        imported = importer.read(files.main.open, options)
     suite = request.suite or imported.run.suite
     if not suite or not suite.strip():
         raise UsageError("the file names no suite", hint="--suite NAME says by what was evaluated")
@@ -206,7 +208,8 @@ def _import(
     eval_set = _eval_set(repo, imported.run)
     resolver = Resolver(repo, evaluated, make_salt(repo), eval_set)
     samples = Samples(resolver, request.severity)
-    samples.read(imported.samples, progress)
+    with reading(files.main.name):
+        samples.read(imported.samples, progress)
     _check_resolved(samples, resolver, evaluated)
     run = _run(imported.run, request, eval_set)
     metrics = settle_metrics(run, imported.metrics, samples)

@@ -55,7 +55,7 @@ def _settled(run: EvaluationRun, metric: Metric, samples: Samples) -> Metric:
         return own and metric.slice in (None, place.slice)
 
     values = _chosen(run, metric, samples, samples.values(fits))
-    if values is None:
+    if values is None or not len(values):
         return metric
     n = len(values)
     value = recompute(metric.name, values, metric.unit)

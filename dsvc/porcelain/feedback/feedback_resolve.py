@@ -20,7 +20,7 @@ from dsvc.model.feedback import Scalar, Selector
 from dsvc.model.paths import display_path
 from dsvc.porcelain.feedback.feedback_artifacts import FILE, MAX_TABLES, Artifact, Place, VersionArtifacts
 from dsvc.porcelain.feedback.feedback_rows import MALFORMED, UNFIT, TableRowsBy
-from dsvc.porcelain.feedback.feedback_subject import Evaluated, version_of
+from dsvc.porcelain.feedback.feedback_subject import Evaluated, NotASubjectError, version_of
 from dsvc.porcelain.lineage.row_carry import GONE, carry_rows
 from dsvc.porcelain.runs.run_artifacts import ArtifactFiles
 from dsvc.porcelain.state.workspace import Workspace
@@ -180,7 +180,7 @@ class Resolver:
         if revision not in self._others:
             try:
                 there = version_of(self._repo, revision)
-            except NotFoundError as error:
+            except (NotFoundError, NotASubjectError) as error:
                 self._others[revision] = error.message
             else:
                 mine = there.commit == self.evaluated.commit

@@ -225,16 +225,6 @@ class Outputs:
         return SplicedOutput(NewArtifact(artifact, correspondence), len(new), links, capture)
 
 
-def splice_outputs(
-    repo: Workspace,
-    tree: RunTree,
-    inputs: Mapping[int, ChangedInput],
-    maps: Mapping[int, Mapping[int, Links]],
-) -> Outputs:
-    """Begin to put the outputs of a run together; see `Outputs`."""
-    return Outputs(repo, tree, inputs, maps)
-
-
 def _small(part: Part | None, number: int) -> tuple[Numbers, Small]:
     """Rows of a small output that count, and its row maps with these rows numbered from 0.
 
@@ -283,4 +273,4 @@ def duplicate_keys(repo: Workspace, files: ArtifactFiles, key: Sequence[str]) ->
     return count_duplicates(key_hashes(cells, key)[has_key])
 
 
-__all__ = ["Outputs", "SplicedOutput", "duplicate_keys", "same_rows", "splice_outputs"]
+__all__ = ["Outputs", "SplicedOutput", "duplicate_keys", "same_rows"]

@@ -17,7 +17,7 @@ from dsvc.model.run_record import Capture, Fates, Input, Output, Role, Run, RunK
 from dsvc.porcelain.recompute.recompute_command import Command, Done, drafted
 from dsvc.porcelain.recompute.recompute_correspondence import NewArtifact
 from dsvc.porcelain.recompute.recompute_inputs import ChangedInput, changed_inputs
-from dsvc.porcelain.recompute.recompute_outputs import SplicedOutput, duplicate_keys, splice_outputs
+from dsvc.porcelain.recompute.recompute_outputs import Outputs, SplicedOutput, duplicate_keys
 from dsvc.porcelain.recompute.recompute_part import Part, run_part
 from dsvc.porcelain.recompute.recompute_splice import NotSplicedError, splice_account
 from dsvc.porcelain.recompute.recompute_whole import inputs_now
@@ -100,7 +100,7 @@ def run_rows(
     inputs = changed_inputs(repo, tree, new_inputs)
     maps = {number: _maps(tree, number) for number in range(len(record.outputs))}
     computed = sum(len(each.part.rows) for each in inputs.values())
-    outputs = splice_outputs(repo, tree, inputs, maps)
+    outputs = Outputs(repo, tree, inputs, maps)
     part = None
     if computed:
         parts = {number: each.part for number, each in inputs.items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dsvc.feedback.defect_state import DefectState
 from dsvc.model.errors import NotFoundError
 from dsvc.model.release import ReleaseStatus
 from dsvc.model.source_record import Status
@@ -31,16 +32,33 @@ def affected_releases(repo: Workspace) -> Iterator[Affected]:
     MissingDataError, CorruptDataError, MalformedInputError
         If a release, a source or a defect can't be read.
     """
-    for state in releases(repo):
-        if state.created is None or state.status is ReleaseStatus.WITHDRAWN:
-            continue
-        reasons = tuple(reasons_to_withdraw(repo, facts_of(repo, state)))
+    given_out = [
+        each
+        for each in releases(repo)
+        if each.created is not None and each.status is not ReleaseStatus.WITHDRAWN
+    ]
+    blocking = blocking_defects(repo) if given_out else []
+    for state in given_out:
+        reasons = tuple(reasons_to_withdraw(repo, facts_of(repo, state), blocking))
         if reasons:
             yield Affected(state, reasons)
 
 
-def reasons_to_withdraw(repo: Workspace, facts: ReleaseFacts) -> Iterator[str]:
-    """Say what speaks against a release by now; raises as `affected_releases`."""
+def blocking_defects(repo: Workspace) -> list[DefectState]:
+    """Defects that block a release, as they are now; raises as `affected_releases`."""
+    return [state for state in defect_states(repo) if state.blocking]
+
+
+def reasons_to_withdraw(
+    repo: Workspace, facts: ReleaseFacts, blocking: Sequence[DefectState]
+) -> Iterator[str]:
+    """Say what speaks against a release by now; raises as `affected_releases`.
+
+    Parameters
+    ----------
+    blocking : sequence of DefectState
+        As `blocking_defects` gives them.
+    """
     for source in facts.lineage.sources:
         try:
             record = source_head(repo, source.id).tree.record
@@ -51,6 +69,6 @@ def reasons_to_withdraw(repo: Workspace, facts: ReleaseFacts) -> Iterator[str]:
             yield f"source {source.id} is {record.status.value}: {record.reason or 'no reason is stated'}"
     digests = artifact_digests(facts)
     waived = {each.id for each in facts.defects if each.standing is DefectStanding.WAIVED}
-    for state in defect_states(repo):
-        if state.blocking and state.id not in waived and any(each.digest in digests for each in state.rows):
+    for state in blocking:
+        if state.id not in waived and any(each.digest in digests for each in state.rows):
             yield f"defect {state.id} ({state.severity}, {state.status}) is in it: {state.symptom}"

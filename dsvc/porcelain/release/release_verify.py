@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from dsvc import __version__
+from dsvc.feedback.defect_state import DefectState
 from dsvc.history.trailers import clean_message
 from dsvc.lineage.validation import Gate, Outcome
 from dsvc.model.errors import (
@@ -288,11 +289,14 @@ def _fact_problems(facts: ReleaseFacts, again: ReleaseFacts) -> Iterator[Finding
 
 
 def _notes(repo: Workspace, state: ReleaseState, facts: ReleaseFacts) -> Iterator[str]:
-    from dsvc.porcelain.release.release_affected import reasons_to_withdraw
+    from dsvc.porcelain.release.release_affected import blocking_defects, reasons_to_withdraw
 
     if state.status in _ENDED:
         yield f"it is {state.status.value}: {state.reason}"
     elif state.status is ReleaseStatus.ARCHIVED:
         yield f"it is archived: {state.reason}"
+    blocking: list[DefectState] = []
     with suppress(*_UNREADABLE):
-        yield from reasons_to_withdraw(repo, facts)
+        blocking = blocking_defects(repo)
+    with suppress(*_UNREADABLE):
+        yield from reasons_to_withdraw(repo, facts, blocking)
