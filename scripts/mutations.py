@@ -45,7 +45,7 @@ _OPERATE: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitXor: ast.BitAnd,
 }
 _SKIPPED: Final = {"annotation", "returns", "decorator_list", "bases", "keywords_of_class"}
-_AT_ONCE: Final = {"READ_BYTES", "_ZEROS", "_GATHER_BYTES", "_KNOWN_NODES", "_MERGED_IDS"}
+_AT_ONCE: Final = {"READ_BYTES", "_READ_BYTES", "_ZEROS", "_GATHER_BYTES", "_KNOWN_NODES", "_MERGED_IDS"}
 _COMPRESSOR: Final = {"ZstdCompressionParameters", "ZstdCompressor"}
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 

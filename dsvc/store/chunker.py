@@ -61,7 +61,7 @@ class Chunker:
         What remains after their sum begins the next buffer. With `last` every byte is covered.
         """
         total = len(buffer)
-        settled = total if last else total - self._maximum
+        settled = total - self._maximum
         lengths = []
         for chunk in self._cutter.cut_buf(buffer):
             if not last and chunk.offset > settled:

@@ -73,6 +73,8 @@ def test_small_texts_are_compressed_together() -> None:
         (b"GIF87a without", Kind.IMAGE),
         (b"BM\x36\0\0\0", Kind.IMAGE),
         (b"BMW, and other text", Kind.TEXT),
+        (b"BM" + b"x" * 29 + b"\0", Kind.IMAGE),
+        (b"BM" + b"x" * 30 + b"\0", Kind.BINARY),
         (b"BM" + b"x" * 40 + b"\0", Kind.BINARY),
         (b"II*\0\x08\0", Kind.IMAGE),
         (b"MM\0*\0\0", Kind.IMAGE),
@@ -104,6 +106,8 @@ def varints(*numbers: bytes) -> bytes:
     [
         (varints(b"\x00", b"\x80\x10", b"\x80\x10"), ChunkClass.PAGED),
         (varints(b"\x00", b"\x80\x10", b"\x80\x80\x08"), ChunkClass.PAGED),
+        (varints(b"\x7f", b"\x80\x10", b"\x80\x10"), ChunkClass.PAGED),
+        (varints(b"\x00", b"\x80\x10", b"\x02"), ChunkClass.PAGED),
         (varints(b"\x00", b"\x80\x10", b"\x82\x80\x08"), ChunkClass.RAW),
         (varints(b"\x00", b"\x80\x10", b"\x00"), ChunkClass.RAW),
         (varints(b"\x00", b"\x80\x10"), ChunkClass.RAW),

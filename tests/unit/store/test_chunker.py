@@ -53,3 +53,27 @@ def test_mapped_packs_are_given_back(tmp_path: Path) -> None:
     del views
     gc.collect()
     assert Path("/proc/self/maps").read_text().count(f"{name.hex()}.pack") == 0
+
+
+@pytest.mark.parametrize("chunk_class", ChunkClass)
+@pytest.mark.parametrize("name", ["noise", "prose"])
+@pytest.mark.parametrize("step", [524_288, 700_001])
+def test_a_stream_is_cut_as_the_whole(chunk_class: ChunkClass, name: str, step: int) -> None:
+    data = DATA[name]()[:2_500_000]
+    cutter, lengths, waiting = chunker.Chunker(chunk_class), [], b""
+    for start in range(0, len(data), step):
+        waiting += data[start : start + step]
+        found = cutter.final_lengths(waiting, last=start + step >= len(data))
+        lengths += found
+        waiting = waiting[sum(found) :]
+    assert waiting == b""
+    assert lengths == [len(part) for part in chunker.cut(chunk_class, data)]
+
+
+def test_sizes_are_those_of_the_format() -> None:
+    assert chunker.SIZES == {
+        ChunkClass.TEXT: (4096, 12_288, 65_536),
+        ChunkClass.RAW: (32_768, 131_072, 524_288),
+        ChunkClass.PAGED: (2048, 6144, 32_768),
+    }
+    assert chunker.ONE_CHUNK_BYTES == (4096, 524_288, 2048)

@@ -169,3 +169,24 @@ def test_an_erased_place_is_no_copy_of_what_was_stored_again() -> None:
     backend.packs[name] = backend.packs[name][:at] + b"?" + backend.packs[name][at + 1 :]
     with pytest.raises(CorruptDataError, match="wrong bytes"):
         ChunkStore(backend).get(ID)
+
+
+def test_each_object_can_be_erased_wherever_it_lies() -> None:
+    backend = MemoryBackend()
+    contents = [noise(5000, number) for number in range(6)]
+    ids = [ChunkId(blake3.blake3(data).digest()) for data in contents]
+    for half in (contents[:3], contents[3:]):
+        store = ChunkStore(backend)
+        for data in half:
+            put_file(store, b"a", data, raw=True)
+        store.publish()
+    store = ChunkStore(backend)
+    rows = sum(footer.count for footer in store.index.footers())
+    for each in (ids[:1], ids[1:4], ids[4:]):
+        bytes(store.get(each[0]))
+        assert erase(store, each).objects == len(each)
+        for id_ in each:
+            with pytest.raises(ErasedError):
+                store.get(id_)
+        assert sum(footer.count for footer in ChunkStore(backend).index.footers()) == rows
+    assert all(not report.defects for report in check_packs(backend, read_data=True))

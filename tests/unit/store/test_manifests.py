@@ -13,6 +13,7 @@ from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_FILE, Entry
 from dsvc.store.block import ItemType
 from dsvc.store.chunk_store import ChunkStore
+from dsvc.store.manifest_ranges import FolderTotals, children, totals_between
 from dsvc.store.manifest_tree import EMPTY_ROOT, Child, Manifest, TreeBuilder, encode_node, read_node
 from dsvc.store.memory_backend import MemoryBackend
 from dsvc.store.tree_check import TreeCheck
@@ -186,3 +187,31 @@ def test_a_node_begins_after_the_one_before_it(store: ChunkStore, first: bytes, 
         return
     with pytest.raises(MalformedInputError, match="begins before"):
         list(Manifest(store, root).entries())
+
+
+@pytest.mark.parametrize("count", [0, 1, 70, 4000])
+def test_ranges_are_counted_and_folders_listed(store: ChunkStore, count: int) -> None:
+    entries = {**tree(count), **({b"a": entry(b"a", 9), b"b-": entry(b"b-", 5)} if count else {})}
+    ordered = [entries[path] for path in sorted(entries)]
+    manifest = Manifest(store, built(store, entries))
+    paths = [each.path for each in ordered]
+    generator = random.Random(4)
+    ends = [b"", b"a", b"a05/", b"a050", b"b-", b"zz", *generator.sample(paths, min(30, len(paths)))]
+    for low in ends:
+        for high in (*generator.sample(ends, 5), low, None):
+            within = [each for each in ordered if low <= each.path and (high is None or each.path < high)]
+            found = totals_between(manifest, low, high)
+            assert found == (len(within), sum(each.size for each in within))
+    for folder in (b"", b"a05", b"b-11", b"none"):
+        prefix = folder + b"/" if folder else b""
+        below: dict[bytes, list[Entry]] = {}
+        for each in ordered:
+            if each.path.startswith(prefix):
+                below.setdefault(prefix + each.path[len(prefix) :].split(b"/")[0], []).append(each)
+        expected = [
+            inside[0]
+            if inside[0].path == path
+            else FolderTotals(path, len(inside), sum(each.size for each in inside))
+            for path, inside in below.items()
+        ]
+        assert list(children(manifest, folder)) == expected
