@@ -27,7 +27,13 @@ ROW_LIMIT = 50
 
 
 def sides(revisions: list[str]) -> tuple[str | None, str | None]:
-    """Return old and new side of the words given: ``A..B`` is ``A B``; ``A...B`` stays as it is."""
+    """Return old and new side of the words given: ``A..B`` is ``A B``; ``A...B`` stays as it is.
+
+    Raises
+    ------
+    UsageError
+        If a range and another revision are among them.
+    """
     if len(revisions) == 1 and ".." in revisions[0] and "..." not in revisions[0]:
         old, _dots, new = revisions[0].partition("..")
         return old or "HEAD", new or "HEAD"

@@ -65,7 +65,7 @@ VERBS: Final[dict[str, Entry]] = {
     "lineage": Entry("lineage", N_("Draw what came from what, raw to final"), PROVE),
     "trace": Entry("trace", N_("Show where a file or a row came from, back to its sources"), PROVE),
     "impact": Entry("impact", N_("Show what came of a source, a run, a file or a row"), PROVE),
-    "check": Entry("check", N_("Check that all data has a source, and that lineage is whole"), PROVE),
+    "check": Entry("check", N_("Judge a version by the rules in force: sources, lineage, policy"), PROVE),
     "request": Entry("request", N_("Record what people ask for: leave out, take back, erase"), PROVE),
     "policy": Entry("policy", N_("Show, explain and test what is in force"), PROVE),
     "hook": Entry("hook", N_("Put the gate before commits and pushes of git"), PROVE),

@@ -130,11 +130,12 @@ def _mixture(facts: ReleaseFacts) -> Iterator[str]:
 
 
 def _quality(facts: ReleaseFacts) -> Iterator[str]:
+    standings = {"open": _("open"), "waived": _("waived"), "closed": _("closed")}
     for each in facts.defects:
         yield _("defect {id} {severity} {standing}: {symptom}, {rows}").format(
             id=each.id,
             severity=each.severity.value,
-            standing=each.standing.value,
+            standing=standings[each.standing.value],
             symptom=show_line(each.symptom),
             rows=ngettext("{n} row", "{n} rows", each.rows),
         )
