@@ -172,6 +172,8 @@ def test_what_a_child_may_take() -> None:
 
     def inner() -> list[Any]:
         resource.setrlimit(resource.RLIMIT_CPU, (50, 60))
+        most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (most, most))
         return [answers(limits, bounds=Bounds(1 << 34, seconds))[0].value for seconds in (40, 55)]
 
     (found,) = answers(inner, bounds=Bounds(1 << 30, 200))

@@ -122,3 +122,12 @@ def test_what_need_not_last_is_not_flushed(tmp_path: Path) -> None:
         unflushed.flush()
     assert [each for each, _ in plan.seen] == ["open", "write"]
     assert Path(name).read_bytes() == b"data"
+
+
+def test_what_was_not_flushed_is_closed(tmp_path: Path) -> None:
+    before = descriptors()
+    with Unflushed(durable=True) as unflushed:
+        unflushed.append(str(tmp_path / "log"), b"line")
+        assert descriptors() == before + 1
+    assert descriptors() == before
+    assert (tmp_path / "log").read_bytes() == b"line"

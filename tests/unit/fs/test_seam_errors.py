@@ -219,3 +219,12 @@ def test_what_is_flushed_is_flushed_by_the_system(tmp_path: Path, monkeypatch: p
 def test_own_files_of_a_folder_that_is_not_there(tmp_path: Path) -> None:
     files.discard_own(str(tmp_path / "missing"))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_plan_is_told_names_as_text(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    with armed(Plan()) as plan:
+        files.unlink("文\xe9".encode("latin-1", "replace") + b"\xff", dir_fd=folder, missing_ok=True)
+        files.unlink(str(tmp_path / "a\udcff"), missing_ok=True)
+    os.close(folder)
+    assert plan.seen == [("unlink", "?\ufffd\ufffd"), ("unlink", str(tmp_path / "a\udcff"))]

@@ -16,6 +16,7 @@ from dsvc.fs.failpoints import Plan, armed
 from dsvc.history import ref_lock, reflog
 from dsvc.history.commit_codec import decode_commit, encode_commit
 from dsvc.history.git_object import frame, object_id, parse_commit, parse_tag, parse_tree
+from dsvc.history.history import History
 from dsvc.history.loose_reader import check_prefix, inflate
 from dsvc.history.odb import verified
 from dsvc.history.operations import encode_operation
@@ -25,7 +26,13 @@ from dsvc.history.reflog import encode_line, parse_line
 from dsvc.history.refs import RefChange
 from dsvc.history.signature import Signature
 from dsvc.history.trailers import clean_message, join_message
-from dsvc.model.errors import CorruptDataError, LockedError, MalformedInputError, StorageError
+from dsvc.model.errors import (
+    CorruptDataError,
+    LockedError,
+    MalformedInputError,
+    StorageError,
+    UnsupportedFormatError,
+)
 from dsvc.model.ids import CommitId, NodeId
 from tests.historykit import MAIN, WHO, Repo, operation
 
@@ -78,6 +85,7 @@ def test_entries_of_a_tree_to_the_last_byte() -> None:
     entry = b"100644 a\0" + bytes(range(20))
     assert list(parse_tree(entry * 2)) == [(b"a", bytes(range(20)).hex())] * 2
     assert list(parse_tree(b"40000 a b\0" + bytes(20))) == [(b"a b", "0" * 40)]
+    assert list(parse_tree(b"40000 \0" + bytes(20))) == [(b"", "0" * 40)]
     assert list(parse_tree(b"")) == []
     for cut in range(1, len(entry)):
         with pytest.raises(MalformedInputError):
@@ -278,3 +286,19 @@ def test_head_goes_to_no_id_that_is_none(repo: Repo) -> None:
         with pytest.raises(MalformedInputError):
             repo.move(head=CommitId(text))
     assert repo.path("HEAD").read_bytes() == before
+
+
+def test_what_is_recorded_lasts_unless_asked_otherwise(repo: Repo) -> None:
+    first = repo.commit()
+    for history in (History(repo.git_dir, repo.lock_path), History.open(repo.git_dir, repo.lock_path)):
+        with armed(Plan()) as plan:
+            repo.commit(first, n=2, history=history)
+        names = {name for name, _ in plan.seen}
+        assert {"fsync", "fsync_folder"} <= names
+        repo.move(RefChange(MAIN, history.refs.get(MAIN), first))
+
+
+def test_a_format_of_git_that_is_not_known_is_not_opened(repo: Repo) -> None:
+    repo.path("config").write_text("[core]\nrepositoryformatversion = 2\n")
+    with pytest.raises(UnsupportedFormatError):
+        repo.open()

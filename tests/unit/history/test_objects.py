@@ -231,3 +231,28 @@ def test_init_writes_what_a_crash_left_empty(git_dir: str) -> None:
     init_bare(git_dir)
     assert Path(git_dir, "HEAD").read_text() == "ref: refs/heads/main\n"
     assert Path(git_dir, "config").read_bytes() == config
+
+
+def test_init_flushes_every_folder_and_the_one_it_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with armed(Plan()) as plan:
+        init_bare("git")
+    flushed = {os.path.abspath(path) for name, path in plan.seen if name == "fsync_folder"}
+    folders = {folder for folder, _, _ in os.walk(tmp_path)}
+    assert flushed == folders
+    assert [name for name, _ in plan.seen].count("fsync") == 2
+    with armed(Plan()) as plan:
+        init_bare("other", durable=False)
+    assert not [name for name, _ in plan.seen if name.startswith("fsync")]
+    assert {folder.replace("other", "git", 1) for folder, _, _ in os.walk(tmp_path / "other")} <= folders
+
+
+def test_an_object_is_nobodys_to_write(git_dir: str) -> None:
+    before = os.umask(0)
+    try:
+        GitWriter(git_dir, durable=False).write([("blob", DATA)])
+    finally:
+        os.umask(before)
+    assert file_of(git_dir, ID).stat().st_mode & 0o777 == 0o444

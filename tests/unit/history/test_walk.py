@@ -189,3 +189,9 @@ def test_what_is_hidden_hides_nothing_beside_it() -> None:
     assert numbers(log(reader(graph), [name(5)], exclude=[name(1)])) == [5, 4, 3, 2]
     assert numbers(log(reader(graph), [name(5)], exclude=[name(3)])) == [5, 4]
     assert numbers(log(reader(graph), [name(5)], exclude=[name(4), name(1)])) == [5, 3, 2]
+
+
+def test_two_bases_above_many_ways() -> None:
+    graph: Graph = {number: tuple(p for p in (number - 1, number - 2) if p >= 0) for number in range(100)}
+    graph |= {100: (99, 98), 101: (99, 98), 102: (100, 101), 103: (100, 101)}
+    assert set(merge_bases(reader(graph), name(102), name(103))) == {name(100), name(101)}
