@@ -178,6 +178,59 @@ def test_a_merge_that_is_given_up_leaves_no_run(lab: Lab) -> None:
     assert pending_runs(lab.repo.layout) == []
 
 
+def test_giving_a_merge_up_leaves_the_runs_of_what_is_in_the_tree(lab: Lab) -> None:
+    """A stash came back merged, and waits for a commit; a merge of another file is begun and given up."""
+    diverge(lab)
+    lab.work.write({b"t.csv": OURS.replace(b"v5", b"stashed")})
+    lab.repo.stash()
+    lab.source("web", [lab.put({b"t.csv": OURS.replace(b"v9", b"since")})[b"t.csv"]])
+    lab.commit("since")
+    lab.work.commit("both", {b"other": b"base\n"})
+    lab.work.branch("side")
+    lab.work.commit("side", {b"other": b"side\n"})
+    lab.repo.checkout("main")
+    lab.work.commit("main", {b"other": b"main\n"})
+    assert not lab.repo.stash_pop().conflicts
+    waiting = pending_runs(lab.repo.layout)
+    assert len(waiting) == 1
+    assert lab.repo.merge("side").conflicts
+    lab.repo.merge_abort()
+    assert pending_runs(lab.repo.layout) == waiting
+
+
+def test_a_merge_that_is_brought_back_has_its_runs_again(lab: Lab) -> None:
+    diverge(lab)
+    for branch, content in (("topic", b"theirs\n"), ("main", b"ours\n")):
+        lab.repo.checkout(branch)
+        lab.work.commit(branch, {b"conflict": content})
+    assert lab.repo.merge("topic").conflicts
+    waiting = pending_runs(lab.repo.layout)
+    assert len(waiting) == 1
+    lab.repo.merge_abort()
+    assert pending_runs(lab.repo.layout) == []
+    lab.repo.undo()
+    assert pending_runs(lab.repo.layout) == waiting
+    lab.repo.resolve(b"conflict", side="ours")
+    lab.repo.commit("merged")
+    assert waiting[0] in lineage_of(lab.repo, lab.repo.history.refs.head().commit).runs()
+    lab.repo.undo()
+    lab.repo.undo()
+    lab.repo.merge_abort()
+    assert pending_runs(lab.repo.layout) == []
+
+
+def test_undo_of_a_merge_with_conflicts_takes_its_runs_back(lab: Lab) -> None:
+    diverge(lab)
+    for branch, content in (("topic", b"theirs\n"), ("main", b"ours\n")):
+        lab.repo.checkout(branch)
+        lab.work.commit(branch, {b"conflict": content})
+    assert lab.repo.merge("topic").conflicts
+    assert len(pending_runs(lab.repo.layout)) == 1
+    lab.repo.undo()
+    assert pending_runs(lab.repo.layout) == []
+    assert lab.repo.status().clean
+
+
 def test_a_patch_makes_a_run(lab: Lab) -> None:
     from dsvc.porcelain.versions.apply import apply
 

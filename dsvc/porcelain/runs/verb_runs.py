@@ -13,7 +13,7 @@ import msgspec
 from dsvc.model.manifest import Entry
 from dsvc.model.run_record import Agent, Code, RunId, RunKind
 from dsvc.porcelain.state.commit_lineage import SOURCE_REFS
-from dsvc.porcelain.state.pending_runs import add_pending, pending_runs, remove_pending
+from dsvc.porcelain.state.pending_runs import add_pending, pending_runs
 from dsvc.porcelain.state.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ ERASE: Final = "request erase"
 """Verb that takes rows of people out; what it drops has a reason of its own."""
 ERASED: Final = "erased"
 """That reason."""
-_OF_MERGES = frozenset({RunKind.MERGE, RunKind.REVERT, RunKind.RESOLVE})
 _KINDS = {
     "revert": RunKind.REVERT,
     "resolve": RunKind.RESOLVE,
@@ -179,16 +178,4 @@ def _each_side(request: CaptureRequest) -> CaptureResult:
         duplicate_keys=duplicates,
         duplicates=sum(result.duplicates for result in found),
         problems=tuple(dict.fromkeys(problems)),
-    )
-
-
-def forget_merge_runs(repo: Workspace) -> None:
-    """Forget runs of a merge that is given up."""
-    from dsvc.lineage.run_tree import RunTree
-
-    waiting = pending_runs(repo.layout)
-    remove_pending(
-        repo.layout,
-        [id_ for id_ in waiting if RunTree(repo.store, id_).run.kind in _OF_MERGES],
-        durable=repo.keeps_records,
     )

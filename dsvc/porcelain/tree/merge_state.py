@@ -7,7 +7,7 @@ conflict markers, or our side), so that staged state and tree agree until a pers
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +17,9 @@ from dsvc.model.encoding import encode
 from dsvc.model.errors import CorruptDataError, WouldOverwriteError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import MODE_DIRECTORY, MODE_FILE, Entry
+from dsvc.model.run_record import RunId
 from dsvc.porcelain.state.operation_note import NO_MERGE
+from dsvc.porcelain.state.pending_runs import add_pending, remove_pending
 from dsvc.porcelain.state.staging import read_checked, remove_checked, write_checked
 from dsvc.porcelain.state.values import ConflictSummary
 from dsvc.store.layout import Layout
@@ -60,6 +62,8 @@ class MergeState(msgspec.Struct, array_like=True, frozen=True):
         Author that the commit will have, as git writes it; empty: who commits.
     base : bytes
         Manifest of the common ancestor; after a criss-cross merge no commit may have it.
+    runs : list of bytes
+        Ids of the runs that it recorded, and that wait for its commit.
     """
 
     verb: str
@@ -70,11 +74,16 @@ class MergeState(msgspec.Struct, array_like=True, frozen=True):
     after: bytes = b""
     author: bytes = b""
     base: bytes = b""
+    runs: list[bytes] = []
 
     def without(self, paths: set[bytes]) -> MergeState:
         """Return the state with the conflicts at some paths settled."""
         left = [conflict for conflict in self.conflicts if conflict.path not in paths]
         return msgspec.structs.replace(self, conflicts=left)
+
+    def made(self, runs: Iterable[RunId]) -> MergeState:
+        """Return the state with runs that were recorded since."""
+        return msgspec.structs.replace(self, runs=[*self.runs, *map(bytes, runs)])
 
     def settling(self, conflict: OpenConflict, chosen: Mapping[int, Collection[str] | None]) -> MergeState:
         """Return the state with rows of a table settled, or only some of their cells."""
@@ -206,8 +215,17 @@ def bring_back(repo: Workspace, kept: str) -> None:
     """
     if kept == NO_MERGE:
         clear(repo.layout, durable=repo.keeps_records)
-    else:
-        save(repo.layout, _kept(repo, kept), durable=repo.keeps_records)
+        return
+    state = _kept(repo, kept)
+    for run in state.runs:
+        add_pending(repo.layout, RunId(run), durable=repo.keeps_records)
+    save(repo.layout, state, durable=repo.keeps_records)
+
+
+def give_up(repo: Workspace, state: MergeState) -> None:
+    """Forget what was in progress, and its runs: the files that they made are gone."""
+    remove_pending(repo.layout, map(RunId, state.runs), durable=repo.keeps_records)
+    clear(repo.layout, durable=repo.keeps_records)
 
 
 def _kept(repo: Workspace, kept: str) -> MergeState:

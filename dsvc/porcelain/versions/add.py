@@ -17,6 +17,7 @@ from dsvc.model.errors import DsvcError
 from dsvc.model.ids import NodeId
 from dsvc.model.manifest import Entry
 from dsvc.model.paths import display_path
+from dsvc.model.run_record import RunId
 from dsvc.porcelain.state.operation_note import NO_MERGE
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import AddResult, NormalizeResult, PathChange, Skipped
@@ -110,12 +111,13 @@ def _record(repo: Workspace, paths: Sequence[bytes], staged: Staged, root: NodeI
     """Log and save what is staged now; conflicts that were settled by it are no longer open."""
     state = merge_state.current(repo)
     rest: merge_state.MergeState | None = None
+    runs: list[RunId] = []
     if state is not None and state.conflicts:
         from dsvc.porcelain.versions.conflicts import record_settled, settled_by_adding
 
         settled = settled_by_adding(repo, state, paths, staged.root, root)
-        rest = state.without(settled) if settled else None
-        record_settled(repo, state, rest or state, root)
+        runs = record_settled(repo, state, state.without(settled), root)
+        rest = state.without(settled).made(runs) if settled else None
     if root == staged.root and rest is None:
         return
     repo.record(
@@ -125,6 +127,7 @@ def _record(repo: Workspace, paths: Sequence[bytes], staged: Staged, root: NodeI
         after=root,
         merge=None if state is None or rest is None else merge_state.keep(repo, state),
         merging=NO_MERGE if rest is None else merge_state.keep(repo, rest),
+        runs=runs,
     )
     repo.staging.save(Staged(staged.base_commit, staged.base_root, root))
     if rest is not None:

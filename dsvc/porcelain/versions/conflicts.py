@@ -243,6 +243,7 @@ def _settle(
     kept = merge_state.keep(repo, state)
     repo.store.publish()
     runs = record_settled(repo, state, rest, root)
+    rest = rest.made(runs)
     mirror = Mirror(repo, staged.root)
     repo.record(
         "resolve",

@@ -176,7 +176,7 @@ def join_into_head(
     runs = record_made(repo, join.verb, merged.made, argument=join.argument)
     mirror = Mirror(repo, staged.root)
     if merged.conflicts:
-        return _leave_conflicts(repo, staged, join, merged, plan, update, mirror)
+        return _leave_conflicts(repo, staged, join, merged, plan, update, mirror, runs)
     lineage = plan_lineage(repo, join.parents, merged.root, relatives=[join.commit])
     let_in = None if join.no_verify else _asked(repo, join, merged.root, lineage, signer, runs)
     if let_in is not None and let_in.detections:
@@ -232,6 +232,7 @@ def _leave_conflicts(
     plan: SwitchPlan,
     update: TreeUpdate,
     mirror: Mirror,
+    runs: Sequence[RunId],
 ) -> MergeOutcome:
     trailers = "\n".join(f"{key}: {value}" for key, value in join.trailers)
     state = MergeState(
@@ -243,6 +244,7 @@ def _leave_conflicts(
         after=bytes(plan.staged_root),
         author=join.author.encode() if join.author is not None else b"",
         base=bytes(join.base),
+        runs=[bytes(run) for run in runs],
     )
     leave_conflicts(repo, staged, state, update, mirror, [join.argument])
     return MergeOutcome(commit=None, conflicts=[merge_state.summary(c) for c in merged.conflicts])
@@ -273,6 +275,7 @@ def leave_conflicts(
             tree=True,
             merge=NO_MERGE,
             merging=merge_state.keep(repo, state),
+            runs=[RunId(run) for run in state.runs],
         )
     repo.staging.save(Staged(staged.base_commit, staged.base_root, after))
     mirror.follow(after, written={t.path for t in update.transitions if t.old != t.new})

@@ -9,7 +9,6 @@ from dsvc.history.refs import Head, RefChange
 from dsvc.model.errors import UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.porcelain.policy.commit_gate import join_gate
-from dsvc.porcelain.runs.verb_runs import forget_merge_runs
 from dsvc.porcelain.state.commit_lineage import CommitLineage
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import CheckoutResult, MergeOutcome
@@ -254,8 +253,7 @@ def abort(repo: Workspace) -> CheckoutResult:
         )
         done = update.apply()
         repo.staging.save(Staged(staged.base_commit, staged.base_root, before))
-        merge_state.clear(repo.layout, durable=repo.keeps_records)
-        forget_merge_runs(repo)
+        merge_state.give_up(repo, state)
         mirror.follow(before, written={t.path for t in update.transitions if t.old != t.new})
         return tree_outcome(head, operation, done, saved=saved)
 

@@ -6,7 +6,7 @@ commit, a commit of what was staged, and the stash before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from dsvc.diff.manifest_diff import diff_manifests
@@ -18,6 +18,7 @@ from dsvc.history.refs import Head, RefChange
 from dsvc.model.errors import NotFoundError, UsageError
 from dsvc.model.ids import CommitId, NodeId
 from dsvc.model.manifest import Entry
+from dsvc.model.run_record import RunId
 from dsvc.porcelain.runs.verb_runs import record_made
 from dsvc.porcelain.state.staging import Staged
 from dsvc.porcelain.state.values import LogEntry, MergeOutcome
@@ -190,7 +191,7 @@ def pop(repo: Workspace) -> MergeOutcome:
         plan = SwitchPlan(repo, staged, merged.root, force=False, patterns=None)
         update = checked_update(repo, staged, plan, merged.conflicts)
         repo.store.publish()
-        record_made(repo, "stash pop", merged.made)
+        runs = record_made(repo, "stash pop", merged.made)
         if merged.conflicts:
             state = MergeState(
                 verb="stash pop",
@@ -200,12 +201,13 @@ def pop(repo: Workspace) -> MergeOutcome:
                 conflicts=merged.conflicts,
                 after=bytes(plan.staged_root),
                 base=bytes(stash.base),
+                runs=[bytes(run) for run in runs],
             )
             leave_conflicts(repo, staged, state, update, Mirror(repo, staged.root), [])
             found = [merge_state.summary(c) for c in merged.conflicts]
             return MergeOutcome(commit=None, conflicts=found)
         after = _staged_again(repo, staged, stash, plan.staged_root)
-        _take_over(repo, staged, stash, plan.staged_root, after, update)
+        _take_over(repo, staged, stash, plan.staged_root, after, update, runs)
         return MergeOutcome(commit=stash.commit.id, conflicts=[])
 
 
@@ -220,7 +222,13 @@ def _staged_again(repo: Workspace, staged: Staged, stash: _Stash, tree: NodeId) 
 
 
 def _take_over(
-    repo: Workspace, staged: Staged, stash: _Stash, tree: NodeId, after: NodeId, update: TreeUpdate
+    repo: Workspace,
+    staged: Staged,
+    stash: _Stash,
+    tree: NodeId,
+    after: NodeId,
+    update: TreeUpdate,
+    runs: Sequence[RunId],
 ) -> None:
     mirror = Mirror(repo, staged.root)
     discarded = found_in_place(repo, update)
@@ -232,6 +240,7 @@ def _take_over(
         before=staged.root,
         after=after,
         tree=(staged.root, tree),
+        runs=runs,
     )
     repo.staging.save(Staged(staged.base_commit, staged.base_root, after))
     unstaged = {c.path for c in diff_manifests(repo.manifest(after), repo.manifest(tree))}
