@@ -220,6 +220,8 @@ def test_patch_that_dsvc_made(made: Pipeline, tmp_path: Path) -> None:
     ("name", "data", "error"),
     [
         ("x.csv", b"id,label\n2,a\n2,b\n", ValueTableError),
+        ("x.csv", b"id,label\n2,a\n02,b\n", ValueTableError),
+        ("x.jsonl", b'{"id": 2, "label": "a"}\n{"id": "2", "label": "b"}\n', ValueTableError),
         ("x.csv", b"who,label\nli,a\n", ValueTableError),
         ("x.csv", b"id\n2\n", ValueTableError),
         ("x.txt", b"id,label\n2,a\n", ValueTableError),

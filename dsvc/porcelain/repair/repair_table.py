@@ -120,7 +120,13 @@ def read_table(repo: Workspace, name: str, data: bytes, key: Sequence[str]) -> V
 
 
 def rows_of_keys(index: RowIndex, kind: TableKind, values: ValueTable) -> Places:
-    """Find the rows of a table that a table of values speaks of; a value that can't be a key is nowhere."""
+    """Find the rows of a table that a table of values speaks of; a value that can't be a key is nowhere.
+
+    Raises
+    ------
+    ValueTableError
+        If two of its rows speak of one, each in its own way: ``1`` and ``01``.
+    """
     spelled: list[tuple[int, tuple[str, ...]]] = []
     for number, row in enumerate(values.rows):
         key = [row.get(name) for name in values.key]
@@ -130,6 +136,12 @@ def rows_of_keys(index: RowIndex, kind: TableKind, values: ValueTable) -> Places
     own = key_hashes(index.cells(names=values.key), values.key) if index.rows else np.zeros(0, np.uint64)
     order = np.argsort(hashes, kind="stable")
     hashes, owners = hashes[order], owners[order]
+    twice = np.flatnonzero((hashes[1:] == hashes[:-1]) & (owners[1:] != owners[:-1]))
+    twice = twice[np.isin(hashes[twice], own)]
+    if len(twice):
+        first, second = sorted(owners[twice[0] : twice[0] + 2].tolist())
+        told = f"{values.name_of(first)} and {values.name_of(second)}"
+        raise ValueTableError(f"{told}, in rows {first} and {second} of the new values, are one key")
     place = np.searchsorted(hashes, own)
     hit = np.flatnonzero(place < len(hashes))
     hit = hit[hashes[place[hit]] == own[hit]]
