@@ -99,6 +99,24 @@ class BackendContract:
         assert backend.list_packs() == [self.name(1)]
         assert backend.read(self.name(1), 0, 10) == b"0123456789"
 
+    def test_no_range_begins_before_a_pack_or_has_less_than_no_length(self, tmp_path: Path) -> None:
+        """What a damaged index says is an error, not other bytes."""
+        backend = self.make_backend(tmp_path)
+        name = self.publish(backend, 1)
+        for offset, length in ((-1, 1), (1, -1), (-5, 2), (9, 2), (10, 1), (11, 0)):
+            _expect(CorruptDataError, backend.read, name, offset, length)
+        assert backend.read(name, 10, 0) == b""
+
+    def test_a_pack_that_came_again_goes_to_the_same_trash(self, tmp_path: Path) -> None:
+        """Its name says what is in it."""
+        backend = self.make_backend(tmp_path)
+        name = self.publish(backend, 1)
+        backend.trash([name], "000001-x")
+        self.publish(backend, 1)
+        backend.trash([name], "000001-x")
+        assert backend.list_packs() == []
+        assert backend.list_trash() == {"000001-x": [name]}
+
     def test_several_sinks_at_once(self, tmp_path: Path) -> None:
         """Writers don't see each other."""
         backend = self.make_backend(tmp_path)

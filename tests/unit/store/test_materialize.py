@@ -231,3 +231,24 @@ def test_permissions_are_those_of_the_user(
             assert found == FileStat.of(written)
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize("action", [Action.ENOSPC, Action.EIO])
+def test_an_error_that_comes_once_is_no_other_file_system(
+    store: ChunkStore, root: Path, action: Action
+) -> None:
+    made = put_file(store, b"file", b"content")
+    store.publish()
+    (root / "file").write_bytes(b"before")
+    with Beneath(str(root)) as tree:
+        writer = TreeWriter(store, tree, str(root.parent / "temporary"))
+        with armed(Plan()) as plan:
+            writer.write(made, replace=True)
+        (root / "file").write_bytes(b"before")
+        kinds = [name for name, _ in plan.seen]
+        for at in range(1, kinds.index("rename") + 2):
+            with armed(Plan(action=action, at=at)), pytest.raises(StorageError):
+                writer.write(made, replace=True)
+            assert (root / "file").read_bytes() == b"before"
+            assert os.listdir(root) == ["file"]
+            assert os.listdir(root.parent / "temporary") == []

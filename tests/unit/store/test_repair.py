@@ -18,7 +18,7 @@ from dsvc.store.prune import QUARANTINE
 from dsvc.store.repair import Find, Repair, Repaired
 from dsvc.store.scrub import check_packs
 from dsvc.store.tree_check import TreeCheck
-from tests.storekit import noise, prose, put_manifest, read_manifest, reopened
+from tests.storekit import noise, prose, put_file, put_manifest, read_manifest, reopened
 
 TREE = {b"noise": noise(60_000, 1), b"text": prose(80_000, 2), b"small": b"small"}
 
@@ -197,3 +197,94 @@ def test_a_working_tree_that_gives_something_else(
     done = repair(store, root, find=find)
     assert len(done.lost) == 1
     assert done.healed == 0
+
+
+def test_a_pack_whose_end_is_damaged_is_made_again_in_place(
+    backend: MemoryBackend, store: ChunkStore
+) -> None:
+    root = put_manifest(store, TREE, raw=True)
+    (name,) = backend.list_packs()
+    whole = backend.packs[name]
+    damage(backend, name, len(whole) - 5)
+    done = repair(store, root)
+    assert done == Repaired(healed=0, lost=(), packs=(name.hex(),), quarantined=())
+    assert backend.packs == {name: whole}
+    assert backend.list_trash() == {}
+
+
+def test_where_only_the_header_of_a_block_is_damaged_nothing_is_lost(
+    backend: MemoryBackend, store: ChunkStore
+) -> None:
+    root = put_manifest(store, TREE, raw=True)
+    (name,) = backend.list_packs()
+    damage(backend, name, len(pack.HEADER))
+    done = repair(store, root)
+    assert done == Repaired(healed=0, lost=(), packs=(name.hex(),), quarantined=())
+    assert read_manifest(reopened(store), root) == TREE
+    assert all(not report.defects for report in check_packs(backend, read_data=True) if report.pack != name)
+
+
+def test_what_is_healed_is_counted_and_lies_with_its_like(backend: MemoryBackend, store: ChunkStore) -> None:
+    text, noisy, other = prose(3000, 1), noise(5000, 2), noise(6000, 3)
+    put_file(store, b"text", text)
+    ids = [put_file(store, name, data, raw=True).digest for name, data in ((b"n", noisy), (b"o", other))]
+    name = store.publish()
+    assert name is not None
+    backend.trash([name], "000001-x")
+    second = ChunkStore(backend)
+    put_file(second, b"n", noisy, raw=True)
+    second.publish()
+    backend.recover("000001-x")
+    block = Footer(backend, name).block(1)
+    damage(backend, name, block.offset + 100)
+    done = repair(store)
+    assert (done.healed, done.lost, done.packs) == (1, (), (name.hex(),))
+    assert done.quarantined == ()
+    fresh = reopened(store)
+    assert [bytes(fresh.get(id_)) for id_ in ids] == [noisy, other]
+    text_id = blake3.blake3(text).digest()
+    place = fresh.locate(text_id)
+    assert bytes(fresh.get(text_id)) == text
+    (new,) = (footer for footer in fresh.index.footers() if footer.pack == place[0].pack)
+    blocks = {id_: at.block for id_, at in new.rows()}
+    assert blocks[text_id] not in {blocks[id_] for id_ in ids if id_ in blocks}
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_what_comes_from_the_working_tree_lies_with_its_like(
+    backend: MemoryBackend, store: ChunkStore, raw: bool
+) -> None:
+    data, other = noise(5000, 2), prose(3000, 3)
+    root = put_manifest(store, {b"a": data}, raw=raw)
+    (name,) = backend.list_packs()
+    at = Footer(backend, name).block(0).offset
+    damage(backend, name, at + 50)
+    put_file(store, b"b", other)
+    store.publish()
+    done = repair(store, root, find=found_in({b"a": data}))
+    assert (done.healed, done.lost, done.quarantined) == (1, (), ())
+    assert read_manifest(reopened(store), root) == {b"a": data}
+
+
+def test_an_erased_copy_hides_no_whole_one(backend: MemoryBackend, store: ChunkStore) -> None:
+    contents = [noise(5000, number) for number in range(6)]
+    ids = [blake3.blake3(data).digest() for data in contents]
+    for erased in (ids[:3], ids[3:]):
+        writer = pack.PackWriter(backend)
+        for id_, data in zip(ids, contents, strict=True):
+            if id_ in erased:
+                writer.put_erased(id_, len(data), ItemType.CHUNK)
+            else:
+                writer.put(id_, data, ItemType.CHUNK, pack.STREAM_RAW)
+        writer.publish()
+    writer = pack.PackWriter(backend)
+    for id_, data in zip(ids, contents, strict=True):
+        writer.put(id_, data, ItemType.CHUNK, pack.STREAM_RAW)
+    victim = writer.publish()
+    assert victim is not None
+    info = Footer(backend, victim).block(0)
+    for number in range(6):
+        damage(backend, victim, info.offset + 5000 * number + 7)
+    done = repair(store)
+    assert (done.healed, done.lost) == (6, ())
+    assert [bytes(reopened(store).get(id_)) for id_ in ids] == contents

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dsvc.model.errors import CorruptDataError, DsvcError
+from dsvc.fs.failpoints import Action, Plan, armed
+from dsvc.model.errors import CorruptDataError, DsvcError, StorageError
 from dsvc.model.ids import ChunkId, PackId
 from dsvc.store import block, pack
 from dsvc.store.absence import StillThereError, prove_absent, stored_lengths
@@ -135,6 +136,20 @@ def test_a_pack_that_can_not_be_rebuilt_stays_as_it_is(forged: Forged) -> None:
         backend.packs[name] = wrong
         assert not rebuild(backend, name)
         assert backend.packs[name] == wrong
+
+
+def test_a_rebuilt_pack_that_can_not_be_written_leaves_nothing(tmp_path: Path) -> None:
+    store = local_store(tmp_path)
+    put_manifest(store, {b"a": noise(5000)}, raw=True)
+    (name,) = store.backend.list_packs()
+    temporary = tmp_path / ".dsvc" / "tmp"
+    with armed(Plan()) as plan:
+        assert rebuild(store.backend, name)
+    for at in range(1, [what for what, _ in plan.seen].index("rename") + 2):
+        with armed(Plan(action=Action.ENOSPC, at=at)), pytest.raises(StorageError):
+            rebuild(store.backend, name)
+        assert list(temporary.iterdir()) == []
+    assert check_pack(reopened(store).backend, name, read_data=True).defects == []
 
 
 @pytest.mark.parametrize(
