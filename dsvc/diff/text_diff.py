@@ -14,7 +14,7 @@ from dsvc.diff.content import (
     skip_lines,
     skip_lines_back,
 )
-from dsvc.diff.line_ranges import changed_ranges, changed_spans
+from dsvc.diff.line_ranges import changed_ranges
 from dsvc.diff.sliding import Block
 from dsvc.model.manifest import Entry
 from dsvc.store.chunk_store import ChunkStore
@@ -65,26 +65,22 @@ def content_of(store: ChunkStore, entry: Entry | None) -> Content:
     return BufferContent(b"") if entry is None else StoredContent(store, entry)
 
 
-def diff_entries(
-    store: ChunkStore,
-    old: Entry | None,
-    new: Entry | None,
-    *,
-    old_name: str | None = None,
-    new_name: str | None = None,
-    context: int = 3,
+def stat_contents(old: Content, new: Content) -> tuple[int, int]:
+    """How many lines were added and removed; raises as `diff_contents`."""
+    added = removed = 0
+    for block in changed_ranges(old, new):
+        added += count_lines(new, block.new_start, block.new_end)
+        removed += count_lines(old, block.old_start, block.old_end)
+    return added, removed
+
+
+def diff_contents(
+    old: Content, new: Content, *, old_name: str, new_name: str, context: int = 3
 ) -> Iterator[str]:
-    """Lines of the unified diff of two stored texts, as `unified`; memory doesn't grow with their size.
+    """Lines of the unified diff of any two contents, as `unified`; memory doesn't grow with their size.
 
-    Of a large file only the chunks that differ are compared. Of what lies before the last change the
+    Of a large stored file only the chunks that differ are compared. Of what lies before the last change the
     lines are counted, which reads it once.
-
-    Parameters
-    ----------
-    old, new : Entry or None
-        None where the file is added or removed.
-    old_name, new_name : str or None
-        None: ``a/`` or ``b/`` and the path, or ``/dev/null``.
 
     Raises
     ------
@@ -93,53 +89,6 @@ def diff_entries(
     MissingDataError, ErasedError, CorruptDataError, MalformedInputError
         If what differs can't be read.
     """
-    return diff_contents(
-        content_of(store, old),
-        content_of(store, new),
-        old_name=_name("a", old) if old_name is None else old_name,
-        new_name=_name("b", new) if new_name is None else new_name,
-        context=context,
-    )
-
-
-def _name(side: str, entry: Entry | None) -> str:
-    return "/dev/null" if entry is None else f"{side}/{entry.path.decode('utf-8', 'surrogateescape')}"
-
-
-def stat_entries(store: ChunkStore, old: Entry | None, new: Entry | None) -> tuple[int, int]:
-    """How many lines were added and removed between two stored texts; raises as `diff_entries`."""
-    return stat_contents(content_of(store, old), content_of(store, new))
-
-
-def stat_contents(old: Content, new: Content) -> tuple[int, int]:
-    """How many lines were added and removed; raises as `diff_entries`."""
-    added = removed = 0
-    for block in changed_ranges(old, new):
-        added += count_lines(new, block.new_start, block.new_end)
-        removed += count_lines(old, block.old_start, block.old_end)
-    return added, removed
-
-
-def chunk_trimmed(
-    store: ChunkStore, old: Entry, new: Entry
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Ranges of bytes outside shared chunks: those of the old file and, one for one, of the new one.
-
-    Raises
-    ------
-    DiffTooLargeError
-        If a file has too many chunks.
-    MissingDataError, CorruptDataError, MalformedInputError
-        If a chunk list can't be read.
-    """
-    spans = changed_spans(StoredContent(store, old), StoredContent(store, new))
-    return [(s.old_start, s.old_end) for s in spans], [(s.new_start, s.new_end) for s in spans]
-
-
-def diff_contents(
-    old: Content, new: Content, *, old_name: str, new_name: str, context: int = 3
-) -> Iterator[str]:
-    """Lines of the unified diff of any two contents, as `unified`; raises as `diff_entries`."""
     old_line = new_line = 1
     counted = 0
     for hunk in _hunks(old, changed_ranges(old, new), context):

@@ -26,15 +26,15 @@ from dsvc.diff.content import (
     skip_lines,
     skip_lines_back,
 )
+from dsvc.diff.line_ranges import changed_spans
 from dsvc.diff.text_diff import (
     NO_NEWLINE,
-    chunk_trimmed,
+    content_of,
     diff_contents,
-    diff_entries,
     diff_stat,
     escaped,
     is_text,
-    stat_entries,
+    stat_contents,
     unified,
 )
 from dsvc.model.manifest import MODE_FILE, ChunkClass, ChunkRef, Entry, Kind
@@ -279,6 +279,19 @@ def edited(rows: list[bytes], chance: random.Random, edits: int) -> list[bytes]:
     return rows
 
 
+def diff_entries(store: ChunkStore, old: Entry | None, new: Entry | None) -> list[str]:
+    names = [
+        "/dev/null" if entry is None else f"{side}/{entry.path.decode()}"
+        for side, entry in (("a", old), ("b", new))
+    ]
+    sides = content_of(store, old), content_of(store, new)
+    return list(diff_contents(*sides, old_name=names[0], new_name=names[1]))
+
+
+def stat_entries(store: ChunkStore, old: Entry, new: Entry) -> tuple[int, int]:
+    return stat_contents(content_of(store, old), content_of(store, new))
+
+
 @pytest.mark.parametrize("edits", [1, 20, 2_000])
 def test_stored_files_of_many_chunks(edits: int) -> None:
     chance = random.Random(edits)
@@ -304,10 +317,10 @@ def test_only_chunks_that_differ_are_compared() -> None:
     store = CountingStore()
     one, other = stored(store, b"".join(rows)), stored(store, b"".join(changed_rows))
     store.read_chunks = 0
-    old_spans, new_spans = chunk_trimmed(store, one, other)
+    spans = changed_spans(StoredContent(store, one), StoredContent(store, other))
     assert store.read_chunks == 0
-    assert len(old_spans) == len(new_spans) == 2
-    assert sum(end - start for start, end in old_spans) < 4 * 64 * 1024
+    assert len(spans) == 2
+    assert sum(span.old_end - span.old_start for span in spans) < 4 * 64 * 1024
     assert stat_entries(store, one, other) == (2, 2)
     assert store.read_chunks < 40
 
@@ -315,19 +328,19 @@ def test_only_chunks_that_differ_are_compared() -> None:
 def test_added_removed_and_equal_files() -> None:
     store = CountingStore()
     one = stored(store, b"a\n")
-    assert list(diff_entries(store, None, one)) == [
+    assert diff_entries(store, None, one) == [
         "--- /dev/null",
         "+++ b/data.jsonl",
         "@@ -0,0 +1 @@",
         "+a",
     ]
-    assert list(diff_entries(store, one, None)) == [
+    assert diff_entries(store, one, None) == [
         "--- a/data.jsonl",
         "+++ /dev/null",
         "@@ -1 +0,0 @@",
         "-a",
     ]
-    assert list(diff_entries(store, one, one)) == []
+    assert diff_entries(store, one, one) == []
 
 
 def test_holes_are_zeros() -> None:
