@@ -38,5 +38,7 @@ def command(session: Session, words: tuple[str, ...], soft: bool, mixed: bool, h
         headline = _("unstaged")
     else:
         name = result.branch or _("detached HEAD")
-        headline = _("{name} is now at {commit}").format(name=show_line(name), commit=(result.head or "")[:8])
+        headline = _("{name} has no commit yet").format(name=show_line(name))
+        if result.head is not None:
+            headline = _("{name} is now at {commit}").format(name=show_line(name), commit=result.head[:8])
     report_checkout(session, result, headline)
