@@ -61,9 +61,10 @@ def test_an_unknown_type(forged: Forged) -> None:
     assert IDS[1].hex()[:12] in report.defects[0].message
 
 
-def test_a_block_that_is_not_there(forged: Forged) -> None:
+@pytest.mark.parametrize("number", [1, 7])
+def test_a_block_that_is_not_there(forged: Forged, number: int) -> None:
     id_, length, _, at = forged.rows[1]
-    forged.rows[1] = id_, length, 7, at
+    forged.rows[1] = id_, length, number, at
     assert forged.defects()[:2] == ["F005", "F005"]
 
 
