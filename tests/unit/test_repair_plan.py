@@ -241,6 +241,17 @@ def test_tables_that_cannot_be_used(
     assert repair_ids(made.repo) == []
 
 
+@pytest.mark.parametrize("path", ["gone.csv", "", "x.csv/y.csv"])
+def test_files_that_are_not_there(made: Pipeline, tmp_path: Path, path: str) -> None:
+    defect = flag(made, b"train.csv", [2])
+    (tmp_path / "x.csv").write_bytes(b"id,label\n2,a\n")
+    for name in ("patch", "relabel"):
+        with pytest.raises(DsvcError) as caught:
+            made.repo.repair_plan(defect, **{name: str(tmp_path / path)})  # type: ignore[arg-type]
+        assert caught.value.exit_code == 14, path
+    assert repair_ids(made.repo) == []
+
+
 def test_values_that_do_not_fit(made: Pipeline) -> None:
     defect = flag(made, b"train.csv", [2])
     for values in ({"id": "two"}, {"colour": "red"}):

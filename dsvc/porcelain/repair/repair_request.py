@@ -172,7 +172,7 @@ def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as stream:
             data = stream.read(MAX_PART_BYTES + 1)
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise NotFoundError(f"there is no file {path}", details={"path": path}) from error
     except OSError as error:
         raise storage_error(error, "read", path) from error
