@@ -13,8 +13,9 @@ from dsvc.model.run_record import RunKind
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.porcelain.state.values import ResetMode
-from dsvc.testing.faults import Image
-from tests.crashkit import Edit, Verb
+from dsvc.testing.image import Image
+from tests.crash_judge import Verb
+from tests.crashkit import Edit
 from tests.faultkit import Command, commit_all, open_in, repository, write
 
 _FIELDS = {
@@ -96,6 +97,16 @@ def scripts(length: int) -> list[tuple[str, ...]]:
     """All scripts of at most `length` commands, in an order that has nothing to do with their names."""
     found = [each for n in range(1, length + 1) for each in itertools.product(ALPHABET, repeat=n)]
     return sorted(found, key=lambda each: (crc32(" ".join(each).encode()), each))
+
+
+def rows() -> list[tuple[str, ...]]:
+    """As many scripts as there are commands, each of all of them: in all, each comes once after each other.
+
+    The square of E. J. Williams (1949): 0, 1, n-1, 2, n-2, … and the same with 1, 2, … added, modulo n.
+    """
+    names = list(ALPHABET)
+    first = [(number + 1) // 2 * (-1) ** (number + 1) for number in range(len(names))]
+    return [tuple(names[(each + row) % len(names)] for each in first) for row in range(len(names))]
 
 
 def steps(script: Sequence[str]) -> list[tuple[Edit, Verb]]:

@@ -24,7 +24,8 @@ from dsvc.testing.checker import (
     tree_state,
     unchanged,
 )
-from dsvc.testing.faults import BrokenPromiseError, Fault, Image, points, tried
+from dsvc.testing.faults import BrokenPromiseError, Fault, points, tried
+from dsvc.testing.image import Bench, Image
 from dsvc.testing.lineage_checker import Provenance, provenance
 from dsvc.testing.walk import Left, walk
 
@@ -191,16 +192,16 @@ def look_at(found: Sequence[Left], folder: Path, check: Callable[[str], None], s
         Of the states that differ, every how manieth is looked at; the others are not counted.
     """
     count, number, looked_at = 0, 0, False
+    bench = Bench(str(folder / "looked-at"))
     for left in found:
         if left.image is not None:
             looked_at = number % step == 0
             number += 1
             if looked_at:
-                root = str(folder / str(left.operation))
-                left.image.lay_out(root)
-                check(root)
-                shutil.rmtree(root)
+                bench.lay_out(left.image)
+                check(bench.root)
         count += looked_at
+    bench.close()
     # The last state is that of a command that ran through.
     tried("kill points", count - looked_at)
     return count

@@ -8,7 +8,8 @@ from pathlib import Path
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import Expected, check, commit_contents, tree_state, unchanged
-from dsvc.testing.faults import BrokenPromiseError, Fault, Image, count_operations, points
+from dsvc.testing.faults import BrokenPromiseError, Fault, count_operations, points
+from dsvc.testing.image import Image
 from dsvc.testing.walk import walk
 from tests.faultkit import look_at, open_in, repository
 from tests.loop_scenarios import COMMANDS, words

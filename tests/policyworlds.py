@@ -17,7 +17,8 @@ from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.layout import Layout
 from dsvc.store.local_backend import LocalBackend
 from dsvc.store.pack import STREAM_OBJECTS, STREAM_TEXT, PackWriter
-from dsvc.testing.faults import Image, tried
+from dsvc.testing.faults import tried
+from dsvc.testing.image import Image
 from tests.detector_scans import scan
 from tests.faultkit import open_in
 from tests.lineagekit import Lab, numbered

@@ -12,7 +12,8 @@ from typing import Any
 
 from dsvc.fs.failpoints import Plan
 from dsvc.model.errors import ConcurrentChangeError, LockedError
-from dsvc.testing.faults import BrokenPromiseError, Image, Outcome, begin_in_child, run_in_child, tried
+from dsvc.testing.faults import BrokenPromiseError, Outcome, begin_in_child, run_in_child, tried
+from dsvc.testing.image import Image
 
 FORK = multiprocessing.get_context("fork")
 Command = Callable[[str], object]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import importlib
 import os
 import pickle
@@ -97,6 +98,9 @@ def _portable(error: BaseException) -> BaseException:
 def _serve() -> NoReturn:
     """Run one test after the other, until the worker closes the pipe."""
     answers = os.fdopen(os.dup(1), "wb")
+    # What is imported stays: neither this process nor what it forks looks through it for garbage.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     # What a test prints shall not be taken for an answer.
     os.dup2(2, 1)
     while True:

@@ -9,7 +9,7 @@ from pathlib import Path
 from dsvc.porcelain.records.defect_chain import defect_states
 from dsvc.porcelain.records.feedback_chain import feedback_ids
 from dsvc.porcelain.records.repair_chain import repairs
-from dsvc.testing.faults import Image
+from dsvc.testing.image import Image
 from tests import loop_scenarios
 from tests.faultkit import AUTHOR, repository, write
 

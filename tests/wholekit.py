@@ -20,8 +20,9 @@ from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.store.materialize import read_content
 from dsvc.testing.checker import commit_contents
-from dsvc.testing.faults import BrokenPromiseError, Image
+from dsvc.testing.faults import BrokenPromiseError
 from dsvc.testing.forgery import twin
+from dsvc.testing.image import Image
 from tests import loop_scenarios
 from tests.faultkit import open_in, write
 from tests.signkit import person

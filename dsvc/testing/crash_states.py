@@ -18,15 +18,14 @@ Inode numbers and times are not modelled: a cache that trusts them finds other o
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
+from dsvc.testing.image import Bench, Image
 from dsvc.testing.write_log import Content, FileMade, FileWrite, Flush, Foreign, NameChange, Step
 
 Tree = Mapping[str, Content | None]
@@ -255,20 +254,21 @@ def fingerprint(tree: Tree) -> int:
     )
 
 
-def lay_out(tree: Tree, root: str) -> None:
-    """Make a folder that holds a state; its files are older than the machine's last start."""
-    if os.path.lexists(root):
-        shutil.rmtree(root)
-    os.mkdir(root)
-    prefix = root + "/"
+def image(tree: Tree) -> Image:
+    """A state as an image, to be laid out."""
+    folders: dict[str, int] = {}
+    files: dict[str, tuple[int, bytes]] = {}
+    links: dict[str, bytes] = {}
     for path, content in tree.items():
         if content is None:
-            os.mkdir(prefix + path)
+            folders[path] = 0o755
         elif stat.S_ISLNK(content.mode):
-            os.symlink(content.data, os.fsencode(prefix + path))
+            links[path] = content.data
         else:
-            fd = os.open(prefix + path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, content.mode)
-            if content.data:
-                os.write(fd, content.data)
-            os.utime(fd, (_LONG_AGO, _LONG_AGO))
-            os.close(fd)
+            files[path] = (content.mode, content.data)
+    return Image.holding(folders, files, links)
+
+
+def bench(root: str) -> Bench:
+    """A folder to lay states out in; their files are older than the machine's last start."""
+    return Bench(root, mtime=_LONG_AGO)

@@ -13,17 +13,15 @@ import os
 import pickle
 import shutil
 import signal
-import stat
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from blake3 import blake3
-
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import DsvcError
+from dsvc.testing.image import Image
 
 MAX_POINTS: Final = 20_000
 
@@ -134,60 +132,6 @@ def _portable(error: BaseException) -> BaseException:
     except Exception:
         return DsvcError(f"{type(error).__name__}: {error}")
     return error
-
-
-class Image:
-    """A folder in memory, laid out anew for each fault in a fraction of the time that a copy takes.
-
-    Parameters
-    ----------
-    root : str
-        Folder to take.
-    known : dict or None
-        Contents that several images share, each to itself; new ones are noted.
-    """
-
-    def __init__(self, root: str, known: dict[bytes, bytes] | None = None) -> None:
-        self._folders: list[tuple[str, int]] = []
-        self._files: list[tuple[str, int, bytes]] = []
-        self._links: list[tuple[str, bytes]] = []
-        for folder, folders, names in os.walk(root):
-            inside = os.path.relpath(folder, root)
-            for name in folders + names:
-                path = os.path.normpath(os.path.join(inside, name))
-                full = os.path.join(folder, name)
-                mode = os.lstat(full).st_mode
-                if stat.S_ISLNK(mode):
-                    self._links.append((path, os.readlink(os.fsencode(full))))
-                elif stat.S_ISDIR(mode):
-                    self._folders.append((path, mode & 0o7777))
-                else:
-                    with open(full, "rb") as file:
-                        data = file.read()
-                    data = data if known is None else known.setdefault(data, data)
-                    self._files.append((path, mode & 0o7777, data))
-
-    @property
-    def digest(self) -> bytes:
-        """A digest over all names, modes and bytes."""
-        known = blake3()
-        for found in (sorted(self._folders), sorted(self._files), sorted(self._links)):
-            known.update(pickle.dumps(found))
-        return known.digest()
-
-    def lay_out(self, root: str) -> None:
-        """Write everything into the folder `root`, which is made."""
-        os.mkdir(root)
-        prefix = root + "/"
-        for path, mode in self._folders:
-            os.mkdir(prefix + path, mode)
-        for path, mode, data in self._files:
-            fd = os.open(prefix + path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            if data:
-                os.write(fd, data)
-            os.close(fd)
-        for path, target in self._links:
-            os.symlink(target, os.fsencode(prefix + path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

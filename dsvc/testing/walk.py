@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from dsvc.fs.failpoints import Action, Plan
-from dsvc.testing.faults import Image, begin_in_child
+from dsvc.testing.faults import begin_in_child
+from dsvc.testing.image import Image
 
 MAX_STATES: Final = 50_000
 
@@ -29,10 +30,13 @@ class Left(NamedTuple):
         Number of the operation, from 1; one more than there are for what the command leaves in the end.
     image : Image or None
         The folder; None where its bytes are those of an earlier operation.
+    first : int
+        Number of the earliest operation that leaves the same bytes.
     """
 
     operation: int
     image: Image | None
+    first: int
 
 
 def walk(image: Image, folder: str, command: Callable[[str], object], *, pieces: bool = False) -> list[Left]:
@@ -97,14 +101,13 @@ def walk(image: Image, folder: str, command: Callable[[str], object], *, pieces:
 
 
 def _states(root: str, said: int, let_go: int) -> Iterator[Left]:
-    seen: set[bytes] = set()
-    known: dict[bytes, bytes] = {}
+    seen: dict[object, int] = {}
+    left = None
     for number in range(1, MAX_STATES):
         ended = not os.read(said, 1)
-        left = Image(root, known)
-        new = left.digest not in seen
-        seen.add(left.digest)
-        yield Left(number, left if new else None)
+        left = Image(root, left)
+        first = seen.setdefault(left.key(), number)
+        yield Left(number, left if first == number else None, first)
         if ended:
             return
         os.write(let_go, b".")

@@ -17,15 +17,20 @@ import pytest
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import Expected, check_fsck, check_history, check_nothing_left, commit_contents
-from dsvc.testing.crash_states import Disk, Order, fingerprint, lay_out
-from dsvc.testing.faults import BrokenPromiseError, Image, tally, tried
+from dsvc.testing.crash_states import Disk, Order, bench, fingerprint
+from dsvc.testing.crash_states import image as image_of
+from dsvc.testing.faults import BrokenPromiseError, tally, tried
+from dsvc.testing.image import Image
 from tests import crash_scripts, loop_scenarios, scenarios
+from tests.crash_judge import Seen
 from tests.crash_scripts import ALPHABET, steps, verb
-from tests.crashkit import Crashes, Seen, record
+from tests.crashkit import Crashes, record
 from tests.faultkit import commit_all, open_in, repository, write
 from tests.slim import in_slim_process
 
 _NIGHT_STATES = int(os.environ.get("DSVC_SOAK_STATES", "100000"))
+_DAY_STATES, _BESIDES = 425, 2
+"""By day: states for each first command, and at one of how many more is tried than reading all."""
 _ORDERS = (Order.JOURNAL, Order.NONE)
 
 
@@ -39,18 +44,18 @@ def _cases() -> list[object]:
     """By first command: scripts of one and two commands, some of them; at night all of up to three."""
     night = _NIGHT_STATES // len(ALPHABET)
     return [
-        *(pytest.param(first, 2, 4, 165, id=first) for first in ALPHABET),
+        *(pytest.param(first, 2, 6, _DAY_STATES, _BESIDES, id=first) for first in ALPHABET),
         *(
-            pytest.param(first, 3, None, night, id=f"{first}-night", marks=pytest.mark.soak)
+            pytest.param(first, 3, None, night, 1, id=f"{first}-night", marks=pytest.mark.soak)
             for first in ALPHABET
         ),
     ]
 
 
-@pytest.mark.parametrize(("first", "length", "count", "states"), _cases())
+@pytest.mark.parametrize(("first", "length", "count", "states", "besides"), _cases())
 @in_slim_process
 def test_f4_f5_any_state_of_the_disk(
-    fast_path: Path, first: str, length: int, count: int | None, states: int
+    fast_path: Path, first: str, length: int, count: int | None, states: int, besides: int
 ) -> None:
     """`count` scripts that begin with `first` (None: all), and in all about so many states."""
     seed = _seed()
@@ -61,7 +66,8 @@ def test_f4_f5_any_state_of_the_disk(
     for number, script in enumerate(scripts):
         recording = record(image, fast_path, steps(script))
         order = _ORDERS[(number + len(first)) % 2]
-        crashes = Crashes(recording, fast_path, order=order, seed=f"{seed} {' '.join(script)}")
+        name = " ".join(script)
+        crashes = Crashes(recording, fast_path, order=order, seed=f"{seed} {name}", besides=besides)
         crashes.run(max(5, states // len(scripts)))
 
 
@@ -111,7 +117,7 @@ def test_f4_f5_any_state_of_the_disk_in_init(fast_path: Path, states: int) -> No
 
     recording = record(None, fast_path, [(lambda root: write(root, {b"mine": b"my file\n"}), init)])
     for order in _ORDERS:
-        Crashes(recording, fast_path, order=order, seed=f"{seed}", thorough=True).run(states // len(_ORDERS))
+        Crashes(recording, fast_path, order=order, seed=f"{seed}", besides=0).run(states // len(_ORDERS))
 
 
 def _damage(root: str) -> None:
@@ -144,10 +150,11 @@ def test_f4_f5_any_state_of_the_disk_in_repair(fast_path: Path, states: int) -> 
     fix = verb(lambda repo: repo.fsck(read_data=True, repair=True))
     recording = record(Image(start), fast_path, [(None, fix)], look=lambda root: None)
     state = str(fast_path / "state")
+    place = bench(state)
     for order in _ORDERS:
         crashes = Crashes(recording, fast_path, order=order, seed=f"{seed}")
         for tree, _ in crashes.states(states // len(_ORDERS)):
-            lay_out(tree, state)
+            place.lay_out(image_of(tree))
             fix(state)
             with repository(state) as repo:
                 check_history(repo, Expected(commits=commits))
@@ -182,6 +189,6 @@ def test_the_last_state_is_what_the_folder_holds(fast_path: Path) -> None:
         disk = Disk(order)
         for step in (*recording.before, *recording.last):
             disk.take(step)
-        lay_out(next(disk.states(random.Random(1))), str(fast_path / "end"))
+        bench(str(fast_path / "end")).lay_out(image_of(next(disk.states(random.Random(1)))))
         assert Seen.of(str(fast_path / "end")) == recording.seen[-1]
         assert len({fingerprint(each) for each in disk.states(random.Random(1))}) > 1

@@ -17,7 +17,8 @@ import pytest
 from dsvc.model.errors import CorruptDataError
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import commit_contents, leftovers, opened
-from dsvc.testing.faults import BrokenPromiseError, Image, count_operations
+from dsvc.testing.faults import BrokenPromiseError, count_operations
+from dsvc.testing.image import Image
 from tests import loop_scenarios, scenarios
 from tests.faultkit import AUTHOR, commit_all, open_in, repository, state, write
 from tests.loop_world import make as make_world

@@ -18,7 +18,8 @@ import pytest
 from dsvc.model.errors import StorageError
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import Expected, check, commit_contents, tree_state, unchanged
-from dsvc.testing.faults import Image, run_in_child, tried
+from dsvc.testing.faults import run_in_child, tried
+from dsvc.testing.image import Image
 from tests.cgroupkit import bounded
 from tests.faultkit import commit_all, open_in, repository, write
 

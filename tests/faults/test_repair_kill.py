@@ -15,7 +15,8 @@ from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.runs.rerun import Carrier
 from dsvc.porcelain.runs.run_spec import RunSpec
 from dsvc.testing.checker import Expected, check, commit_contents, tree_state, unchanged
-from dsvc.testing.faults import KILLS, BrokenPromiseError, Fault, Image, points, run_in_child
+from dsvc.testing.faults import KILLS, BrokenPromiseError, Fault, points, run_in_child
+from dsvc.testing.image import Image
 from tests.defectkit import open_defect
 from tests.faultkit import commit_all, open_in, repository, write
 from tests.slim import in_slim_process

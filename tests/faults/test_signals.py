@@ -15,7 +15,8 @@ import pytest
 from dsvc.fs import failpoints
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import Expected, check, leftovers, tree_state, unchanged
-from dsvc.testing.faults import BrokenPromiseError, Image, count_operations, tried
+from dsvc.testing.faults import BrokenPromiseError, count_operations, tried
+from dsvc.testing.image import Image
 from tests import lineage_scenarios, loop_scenarios, scenarios
 from tests.faultkit import commit_all, open_in, repository, write
 from tests.loop_world import make as make_world

@@ -15,7 +15,8 @@ from dsvc.model.errors import CorruptDataError, DsvcError, MissingDataError, Sto
 from dsvc.model.manifest import MODE_EXECUTABLE, MODE_FILE
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import check_nothing_left, tree_state
-from dsvc.testing.faults import BrokenPromiseError, Image, run_in_child, tried
+from dsvc.testing.faults import BrokenPromiseError, run_in_child, tried
+from dsvc.testing.image import Image
 from dsvc.testing.walk import walk
 from tests.faultkit import commit_all, look_at, open_in, repository, write
 from tests.slim import in_slim_process

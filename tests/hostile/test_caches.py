@@ -13,7 +13,8 @@ import pytest
 
 from dsvc.porcelain.repository import Repository
 from dsvc.testing.checker import answers, commit_contents
-from dsvc.testing.faults import Image, tried
+from dsvc.testing.faults import tried
+from dsvc.testing.image import Image
 from tests.faultkit import commit_all, open_in, repository, write
 from tests.wholekit import ask, expected, image, refuse_lies
 

@@ -14,7 +14,8 @@ from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.state.values import ResetMode
 from dsvc.store.block import ItemType
 from dsvc.testing.checker import commit_contents, tree_state
-from dsvc.testing.faults import Image, tried
+from dsvc.testing.faults import tried
+from dsvc.testing.image import Image
 from tests.faultkit import commit_all, repository, write
 from tests.policyworlds import objects, put_packs
 from tests.wholekit import QUESTIONS, image, refuse_lies

@@ -14,7 +14,8 @@ from dsvc.lineage.run_tree import RunTree
 from dsvc.lineage.validation import Outcome
 from dsvc.model.errors import DsvcError
 from dsvc.porcelain.state.commit_lineage import lineage_of
-from dsvc.testing.faults import Image, tried
+from dsvc.testing.faults import tried
+from dsvc.testing.image import Image
 from tests.faultkit import open_in
 from tests.lineagekit import Lab
 from tests.porcelain.test_check import chain

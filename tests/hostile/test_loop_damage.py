@@ -22,7 +22,8 @@ from dsvc.model.manifest import Entry
 from dsvc.porcelain.repository import Repository
 from dsvc.store.manifest_tree import Manifest
 from dsvc.store.materialize import read_content
-from dsvc.testing.faults import Image, tried
+from dsvc.testing.faults import tried
+from dsvc.testing.image import Image
 from tests.faultkit import repository
 from tests.loop_scenarios import whole, words
 from tests.policyworlds import objects, put_packs

@@ -40,7 +40,8 @@ from dsvc.model.waiver import decode_waiver
 from dsvc.porcelain.repository import Repository
 from dsvc.release.facts_codec import decode_facts
 from dsvc.store import block
-from dsvc.testing.faults import Image, run_in_child, tried
+from dsvc.testing.faults import run_in_child, tried
+from dsvc.testing.image import Image
 from tests import loop_records, wholekit
 from tests.faultkit import commit_all, open_in, repository, write
 from tests.policyworlds import objects

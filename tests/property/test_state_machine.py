@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 from dsvc.fs.failpoints import Action
-from dsvc.testing.faults import Fault, Image
+from dsvc.testing.faults import Fault
+from dsvc.testing.image import Image
 from tests.machine_files import HEADS, edited, start
 from tests.machine_provenance import Provenance
 from tests.machine_world import World

@@ -16,7 +16,8 @@ from dsvc.model.errors import DsvcError
 from dsvc.porcelain.repository import Repository
 from dsvc.porcelain.state.values import ResetMode
 from dsvc.testing.checker import Expected, check, commit_contents, opened
-from dsvc.testing.faults import ERRORS, KILLS, Fault, Image, tally
+from dsvc.testing.faults import ERRORS, KILLS, Fault, tally
+from dsvc.testing.image import Image
 from dsvc.testing.walk import walk
 from tests import scenarios
 from tests.faultkit import Command, commit_all, look_at, open_in, write
