@@ -202,14 +202,14 @@ class RefMover:
             transaction = parse_transaction(plan)
             if transaction is not None:
                 self._remove_own_locks(transaction)
-            files.unlink(self._prepared, missing_ok=True)
+            files.unlink(self._prepared)
         plan = read_bounded(self._committed, MAX_BYTES)
         if plan is None:
             return
         transaction = parse_transaction(plan)
         if transaction is None:
             _log.warning("%s is malformed and is dropped", self._committed)
-            files.unlink(self._committed, missing_ok=True)
+            files.unlink(self._committed)
             return
         self._remove_own_locks(transaction)
         rest = self._what_is_left(transaction)
@@ -255,9 +255,9 @@ class RefMover:
             path = self._refs.path(name)
             if new is None:
                 files.unlink(path, missing_ok=True)
-                files.unlink(self._lock(name), missing_ok=True)
+                files.unlink(self._lock(name))
             elif new == old or (recovering and not self._clear_folder(name)):
-                files.unlink(self._lock(name), missing_ok=True)
+                files.unlink(self._lock(name))
             else:
                 files.rename(self._lock(name), path)
             touched[os.path.dirname(path)] = None
@@ -265,18 +265,18 @@ class RefMover:
             files.rename(self._lock(HEAD), self._refs.path(HEAD))
         if self._durable:
             sync_folders(folder for folder in reversed(touched) if os.path.isdir(folder))
-        files.unlink(self._committed, missing_ok=True)
+        files.unlink(self._committed)
         for name in transaction.deleted:
             self._remove_empty_parents(name)
 
     def _rewrite_packed(self, deleted: set[str]) -> None:
         path = self._refs.path(PACKED)
         if deleted.isdisjoint(self._refs.packed()):
-            files.unlink(self._lock(PACKED), missing_ok=True)
+            files.unlink(self._lock(PACKED))
             return
         data = without_packed(read_bounded(path, MAX_PACKED_BYTES) or b"", deleted)
         # The lock file is git's temporary file too; it was empty so far.
-        files.unlink(self._lock(PACKED), missing_ok=True)
+        files.unlink(self._lock(PACKED))
         with Unflushed(durable=self._durable) as unflushed:
             ref_lock.take(self._lock(PACKED), data, unflushed, durable=self._durable)
             unflushed.flush()

@@ -289,15 +289,19 @@ def test_a_plan_that_no_dsvc_wrote_is_dropped(
 
 def test_locks_of_a_plan_that_was_not_decided_go_and_those_of_others_stay(repo: Repo, ids: Ids) -> None:
     first, second = ids
-    plan = {"refs": [[MAIN, first, second], [TOPIC, None, second]], "head": None}
+    odd = "refs/heads/odd"
+    plan = {"refs": [[odd, None, first], [MAIN, first, second], [TOPIC, None, second]], "head": None}
+    os.mkfifo(repo.path(f"{odd}.lock"))
     repo.path("dsvc-update.prepared").write_text(json.dumps(plan))
     repo.path(f"{MAIN}.lock").write_text(f"{second}\n"[:20])  # it was being written
     theirs = repo.path(f"{TOPIC}.lock")
     theirs.parent.mkdir()
     theirs.write_text(f"{first}\n")
     opened(repo.root).refs.recover()
-    assert [*repo.path(".").rglob("*.lock"), *repo.path(".").glob("dsvc-update*")] == [theirs]
-    theirs.unlink()
+    found = {*repo.path(".").rglob("*.lock"), *repo.path(".").glob("dsvc-update*")}
+    assert found == {theirs, repo.path(f"{odd}.lock")}
+    for path in found:
+        path.unlink()
     assert state(repo.root) == before_and_after(ids)[0]
 
 
@@ -326,6 +330,9 @@ def test_writers_wait_for_each_other_to_the_end_of_the_outermost(repo: Repo, ids
     with refs.locked():
         with refs.locked(), refs.locked():
             pass
+        for _ in range(2):
+            with refs.locked(timeout=0.0):
+                pass
         with pytest.raises(LockedError), other.locked():
             pass
     with other.locked(), pytest.raises(LockedError), refs.locked(timeout=0.0):
