@@ -122,6 +122,7 @@ def test_a_long_text_is_looked_at_in_all_its_parts() -> None:
         "身份证 110105199002301231",  # the thirtieth of February, with the right last digit
         "card 2000 0000 0000 0006",  # of nobody who gives out cards
         "+999 123456789",  # of no country
+        "+1 123 456 7890",  # of a country that gave out no such number
         "电话 010 200 0000",
         "iban XX00 1234 5678 901",
     ],
