@@ -196,11 +196,7 @@ def _import(
     importer: Importer,
     progress: Progress | None,
 ) -> FeedbackImport:
-    options = ImportOptions(request.columns, files.companions(), files.main.name)
-    with reading(files.main.name):
-        if repo.isolate or is_foreign(files.paths):
-            read_apart(importer, files.main.open, options, files.size)
-        imported = importer.read(files.main.open, options)
+    imported = _read(repo, request, files, importer)
     suite = request.suite or imported.run.suite
     if not suite or not suite.strip():
         raise UsageError("the file names no suite", hint="--suite NAME says by what was evaluated")
@@ -240,6 +236,15 @@ def _import(
     again = [(each.before, each.prepared) for each in prepare_reopened(repo, evaluated.commit, stored.id)]
     changes = prepare_defects(repo, stored.id, samples.failed, evaluated.commit, again)
     return _record(repo, stored, changes, samples)
+
+
+def _read(repo: Workspace, request: ImportRequest, files: EvidenceFiles, importer: Importer) -> Imported:
+    """Have a reader begin with a file; its samples are read one by one afterwards."""
+    options = ImportOptions(request.columns, files.companions(), files.main.name)
+    with reading(files.main.name):
+        if repo.isolate or is_foreign(files.paths):
+            read_apart(importer, files.main.open, options, files.size)
+        return importer.read(files.main.open, options)
 
 
 def _run(run: EvaluationRun, request: ImportRequest, eval_set: Evaluated | None) -> EvaluationRun:
