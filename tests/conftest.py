@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from dsvc.testing.faults import tally
@@ -25,6 +26,10 @@ _ENOUGH = 1 << 30
 _PROPERTY = "tried"
 _results = RowResults()
 _started = time.monotonic()
+
+# No test measures time: on a machine that has much to do, an example may take any.
+hypothesis.settings.register_profile("dsvc", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("dsvc")
 
 
 @pytest.fixture
