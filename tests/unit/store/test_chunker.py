@@ -77,3 +77,4 @@ def test_sizes_are_those_of_the_format() -> None:
         ChunkClass.PAGED: (2048, 6144, 32_768),
     }
     assert chunker.ONE_CHUNK_BYTES == (4096, 524_288, 2048)
+    assert [len(part) for part in chunker.cut(ChunkClass.RAW, bytes(524_288))] == [524_288]

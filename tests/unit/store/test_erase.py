@@ -11,6 +11,7 @@ import pytest
 from dsvc.model.errors import CorruptDataError, ErasedError, NotFoundError, UsageError
 from dsvc.model.ids import ChunkId
 from dsvc.store import pack as packs_of
+from dsvc.store.absence import stored_lengths
 from dsvc.store.chunk_store import ChunkStore
 from dsvc.store.erase import erase
 from dsvc.store.manifest_tree import Manifest
@@ -173,7 +174,7 @@ def test_an_erased_place_is_no_copy_of_what_was_stored_again() -> None:
 
 def test_each_object_can_be_erased_wherever_it_lies() -> None:
     backend = MemoryBackend()
-    contents = [noise(5000, number) for number in range(6)]
+    contents = [noise(5000 + number, number) for number in range(6)]
     ids = [ChunkId(blake3.blake3(data).digest()) for data in contents]
     for half in (contents[:3], contents[3:]):
         store = ChunkStore(backend)
@@ -189,4 +190,7 @@ def test_each_object_can_be_erased_wherever_it_lies() -> None:
             with pytest.raises(ErasedError):
                 store.get(id_)
         assert sum(footer.count for footer in ChunkStore(backend).index.footers()) == rows
+        assert stored_lengths(backend, ids) == {
+            bytes(id_): len(data) for id_, data in zip(ids, contents, strict=True)
+        }
     assert all(not report.defects for report in check_packs(backend, read_data=True))
