@@ -119,6 +119,11 @@ def test_a_sample_of_more_than_there_can_be_is_not_recorded(sample: str, passed:
     assert judged("SAFE-01", **largest)[0] is FAIL
 
 
+@pytest.mark.parametrize(("passed", "wanted"), [("960000", PASS), ("959999", FAIL)])
+def test_a_share_is_compared_to_the_last_item(passed: str, wanted: Outcome) -> None:
+    assert judged("SAFE-01", **sampled("expert", 3, sample="1000000", passed=passed))[0] is wanted
+
+
 def test_who_has_no_sample_is_told_its_seed() -> None:
     world = sampled("automatic", 3, None, sample="3", passed="3")
     case = build_case(world_of(world))
