@@ -6,8 +6,8 @@ import datetime
 import os
 import platform
 import shutil
-import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -66,9 +66,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Leave this process as tests expect it: ``dsvc -C`` leads into folders that are removed."""
     os.chdir(item.config.rootpath)
     # A process with threads is not forked, and some tests fork; bars of progress start one.
-    if (tqdm := sys.modules.get("tqdm")) and tqdm.tqdm.monitor is not None:
-        tqdm.tqdm.monitor.exit()
-        tqdm.tqdm.monitor = None
+    for thread in threading.enumerate():
+        if type(thread).__module__ == "tqdm._monitor":
+            thread.exit()  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(hookwrapper=True)

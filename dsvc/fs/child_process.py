@@ -227,6 +227,7 @@ def _serve(
     try:
         _Here.is_child = True
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _go_apart()
         gc.disable()  # a pass over the parent's objects unshares their pages
         _limit(bounds)

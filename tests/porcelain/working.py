@@ -39,7 +39,7 @@ class Work:
     def open(self) -> Repository:
         repo = Repository.open(str(self.folder), author=Author("Ann", "ann@example.org"), lock_timeout=5)
         repo.durability = "none"
-        repo.backend._durable = False
+        repo.backend.durable = False
         return repo
 
     def reopen(self) -> Repository:

@@ -81,7 +81,11 @@ class Workspace:
         return Workspace, (self.root,)
 
     def close(self) -> None:
-        """Close what is open; a closed repository opens again what it needs."""
+        """Close what is open; a closed repository opens again what it needs.
+
+        What was stored and not published, which nothing can name, goes.
+        """
+        self.store.abandon()
         self.backend.forget()
 
     def __enter__(self) -> Self:

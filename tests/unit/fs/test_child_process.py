@@ -124,7 +124,12 @@ def test_errors_that_work_may_raise_are_answers() -> None:
     ],
 )
 def test_a_child_that_breaks_says_how_it_ended(work: Callable[[], object], how: str) -> None:
-    child = Child([lambda: "first", work, lambda: "never"], BOUNDS)
+    """Whatever its parent does about signals."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        child = Child([lambda: "first", work, lambda: "never"], BOUNDS)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert child.answer(60) == Done("first")
     end = child.answer(60)
     assert isinstance(end, Ended)
