@@ -56,7 +56,7 @@ def repository(root: str) -> Iterator[Repository]:
     try:
         yield repo
     finally:
-        repo.backend.forget()
+        repo.close()
 
 
 def state(repo: Repository) -> tuple[Any, ...]:

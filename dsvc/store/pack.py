@@ -64,7 +64,7 @@ class PackWriter:
     """Gathers objects into blocks, blocks into a pack, and publishes it.
 
     Chunks of text, chunks of raw files and structured objects go to blocks of their own, so that like
-    compresses with like. There is no file before a block is full: who only reads writes none.
+    compresses with like.
 
     Parameters
     ----------
@@ -73,8 +73,7 @@ class PackWriter:
     """
 
     def __init__(self, backend: Backend, compressor: Compressor | None = None) -> None:
-        self._backend = backend
-        self._sink: PackSink | None = None
+        self._sink: PackSink = backend.create()
         self._compressor = compressor or Compressor()
         self._streams = (
             _Stream(block.TEXT_TARGET_BYTES),
@@ -83,11 +82,16 @@ class PackWriter:
         )
         self._blocks: list[BlockInfo] = []
         self._rows: list[tuple[bytes, int, int, int]] = []
+        try:
+            self._sink.write([HEADER])
+        except BaseException:
+            self._sink.abandon()
+            raise
 
     @property
     def position(self) -> int:
         """Bytes written to the pack so far, without what is pending."""
-        return 0 if self._sink is None else self._sink.position
+        return self._sink.position
 
     @property
     def full(self) -> bool:
@@ -150,21 +154,9 @@ class PackWriter:
         header = block.HEADER.pack(
             block.MAGIC, codec, 0, 0, len(lengths), raw_length, stored_length, checksum
         ) + struct.pack(f"<{len(lengths)}I", *lengths)
-        sink = self._opened()
-        start = sink.position + len(header)
+        start = self._sink.position + len(header)
         self._blocks.append(BlockInfo(start, stored_length, raw_length, len(lengths), codec, checksum))
-        sink.write([header, *stored])
-
-    def _opened(self) -> PackSink:
-        if self._sink is None:
-            sink = self._backend.create()
-            try:
-                sink.write([HEADER])
-            except BaseException:
-                sink.abandon()
-                raise
-            self._sink = sink
-        return self._sink
+        self._sink.write([header, *stored])
 
     def publish(self) -> PackId | None:
         """Write footer and trailer and publish; returns the pack's id, or None if it is empty."""
@@ -173,20 +165,18 @@ class PackWriter:
         if not self._rows:
             self.abandon()
             return None
-        sink = self._opened()
         footer = encode_footer(self._blocks, self._rows)
         pack = hash_object("footer", footer, PackId)
-        offset = sink.position
+        offset = self._sink.position
         count: int = FANOUT.unpack_from(footer, len(self._blocks) * BLOCK_ROW.size)[-1]
         trailer = TRAILER.pack(TRAILER_MAGIC, offset, len(footer), len(self._blocks), count, pack)
-        sink.write([footer, trailer])
-        sink.publish(pack)
+        self._sink.write([footer, trailer])
+        self._sink.publish(pack)
         return pack
 
     def abandon(self) -> None:
         """Throw the pack away."""
-        if self._sink is not None:
-            self._sink.abandon()
+        self._sink.abandon()
 
 
 def encode_footer(blocks: Sequence[BlockInfo], rows: list[tuple[bytes, int, int, int]]) -> bytes:

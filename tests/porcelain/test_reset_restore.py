@@ -94,12 +94,13 @@ def test_files_that_come_back_into_a_sparse_tree_are_tracked(work: Work) -> None
     assert ([each.path for each in found.staged], found.unstaged, found.untracked) == ([b"noise"], [], [])
 
 
-def test_who_only_reads_what_is_staged_writes_nothing(work: Work) -> None:
-    """A branch that another tool has moved: what was staged is put onto it, in memory."""
+def test_who_only_reads_what_is_staged_leaves_nothing_behind(work: Work) -> None:
+    """A branch that another tool has moved: what was staged is put onto it, and nobody keeps that."""
     first = work.commit("1", TREE)
     work.commit("2", {b"b": b"2\n"})
     work.write({b"c": b"3\n", b"f": b"4\n"})
     work.repo.add(all=True)
     Path(work.repo.layout.git, "refs/heads/main").write_text(f"{first}\n")
     assert [each.path for each in work.repo.status().staged] == [b"c", b"f"]
+    work.repo.close()
     assert os.listdir(work.repo.layout.temporary) == []

@@ -103,10 +103,8 @@ def test_a_sink_that_fails_is_thrown_away() -> None:
 
     backend = FullBackend()
     backend.fail_at = 1
-    writer = PackWriter(backend, block.Compressor())
-    writer.put(bytes(32), b"data", 0, 0)
     with pytest.raises(OSError, match="full"):
-        writer.publish()
+        PackWriter(backend, block.Compressor())
     assert backend.sink.abandoned
     backend.fail_at = 0
     store = ChunkStore(backend)
