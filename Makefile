@@ -61,7 +61,7 @@ coverage: $(VENV)/.installed-coverage ## every branch of what keeps data safe is
 	$(BIN)/coverage run -m pytest -q -m 'not soak' $(COVERING) $(ARGS)
 	$(BIN)/coverage report
 
-mutants: $(VENV)/.installed-coverage ## small bugs put into the same code: do the tests notice? (two hours)
+mutants: $(VENV)/.installed-coverage ## small bugs put into the same code: do the tests notice? (hours)
 	$(BIN)/python scripts/mutants.py $(filter tests/%.py tests/unit/% tests/contract tests/golden,$(COVERING)) $(ARGS)
 	$(BIN)/python scripts/mutants_page.py
 
