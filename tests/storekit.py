@@ -11,7 +11,7 @@ import xxhash
 
 from dsvc.fs import files
 from dsvc.model.encoding import encode, hash_object
-from dsvc.model.ids import NodeId, PackId, RecordId
+from dsvc.model.ids import Digest, NodeId, PackId, RecordId
 from dsvc.model.manifest import MODE_FILE, ChunkClass, ChunkRef, Entry
 from dsvc.store import chunker
 from dsvc.store.backend import Backend
@@ -113,6 +113,23 @@ def read_manifest(store: ChunkStore, root: NodeId) -> dict[bytes, bytes]:
         assert len(data) == entry.size
         contents[entry.path] = data
     return contents
+
+
+def trash_with_chunks(store: ChunkStore, run: str) -> PackId:
+    """Move the only pack to the trash, and store its nodes and chunk lists anew; the pack's name."""
+    backend = store.backend
+    (name,) = backend.list_packs()
+    structure = [
+        (id_, bytes(store.get(id_, item_type=place.item_type)), place.item_type)
+        for id_, place in Footer(backend, name).rows()
+        if place.item_type != ItemType.CHUNK
+    ]
+    backend.trash([name], run)
+    second = reopened(store)
+    for id_, data, item_type in structure:
+        second.put_object(Digest(id_), data, ItemType(item_type))
+    second.publish()
+    return name
 
 
 def small_tree(seed: int = 0, files_count: int = 20) -> dict[bytes, bytes]:

@@ -11,7 +11,6 @@ such children.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import mmap
 import os
@@ -276,6 +275,8 @@ def _share_arenas() -> None:
     Else the C library sets up to 128 MiB of addresses aside for each thread, eight times as many as there are
     processors, and the bound of the child counts addresses: a small table came to gigabytes.
     """
+    import ctypes
+
     with contextlib.suppress(AttributeError):  # a C library that knows no such thing
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 

@@ -112,7 +112,11 @@ class GitWriter:
             return False
         if self._durable:
             # Whoever wrote it may not have flushed it.
-            unflushed.keep(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), path)
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError:
+                return False  # git has packed it meanwhile, or it can't be had: it's written anew
+            unflushed.keep(fd, path)
         return True
 
     def _temporary(self) -> str:

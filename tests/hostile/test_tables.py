@@ -392,8 +392,7 @@ def test_h45_more_members_than_columns_are_refused(tmp_path: Path) -> None:
     ids=["npy", "pickle", "between magics"],
 )
 def test_h47_pickles_named_like_tables_run_nothing(tmp_path: Path, data: bytes) -> None:
-    kind = recognise(b"t.parquet", data)
-    if kind is not None:
+    if recognise(b"t.parquet", data) is not None:
         refused(tmp_path, "t.parquet", data, "not-a-table")
     else:
         survives_as_bytes(tmp_path, "t.parquet", data)

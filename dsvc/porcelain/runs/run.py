@@ -88,11 +88,7 @@ def run(
     MalformedInputError
         If a word of it, or anything else that is to be recorded, is no UTF-8; nothing ran.
     """
-    if not command or not command[0]:
-        raise UsageError("there is no command to run", hint="write it after --, such as: -- python clean.py")
-    # What can't be recorded is refused before anything runs.
-    texts = (*spec.parameters.items(), *spec.facts.items(), *spec.renamed.items())
-    encode((tuple(command), spec.name, spec.seed, spec.drop_reason, spec.declassified, texts))
+    _check(spec, command)
     words = command_words(command)
     where = os.path.join(repo.root, os.fsdecode(folder)) if folder else repo.root
     with temporary_folder(repo.layout.temporary, "run") as run_folder, begin_run(repo, spec) as recording:
@@ -126,6 +122,14 @@ def run(
             ended=ended,
             check=_rowwise_check(repo, spec, command, folder, code, environ, **how),
         )
+
+
+def _check(spec: RunSpec, command: Sequence[str]) -> None:
+    """Refuse what can't be recorded before anything runs."""
+    if not command or not command[0]:
+        raise UsageError("there is no command to run", hint="write it after --, such as: -- python clean.py")
+    texts = (*spec.parameters.items(), *spec.facts.items(), *spec.renamed.items())
+    encode((tuple(command), spec.name, spec.seed, spec.drop_reason, spec.declassified, texts))
 
 
 def _prepare(recording: Recording) -> None:

@@ -63,18 +63,8 @@ def add(
     with repo.changing():
         staged = repo.staged()
         rewritten = None if dry_run else _normalized(repo, staged, paths)
-        scan = TreeScan(
-            layout=repo.layout,
-            root=repo.root,
-            store=repo.store,
-            manifest=repo.manifest(staged.root),
-            sparse=repo.sparse,
-            stage=not dry_run,
-            save=not dry_run,
-            progress=progress,
-        )
+        scan = _scan(repo, staged, dry_run, progress)
         scan.settings.force = force
-        scan.settings.check_names = True
         found = scan.run(list(paths))
         if dry_run:
             scan.finish()
@@ -96,6 +86,21 @@ def add(
         _record(repo, paths, staged, root)
         _save_state(scan, found, root)
         return result
+
+
+def _scan(repo: Workspace, staged: Staged, dry_run: bool, progress: Progress | None) -> TreeScan:
+    scan = TreeScan(
+        layout=repo.layout,
+        root=repo.root,
+        store=repo.store,
+        manifest=repo.manifest(staged.root),
+        sparse=repo.sparse,
+        stage=not dry_run,
+        save=not dry_run,
+        progress=progress,
+    )
+    scan.settings.check_names = True
+    return scan
 
 
 def _normalized(repo: Workspace, staged: Staged, paths: Sequence[bytes]) -> NormalizeResult | None:

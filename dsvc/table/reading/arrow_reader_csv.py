@@ -41,16 +41,8 @@ class _Scan(NamedTuple):
 class CsvTable(TextTable):
     """A CSV or TSV file; its first line names the columns.
 
-    An unquoted empty field is null, a quoted one the empty text. A column without any value is text.
-
-    Parameters
-    ----------
-    source : TableSource
-        Its bytes.
-    kind : TableKind
-        Its format.
-    skip_malformed : bool
-        Whether malformed records are left out; else they are an error.
+    An unquoted empty field is null, a quoted one the empty text. A column without any value is text. It is
+    made of what a `TextTable` is made of.
 
     Raises
     ------

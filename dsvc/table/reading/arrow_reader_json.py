@@ -56,16 +56,7 @@ class JsonTable(TextTable):
     """JSON lines, or a JSON array of objects.
 
     A member is a column, in order of first appearance. One with values of several kinds, or with whole
-    numbers beyond 64 bits, is text that holds each value's JSON.
-
-    Parameters
-    ----------
-    source : TableSource
-        Its bytes.
-    kind : TableKind
-        Its format.
-    skip_malformed : bool
-        Whether malformed records are left out; else they are an error.
+    numbers beyond 64 bits, is text that holds each value's JSON. It's made of what a `TextTable` is made of.
     """
 
     def __init__(self, source: TableSource, kind: TableKind, *, skip_malformed: bool = False) -> None:

@@ -149,6 +149,24 @@ def test_a_damaged_object_is_replaced_and_a_whole_one_kept(git_dir: str) -> None
     assert os.stat(file_of(git_dir, ID)).st_ino == before
 
 
+def test_an_object_that_goes_between_two_looks_is_written(
+    git_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git packs it and takes the file away, after it was read and before it is opened to be flushed."""
+    GitWriter(git_dir, durable=True).write([("blob", DATA)])
+    read = LooseReader.read_loose
+
+    def read_and_pack(reader: LooseReader, id_: CommitId) -> object:
+        found = read(reader, id_)
+        os.unlink(file_of(git_dir, ID))
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(LooseReader, "read_loose", read_and_pack)
+        GitWriter(git_dir, durable=True).write([("blob", DATA)])
+    assert LooseReader(git_dir).read(ID) == ("blob", DATA)
+
+
 def test_every_object_and_folder_is_flushed_before_write_returns(git_dir: str) -> None:
     with armed(Plan()) as plan:
         GitWriter(git_dir, durable=True).write([("blob", DATA), ("blob", b"2")])

@@ -18,7 +18,7 @@ from dsvc.store.prune import QUARANTINE
 from dsvc.store.repair import Find, Repair, Repaired
 from dsvc.store.scrub import check_packs
 from dsvc.store.tree_check import TreeCheck
-from tests.storekit import noise, prose, put_file, put_manifest, read_manifest, reopened
+from tests.storekit import noise, prose, put_file, put_manifest, read_manifest, reopened, trash_with_chunks
 
 TREE = {b"noise": noise(60_000, 1), b"text": prose(80_000, 2), b"small": b"small"}
 
@@ -62,17 +62,7 @@ def store(backend: MemoryBackend) -> ChunkStore:
 
 def test_what_only_a_damaged_pack_in_the_trash_has(backend: MemoryBackend, store: ChunkStore) -> None:
     root = put_manifest(store, TREE)
-    (name,) = backend.list_packs()
-    nodes = [
-        (id_, bytes(store.get(id_, item_type=place.item_type)), place.item_type)
-        for id_, place in Footer(backend, name).rows()
-        if place.item_type != ItemType.CHUNK
-    ]
-    backend.trash([name], "000001-x")
-    without_chunks = reopened(store)
-    for id_, data, item_type in nodes:
-        without_chunks.put_object(id_, data, item_type)
-    without_chunks.publish()
+    name = trash_with_chunks(store, "000001-x")
     damage(backend, name, backend.size(name) - 5)
     done = repair(store, root)
     assert done.healed > 0

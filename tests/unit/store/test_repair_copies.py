@@ -11,7 +11,7 @@ import pytest
 
 from dsvc.fs.failpoints import Action, Plan, armed
 from dsvc.model.errors import ErasedError, StorageError
-from dsvc.model.ids import ChunkId, Digest, NodeId, PackId
+from dsvc.model.ids import ChunkId, NodeId, PackId
 from dsvc.model.manifest import Entry
 from dsvc.store.block import ItemType
 from dsvc.store.chunk_store import ChunkStore
@@ -23,7 +23,7 @@ from dsvc.store.repair import Find, Repair, Repaired
 from dsvc.store.scrub import check_packs
 from dsvc.store.tree_check import TreeCheck
 from dsvc.testing.faults import BrokenPromiseError, tried
-from tests.storekit import local_store, noise, put_manifest, read_manifest, reopened
+from tests.storekit import local_store, noise, put_manifest, read_manifest, reopened, trash_with_chunks
 
 SHARED = noise(60_000, 1)
 ID = ChunkId(blake3.blake3(SHARED).digest())
@@ -163,19 +163,8 @@ def test_an_erased_row_elsewhere_is_no_copy(backend: MemoryBackend, store: Chunk
 def put_chunks_apart(store: ChunkStore, tree: dict[bytes, bytes]) -> tuple[NodeId, PackId]:
     """Store a tree whose nodes and chunk lists are in a second pack too; its root, and the first pack."""
     root = put_manifest(store, tree, raw=True)
-    backend = store.backend
-    (name,) = backend.list_packs()
-    structure = [
-        (id_, bytes(store.get(id_, item_type=place.item_type)), place.item_type)
-        for id_, place in Footer(backend, name).rows()
-        if place.item_type != ItemType.CHUNK
-    ]
-    backend.trash([name], "000001-apart")
-    second = reopened(store)
-    for id_, data, item_type in structure:
-        second.put_object(Digest(id_), data, ItemType(item_type))
-    second.publish()
-    backend.recover("000001-apart")
+    name = trash_with_chunks(store, "000001-apart")
+    store.backend.recover("000001-apart")
     return root, name
 
 
